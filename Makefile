@@ -1,0 +1,35 @@
+# make demo: installs, then the main job on embedded data, ending in a report.
+# make test: installs, then everything CI checks.
+
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: install demo test lint bench clean
+.DEFAULT_GOAL := install
+
+install: .venv/installed
+
+.venv/installed: pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	touch $@
+
+demo: install
+	$(BIN)/gantune tune cyclegan --study demo --trials 8 \
+		--size 64 --width 16 --blocks 2 --batch-size 2 --epochs 3
+
+lint: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test: lint
+	$(BIN)/pytest
+
+bench: install
+	$(BIN)/python -m benchmarks.training_step
+
+clean:
+	rm -rf .venv runs
