@@ -1,0 +1,180 @@
+"""Unpaired images in CycleGAN's layout, decoded once.
+
+`trainA trainB testA testB` hold the two domains. A validation split is cut from each train
+folder by a hash of the file name, so that an image never changes side; every score is computed
+on it. Test folders are never opened.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+
+from core.data.sample import sample_folder
+from core.task import UserError
+
+Preprocess = Literal["resize", "scale-width-and-crop", "crop"]
+Pixels = NDArray[np.uint8]
+
+UNREADABLE_SHARE = 0.05
+VALIDATION_SHARE, VALIDATION_LEAST, VALIDATION_MOST = 0.10, 100, 0.25
+CROP_MARGIN = 286 / 256
+
+
+@dataclass(frozen=True)
+class Domain:
+    """The images of one domain, H x W x 3 uint8: for training with a margin to crop from.
+
+    `validation` images are already cut to size x size.
+    """
+
+    train: list[Pixels]
+    validation: list[Pixels]
+    skipped: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class UnpairedImages:
+    """Two domains A and B at one size, and a fingerprint of everything they were made from."""
+
+    a: Domain
+    b: Domain
+    size: int
+    fingerprint: str
+
+    def domain(self, name: str) -> Domain:
+        """Domain "A" or "B"."""
+        return self.a if name == "A" else self.b
+
+
+def load_unpaired(data: str, size: int, preprocess: Preprocess) -> UnpairedImages:
+    """Decode the train folders of a data set ('sample': the embedded one); kept for the process.
+
+    Raises UserError for a missing or empty domain, for images smaller than needed, and when more
+    than 5 % of a domain cannot be read.
+    """
+    folder = sample_folder() if data == "sample" else Path(data).expanduser()
+    return _load(folder.resolve(), size, preprocess)
+
+
+@lru_cache(maxsize=2)
+def _load(folder: Path, size: int, preprocess: Preprocess) -> UnpairedImages:
+    files = {name: _files(folder, f"train{name}") for name in "AB"}
+    digest = hashlib.sha256(f"{size} {preprocess}".encode())
+    for name, paths in files.items():
+        for path in paths:
+            digest.update(f"{name} {path.name} ".encode())
+            digest.update(hashlib.sha256(path.read_bytes()).digest())
+    a, b = (_domain(paths, size, preprocess) for paths in files.values())
+    return UnpairedImages(a, b, size, digest.hexdigest()[:16])
+
+
+def _files(root: Path, name: str) -> list[Path]:
+    folder = root / name
+    layout = "the layout is trainA, trainB (and testA, testB)"
+    if not folder.is_dir():
+        raise UserError(f"{folder}: no such folder; {layout}")
+    suffixes = Image.registered_extensions()
+    paths = sorted(p for p in folder.iterdir() if p.suffix.lower() in suffixes and p.is_file())
+    if len(paths) < 2:
+        raise UserError(f"{folder}: holds {len(paths)} images, at least 2 are needed; {layout}")
+    return paths
+
+
+def validation_names(names: list[str]) -> set[str]:
+    """The names cut off for validation: those with the smallest hashes.
+
+    A tenth of them, or as many more as make 100, but never above a quarter (and at least one).
+    """
+    by_hash = sorted(names, key=lambda name: hashlib.sha256(name.encode()).digest())
+    most = int(len(names) * VALIDATION_MOST)
+    count = max(int(len(names) * VALIDATION_SHARE), min(VALIDATION_LEAST, most), 1)
+    return set(by_hash[:count])
+
+
+def _domain(paths: list[Path], size: int, preprocess: Preprocess) -> Domain:
+    folder = paths[0].parent
+    held_out = validation_names([path.name for path in paths])
+    train: list[Pixels] = []
+    validation: list[Pixels] = []
+    skipped: list[str] = []
+
+    def read(path: Path) -> Pixels | str:
+        load = size if path.name in held_out else round(size * CROP_MARGIN)
+        try:
+            image = decode(path)
+        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+            return f"{path.name} ({error})"
+        return _view(image, path, size, load, preprocess)
+
+    with ThreadPoolExecutor() as pool:
+        for path, pixels in zip(paths, pool.map(read, paths), strict=True):
+            if isinstance(pixels, str):
+                skipped.append(pixels)
+            else:
+                (validation if path.name in held_out else train).append(pixels)
+    if len(skipped) > UNREADABLE_SHARE * len(paths):
+        named = "; ".join(skipped[:5])
+        raise UserError(
+            f"{folder}: {len(skipped)} of {len(paths)} images cannot be read, more than "
+            f"{UNREADABLE_SHARE:.0%}; repair or remove them: {named}"
+        )
+    if not train or not validation:
+        raise UserError(f"{folder}: too few readable images to train and validate with; add more")
+    return Domain(train, validation, tuple(skipped))
+
+
+def decode(path: Path) -> Image.Image:
+    """Read any image as RGB: turned upright by EXIF, 16 bit scaled to 8, alpha put on white."""
+    with Image.open(path) as opened:
+        image = ImageOps.exif_transpose(opened)
+        if image.mode.startswith(("I", "F")):
+            return _deep(image)
+        if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
+            image = image.convert("RGBA")
+            image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+        return image.convert("RGB")
+
+
+def _deep(image: Image.Image) -> Image.Image:
+    """Grey of more than 8 bits: 16-bit integers by their full range, floats by their own."""
+    grey = np.asarray(image, dtype=np.float64)
+    if image.mode == "F":
+        low, high = float(grey.min()), float(grey.max())
+        if not np.isfinite(high - low):
+            raise ValueError("holds NaN or infinite pixels")
+        grey = (grey - low) * (65535 / (high - low or 1.0))
+    return Image.fromarray((grey.clip(0, 65535) / 257).round().astype(np.uint8)).convert("RGB")
+
+
+def _view(image: Image.Image, path: Path, size: int, load: int, preprocess: Preprocess) -> Pixels:
+    """Scale one image; with load == size the result is size x size, cut from the centre.
+
+    `load` > size leaves the margin that training crops from (286 for 256). Scaling by width never
+    makes a wide image lower than `size`: it then scales by height, where CycleGAN's code stretches.
+    """
+    width, height = image.size
+    if preprocess == "resize":
+        image = image.resize((load, load), Image.Resampling.BICUBIC)
+    elif preprocess == "scale-width-and-crop":
+        scale = max(load / width, size / height)
+        scaled = (round(width * scale), round(height * scale))
+        image = image.resize(scaled, Image.Resampling.BICUBIC)
+    if min(image.size) < size:
+        raise UserError(
+            f"{path}: {width} x {height} pixels are too small for --size {size} with --preprocess "
+            f"{preprocess}; choose a smaller size or --preprocess resize"
+        )
+    pixels = np.asarray(image)
+    if load > size:
+        return pixels
+    top, left = (pixels.shape[0] - size) // 2, (pixels.shape[1] - size) // 2
+    return np.ascontiguousarray(pixels[top : top + size, left : left + size])

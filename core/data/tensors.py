@@ -1,0 +1,34 @@
+"""Between uint8 pixels and the tensors that networks see."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from core.data.images import Pixels
+
+
+def to_tensor(images: Sequence[Pixels]) -> Tensor:
+    """Equal-sized H x W x 3 uint8 images to float32 N x 3 x H x W in [-1, 1]."""
+    stack = torch.from_numpy(np.stack(images))
+    return stack.permute(0, 3, 1, 2).contiguous().float() / 127.5 - 1
+
+
+def to_pixels(images: Tensor) -> Tensor:
+    """N x C x H x W in [-1, 1] to uint8, rounded: what a saved picture would hold."""
+    return ((images.float().clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
+
+
+def random_crops(
+    images: Sequence[Pixels], size: int, flip: bool, random: np.random.Generator
+) -> Tensor:
+    """A random size x size crop of each image, mirrored half of the time if `flip`."""
+    crops = []
+    for image in images:
+        top, left = (int(random.integers(n - size + 1)) for n in image.shape[:2])
+        crop = image[top : top + size, left : left + size]
+        crops.append(crop[:, ::-1] if flip and random.random() < 0.5 else crop)
+    return to_tensor(crops)

@@ -1,0 +1,70 @@
+"""Where a trial computes, how precisely, with how many threads, and from which seed."""
+
+from __future__ import annotations
+
+import os
+import random
+from contextlib import AbstractContextManager
+
+import numpy as np
+import torch
+
+from core.task import Params, UserError
+
+
+def pick_device(name: str) -> torch.device:
+    """The device for auto, cpu, cuda or mps; UserError when the machine lacks it."""
+    there = {
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+        "cpu": True,
+    }
+    if name == "auto":
+        name = next(device for device, present in there.items() if present)
+    if not there[name]:
+        here = ", ".join(device for device, present in there.items() if present)
+        raise UserError(f"--device {name}: this machine has none; it has {here}")
+    return torch.device(name)
+
+
+def autocast(device: torch.device, precision: str) -> AbstractContextManager[object]:
+    """bf16 autocast or none; auto takes it where the hardware multiplies bf16 fast."""
+    if precision == "auto":
+        precision = "bf16" if _fast_bf16(device) else "fp32"
+    return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")
+
+
+def _fast_bf16(device: torch.device) -> bool:
+    if device.type == "cuda":
+        return torch.cuda.get_device_capability(device) >= (8, 0)
+    return device.type == "cpu" and torch.cpu._is_avx512_bf16_supported()
+
+
+def use(params: Params) -> torch.device:
+    """Set threads and determinism as a trial wants them; return its device."""
+    device = pick_device(params.device)
+    torch.set_num_threads(params.threads or cores())
+    if device.type == "cuda":
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        torch.backends.cudnn.benchmark = False
+        torch.use_deterministic_algorithms(True, warn_only=True)
+    return device
+
+
+def cores() -> int:
+    """The CPU cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def seed_everything(seed: int) -> None:
+    """Seed Python's, NumPy's and PyTorch's generators (all devices)."""
+    random.seed(seed)
+    np.random.seed(seed)
+    torch.manual_seed(seed)
+
+
+def hardware(device: torch.device) -> str:
+    """The device in words, for the record."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"{device.type}, {torch.get_num_threads()} threads"

@@ -1,0 +1,1 @@
+"""Network architectures: `nn.Module`s and nothing else."""
