@@ -1,0 +1,66 @@
+"""NNI proposes: this process is one trial of an experiment that `nnictl` runs."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+from core.flags import make
+from core.task import Ending, Objective, Outcome, Params, Score
+
+
+@dataclass(frozen=True)
+class NniTrial:
+    """The trial NNI started this process for."""
+
+    params: Params
+    searched: Mapping[str, Any]
+    study: str
+    workdir: Path
+    number: int
+    objective: Objective
+    engine: ClassVar[str] = "nni"
+
+    def report(self, epoch: int, score: Score) -> bool:
+        """Give NNI the epoch's score; its assessor stops trials by a signal, never from here."""
+        import nni
+
+        nni.trial.overwrite_intermediate_seq(epoch - 1)
+        nni.report_intermediate_result(_metric(score))
+        return False
+
+    def finish(self, ending: Ending) -> None:
+        """Give NNI a finite final score; none where the trial did not come to a verdict."""
+        import nni
+
+        if ending.outcome is Outcome.COMPLETED and ending.score:
+            nni.report_final_result(_metric(ending.score))
+        elif ending.outcome in (Outcome.DIVERGED, Outcome.COLLAPSED):
+            nni.report_final_result({"default": self.objective.worst})
+
+
+def present() -> bool:
+    """Whether NNI started this process."""
+    return "NNI_PLATFORM" in os.environ
+
+
+def next_trial(
+    params: type[Params], given: Mapping[str, Any], runs: Path, objective: Objective
+) -> NniTrial:
+    """Ask NNI for the parameters; flags fill the rest. UserError for parameters it cannot take."""
+    import nni
+
+    searched = nni.get_next_parameter()
+    where = "NNI's search space (searchSpaceFile of the experiment)"
+    made = make(params, {**given, **searched}, where)
+    study = f"nni-{nni.get_experiment_id()}"
+    workdir = runs / study / nni.get_trial_id()
+    return NniTrial(made, searched, study, workdir, nni.get_sequence_id(), objective)
+
+
+def _metric(score: Score) -> dict[str, float]:
+    """NNI's form of a score: what it optimises is `default`, the parts are for its web portal."""
+    return {"default": float(score.value)} | {k: float(v) for k, v in score.parts.items()}
