@@ -148,6 +148,7 @@ def _prepare(task: Task, arguments: argparse.Namespace, progress: Progress) -> S
     from core.engines.optuna import default_storage, open_search
     from core.flags import flag, given, make
     from core.record import provenance, write_json
+    from core.run import prepare
     from core.space import Space
 
     fixed = given(arguments)
@@ -158,7 +159,7 @@ def _prepare(task: Task, arguments: argparse.Namespace, progress: Progress) -> S
         raise UserError(f"{flag(both[0])}: {space_file} searches it; drop the flag or the key")
     name = valid_name(arguments.study or task.name)
     use(params)
-    task.evaluator(params).prepare(task.load(params), arguments.runs / "evaluators", progress.once)
+    prepare(task, params, progress, arguments.runs)
     storage = arguments.storage or default_storage(arguments.runs)
     how = (arguments.sampler, arguments.pruner, params.seed)
     search = open_search(arguments.runs, name, storage, task, space, fixed, *how)

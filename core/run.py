@@ -27,7 +27,18 @@ from core.flags import add_flags, flag, given, make
 from core.pictures import save_strip
 from core.progress import Progress
 from core.record import EpochLine, Record, valid_name
-from core.task import Ending, Evaluator, Outcome, Score, Task, Trainable, Trial, UserError
+from core.task import (
+    Data,
+    Ending,
+    Evaluator,
+    Outcome,
+    Params,
+    Score,
+    Task,
+    Trainable,
+    Trial,
+    UserError,
+)
 
 
 class Interrupted(BaseException):
@@ -52,11 +63,10 @@ def run_trial(task: Task, trial: Trial, progress: Progress, runs: Path) -> Endin
     started = time.monotonic()
     with record.alive():
         device = use(trial.params)
-        data = task.load(trial.params)
-        evaluator = task.evaluator(trial.params)
-        judge = evaluator.prepare(data, runs / "evaluators", progress.once)
+        data, evaluator, judge = prepare(task, trial.params, progress, runs)
         _same_trial(record, trial)
-        record.begin(_about(task, trial, judge, hardware(device)))
+        facts = {"judge": dict(judge), "notes": data.notes, "hardware": hardware(device)}
+        record.begin({**_about(task, trial), **facts})
         progress.started(trial.number, trial.params.epochs)
         interrupt: Interrupted | None = None
         try:
@@ -82,6 +92,17 @@ def run_trial(task: Task, trial: Trial, progress: Progress, runs: Path) -> Endin
     return ending
 
 
+def prepare(
+    task: Task, params: Params, progress: Progress, runs: Path
+) -> tuple[Data, Evaluator, Mapping[str, Any]]:
+    """Load the data and the judge (trained now if need be), saying what a person should know."""
+    data = task.load(params)
+    for note in data.notes:
+        progress.once(note)
+    evaluator = task.evaluator(params)
+    return data, evaluator, evaluator.prepare(data, runs / "evaluators", progress.once)
+
+
 def _same_trial(record: Record, trial: Trial) -> None:
     """UserError when the folder holds the start of a trial with other parameters."""
     free = {"device", "threads"}
@@ -93,7 +114,7 @@ def _same_trial(record: Record, trial: Trial) -> None:
         raise UserError(f"{record.folder}: holds a trial with other parameters ({told})")
 
 
-def _about(task: Task, trial: Trial, judge: Mapping[str, Any], hardware: str) -> dict[str, Any]:
+def _about(task: Task, trial: Trial) -> dict[str, Any]:
     return {
         "task": task.name,
         "study": trial.study,
@@ -103,8 +124,6 @@ def _about(task: Task, trial: Trial, judge: Mapping[str, Any], hardware: str) ->
         "params": trial.params.model_dump(mode="json"),
         "searched": sorted(trial.searched),
         "defaults": task.params().model_dump(mode="json"),
-        "judge": dict(judge),
-        "hardware": hardware,
     }
 
 

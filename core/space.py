@@ -88,16 +88,23 @@ class Dimension:
 
     def latent(self, value: Any) -> Any:
         """A latent that gives this value; ValueError where the value is outside the space."""
+        outside = ValueError(f"{self.name}: {value!r} is not in {self.kind} {list(self.args)}")
         if self.kind == "choice":
-            index = [type(a) is type(value) and a == value for a in self.args].index(True)
-            return self.args[index] if self.plain else index
-        x = value
-        if self.kind in NORMAL:
-            x = math.log(x) if "log" in self.kind else x
-            x = NormalDist(float(self.args[0]), float(self.args[1])).cdf(x)
-        found = self.distribution._contains(self.distribution.to_internal_repr(x))
-        if not found or not math.isclose(self.value(x), value, rel_tol=1e-9, abs_tol=1e-12):
-            raise ValueError(f"{self.name}: {value!r} is not in {self.kind} {list(self.args)}")
+            same = [i for i, a in enumerate(self.args) if type(a) is type(value) and a == value]
+            if not same:
+                raise outside
+            return self.args[same[0]] if self.plain else same[0]
+        try:
+            x = math.log(value) if self.kind in ("lognormal", "qlognormal") else value
+            if self.kind in NORMAL:
+                x = NormalDist(float(self.args[0]), float(self.args[1])).cdf(x)
+                x = min(max(x, TAIL), 1 - TAIL)
+            internal = self.distribution.to_internal_repr(x)
+        except (ValueError, TypeError):
+            raise outside from None
+        inside = self.distribution._contains(internal)
+        if not inside or not math.isclose(self.value(x), value, rel_tol=1e-9, abs_tol=1e-9):
+            raise outside
         return x
 
     def probes(self) -> list[Any]:

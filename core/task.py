@@ -72,6 +72,18 @@ class Trainable(Protocol):
         """Continue from `state_dict()`; on the CPU bit for bit."""
 
 
+class Data(Protocol):
+    """A data set, loaded and split."""
+
+    @property
+    def fingerprint(self) -> str:
+        """A hash of its content and of how it was prepared."""
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a person should know of it, such as images left out; a sentence each."""
+
+
 @dataclass(frozen=True)
 class Samples:
     """What the judge sees: float32 CPU tensors N x C x H x W in [-1, 1]."""
@@ -128,7 +140,7 @@ class Task:
     name: str
     summary: str
     params: type[Params]
-    load: Callable[[Any], Any]
+    load: Callable[[Any], Data]
     build: Callable[[Any, Any, torch.device], Trainable]
     evaluator: Callable[[Any], Evaluator]
     objective: Objective

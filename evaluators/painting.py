@@ -64,17 +64,15 @@ class PaintingEvaluator:
         text = json.dumps([recipe, RECIPE], sort_keys=True)
         home = folder / f"painting-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
         home.mkdir(parents=True, exist_ok=True)
-        with FileLock(home / ".lock"):
+        with FileLock(home / ".lock"), torch.random.fork_rng():
+            torch.manual_seed(RECIPE["seed"])
             if not (facts := read_json(home / "judge.json")):
                 say("judge: training a ResNet-18 to tell the domains apart (once per data set)")
-                with torch.random.fork_rng():
-                    torch.manual_seed(RECIPE["seed"])
-                    net = new_judge(self.weights).to(self.device)
-                net, learned = self._train(net, data)
+                net, learned = self._train(new_judge(self.weights).to(self.device), data)
                 facts = {"evaluator": "painting", **recipe, **learned}
                 replace(home / "judge.pt", lambda file: torch.save(net.state_dict(), file))
                 write_json(home / "judge.json", facts)
-        self.net = new_judge("scratch").to(self.device)
+            self.net = new_judge("scratch").to(self.device)
         state = torch.load(home / "judge.pt", map_location=self.device, weights_only=True)
         self.net.load_state_dict(state)
         self.net.eval()
@@ -88,18 +86,16 @@ class PaintingEvaluator:
         splits = data.domain(photo).train, data.domain(self.target).train
         net = train_classifier(net, *splits, data.size).eval()
         confusion = {}
-        with torch.inference_mode():
-            for kind, name in (("photographs", photo), ("paintings", self.target)):
-                images = to_tensor(data.domain(name).validation)
-                painted = int((paintingness(net, images, self.device) > 0.5).sum())
-                confusion[kind] = {"photograph": len(images) - painted, "painting": painted}
+        for kind, name in (("photographs", photo), ("paintings", self.target)):
+            images = to_tensor(data.domain(name).validation)
+            painted = int((paintingness(net, images, self.device) > 0.5).sum())
+            confusion[kind] = {"photograph": len(images) - painted, "painting": painted}
         right = [confusion["photographs"]["photograph"], confusion["paintings"]["painting"]]
         held_out = [sum(row.values()) for row in confusion.values()]
         accuracy = sum(r / n for r, n in zip(right, held_out, strict=True)) / 2
         seconds = time.monotonic() - started
         return net, {"accuracy": accuracy, "confusion": confusion, "seconds": round(seconds, 1)}
 
-    @torch.inference_mode()
     def __call__(self, samples: Samples) -> Score:
         """Score outputs, rounded to 8 bit first, against their sources."""
         output = to_pixels(samples.output).float() / 127.5 - 1
@@ -110,6 +106,7 @@ class PaintingEvaluator:
         return Score(value, parts)
 
 
+@torch.inference_mode()
 def paintingness(net: nn.Module, images: Tensor, device: torch.device) -> Tensor:
     """P(painting) for N x 3 x H x W images in [-1, 1]: N values in [0, 1]."""
     logits = [net(batch.to(device)).float().cpu() for batch in torch.split(images, 64)]

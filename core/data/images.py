@@ -50,6 +50,16 @@ class UnpairedImages:
     size: int
     fingerprint: str
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """The images of each domain that could not be read."""
+        lines = []
+        for name, domain in (("trainA", self.a), ("trainB", self.b)):
+            if domain.skipped:
+                named = "; ".join(domain.skipped)
+                lines.append(f"{name}: {len(domain.skipped)} images skipped, unreadable: {named}")
+        return tuple(lines)
+
     def domain(self, name: str) -> Domain:
         """Domain "A" or "B"."""
         return self.a if name == "A" else self.b

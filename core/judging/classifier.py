@@ -37,7 +37,7 @@ def train_classifier(
     Crops, mirroring, colour jitter, blur and noise keep the label. Flat and noise images are
     "not a painting", so that an untrained generator's output is not one either. AdamW on a
     one-cycle schedule, bf16 where the hardware has it; what is returned is the exponential moving
-    average of the weights. The same seed gives the same network.
+    average of the weights. Seed PyTorch first: the same seed gives the same network.
     """
     device = next(net.parameters()).device
     steps, domains = RECIPE["steps"], (photographs, paintings)
@@ -47,24 +47,21 @@ def train_classifier(
         net, multi_avg_fn=get_ema_multi_avg_fn(RECIPE["average_decay"]), use_buffers=True
     )
     decay = RECIPE["weight_decay"]
-    optimizer = torch.optim.AdamW(net.parameters(), RECIPE["lr"], weight_decay=decay)
+    optimizer = torch.optim.AdamW(net.parameters(), RECIPE["lr"], weight_decay=decay, fused=True)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, RECIPE["lr"], total_steps=steps)
     random = np.random.default_rng(RECIPE["seed"])
-    with torch.random.fork_rng():
-        torch.manual_seed(RECIPE["seed"])
-        net.train()
-        for _ in range(steps):
-            drawn = [_draw(d, counts[k], size, random) for k, d in enumerate(domains)]
-            images = augment(torch.cat([*drawn, junk(counts[2], size)])).to(device)
-            with autocast(device, "auto"):
-                logits = net(images * 2 - 1).float()
-            smoothing = RECIPE["label_smoothing"]
-            loss = F.cross_entropy(logits, labels, label_smoothing=smoothing)
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            schedule.step()
-            average.update_parameters(net)
+    net.train()
+    for _ in range(steps):
+        drawn = [_draw(d, counts[k], size, random) for k, d in enumerate(domains)]
+        images = augment(torch.cat([*drawn, junk(counts[2], size)])).to(device)
+        with autocast(device, "auto"):
+            logits = net(images * 2 - 1).float()
+        loss = F.cross_entropy(logits, labels, label_smoothing=RECIPE["label_smoothing"])
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        schedule.step()
+        average.update_parameters(net)
     return average.module
 
 

@@ -1,0 +1,109 @@
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from core.data.images import decode, load_unpaired, validation_names
+from core.task import UserError
+
+
+def test_every_kind_of_image_decodes_to_upright_rgb(tmp_path: Path) -> None:
+    ramp = np.linspace(0, 255, 12 * 8).reshape(8, 12).astype(np.uint8)
+    rgb = Image.fromarray(np.stack([ramp, ramp[::-1], ramp], -1))
+    exif = Image.Exif()
+    exif[0x0112] = 6  # the camera was held upright: turn by 90 degrees
+    rgb.save(tmp_path / "turned.jpg", exif=exif)
+    rgb.save(tmp_path / "rgb.png")
+    rgb.convert("L").save(tmp_path / "grey.png")
+    rgb.convert("P").save(tmp_path / "palette.gif")
+    rgb.convert("CMYK").save(tmp_path / "print.jpg")
+    Image.fromarray(ramp.astype(np.uint16) * 257).save(tmp_path / "deep.png")
+    Image.fromarray(ramp.astype(np.float32) / 255).save(tmp_path / "float.tiff")
+    clear = rgb.convert("RGBA")
+    clear.putalpha(0)
+    clear.save(tmp_path / "clear.png")
+    rgb.convert("1").save(tmp_path / "bits.png")
+    for path in tmp_path.iterdir():
+        image = decode(path)
+        assert image.mode == "RGB", path.name
+        assert image.size == ((8, 12) if path.name == "turned.jpg" else (12, 8)), path.name
+    assert np.array_equal(np.asarray(decode(tmp_path / "rgb.png")), np.asarray(rgb))
+    for name in ("deep.png", "float.tiff"):
+        assert np.abs(np.asarray(decode(tmp_path / name))[..., 0].astype(int) - ramp).max() <= 1
+    assert (np.asarray(decode(tmp_path / "clear.png")) == 255).all()
+
+
+def test_the_validation_split_is_by_name_stable_and_of_the_promised_size() -> None:
+    names = [f"{k:04}.jpg" for k in range(1000)]
+    held_out = validation_names(names)
+    assert len(held_out) == 100
+    assert validation_names(names[::-1]) == held_out
+    assert len(validation_names([f"{k}.jpg" for k in range(3000)])) == 300
+    assert len(validation_names(names[:100])) == 25
+    assert len(validation_names(names[:2])) == 1
+    grown = validation_names([*names, "new.jpg"])
+    assert len(held_out - grown) <= 1
+
+
+@pytest.mark.parametrize("preprocess", ["resize", "scale-width-and-crop", "crop"])
+def test_no_image_is_on_both_sides_and_shapes_are_as_promised(
+    domains: Path, preprocess: str
+) -> None:
+    data = load_unpaired(str(domains), 32, preprocess)  # type: ignore[arg-type]
+    assert (len(data.a.train), len(data.a.validation)) == (18, 6)
+    assert (len(data.b.train), len(data.b.validation)) == (24, 8)
+    assert {image.shape for image in data.b.validation} == {(32, 32, 3)}
+    side = {"resize": 36, "scale-width-and-crop": 36, "crop": 40}[preprocess]
+    assert {image.shape for image in data.a.train} == {(side, side, 3)}
+
+
+def test_a_wide_picture_is_scaled_by_its_height_and_keeps_its_proportions(tmp_path: Path) -> None:
+    for name in ("trainA", "trainB"):
+        (tmp_path / name).mkdir()
+        for k in range(4):
+            Image.new("RGB", (100, 50), (k, 0, 0)).save(tmp_path / name / f"{k}.png")
+    data = load_unpaired(str(tmp_path), 32, "scale-width-and-crop")
+    assert {image.shape for image in data.a.train} == {(32, 64, 3)}
+
+
+def test_the_fingerprint_follows_the_content(domains: Path, tmp_path: Path) -> None:
+    copy = shutil.copytree(domains, tmp_path / "copy")
+    before = load_unpaired(str(domains), 32, "resize").fingerprint
+    assert load_unpaired(str(copy), 32, "resize").fingerprint == before
+    other = shutil.copytree(domains, tmp_path / "other")
+    Image.new("RGB", (40, 40)).save(other / "trainA" / "000.png")
+    assert load_unpaired(str(other), 32, "resize").fingerprint != before
+    assert load_unpaired(str(domains), 36, "resize").fingerprint != before
+
+
+def test_an_unreadable_image_is_named_and_skipped(domains: Path, tmp_path: Path) -> None:
+    data = shutil.copytree(domains, tmp_path / "data")
+    (data / "trainB" / "005.png").write_bytes(b"no picture")
+    (data / "trainB" / "notes.txt").write_text("not counted")
+    loaded = load_unpaired(str(data), 32, "resize")
+    assert len(loaded.b.train) + len(loaded.b.validation) == 31
+    (skipped,) = loaded.b.skipped
+    assert skipped.startswith("005.png (cannot identify")
+
+
+def test_many_unreadable_images_are_an_error(domains: Path, tmp_path: Path) -> None:
+    data = shutil.copytree(domains, tmp_path / "data")
+    whole = (data / "trainA" / "000.png").read_bytes()
+    for k in range(2):
+        (data / "trainA" / f"{k:03}.png").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(UserError, match=r"trainA: 2 of 24 images cannot be read.*000\.png"):
+        load_unpaired(str(data), 32, "resize")
+
+
+def test_missing_empty_and_small_domains_are_one_clear_error(domains: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="trainA: no such folder; the layout is"):
+        load_unpaired(str(tmp_path), 32, "resize")
+    (tmp_path / "trainA").mkdir()
+    with pytest.raises(UserError, match="holds 0 images"):
+        load_unpaired(str(tmp_path), 32, "resize")
+    with pytest.raises(UserError, match=r"40 x 40 pixels are too small for --size 64"):
+        load_unpaired(str(domains), 64, "crop")

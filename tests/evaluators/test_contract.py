@@ -1,0 +1,56 @@
+"""What the judge of every task must keep, found by itself."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from core.cli import load_task, task_summaries
+from core.task import Evaluator, Samples, Task
+
+
+def settings(task: Task, data: Path) -> Any:
+    small = {"size": 32, "width": 4, "blocks": 1, "device": "cpu"}
+    known = {k: v for k, v in small.items() if k in task.params.model_fields}
+    return task.params(data=str(data), **known)
+
+
+@pytest.fixture(params=sorted(task_summaries()))
+def judged(
+    request: pytest.FixtureRequest, domains: Path, judges: Path
+) -> tuple[Evaluator, Samples, Any]:
+    task = load_task(request.param)
+    params = settings(task, domains)
+    data = task.load(params)
+    evaluator = task.evaluator(params)
+    facts = evaluator.prepare(data, judges, lambda line: None)
+    return evaluator, task.build(params, data, torch.device("cpu")).samples(), facts
+
+
+def test_a_score_is_finite_repeatable_and_within_its_objective(
+    judged: tuple[Evaluator, Samples, Any],
+) -> None:
+    evaluator, samples, _ = judged
+    score = evaluator(samples)
+    assert score == evaluator(samples)
+    assert all(math.isfinite(v) for v in (*score.parts.values(), *score.violations.values()))
+    (objective, *_) = evaluator.objectives
+    assert not objective.better(objective.worst, score.value)
+
+
+def test_what_it_says_of_itself_is_json(judged: tuple[Evaluator, Samples, Any]) -> None:
+    _, _, facts = judged
+    assert json.loads(json.dumps(facts)) == facts
+    assert "evaluator" in facts
+
+
+def test_rounding_to_8_bit_changes_nothing(judged: tuple[Evaluator, Samples, Any]) -> None:
+    evaluator, samples, _ = judged
+    rounded = ((samples.output + 1) * 127.5).round() / 127.5 - 1
+    score = evaluator(Samples(samples.source, rounded, samples.target))
+    assert score.value == pytest.approx(evaluator(samples).value, abs=1e-6)

@@ -1,0 +1,104 @@
+"""What every task under trials/ must keep, found by itself."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from core.cli import load_task, task_summaries
+from core.device import seed_everything
+from core.space import Space
+from core.task import Task, Trainable
+
+SMALL: dict[str, Any] = {"size": 32, "width": 4, "blocks": 1, "batch_size": 4, "device": "cpu"}
+TASKS = sorted(task_summaries())
+
+
+def build(task: Task, data: str, **more: Any) -> Trainable:
+    known = {k: v for k, v in SMALL.items() if k in task.params.model_fields}
+    params = task.params(data=data, **{**known, **more})
+    seed_everything(params.seed)
+    return task.build(params, task.load(params), torch.device("cpu"))
+
+
+def train_epoch(model: Trainable) -> list[dict[str, float]]:
+    return [{k: float(v) for k, v in model.step(b).items()} for b in model.batches()]
+
+
+@pytest.fixture(params=TASKS)
+def task(request: pytest.FixtureRequest) -> Task:
+    return load_task(request.param)
+
+
+def test_there_are_tasks() -> None:
+    assert "cyclegan" in TASKS
+
+
+def test_a_task_is_named_after_its_file_and_says_what_it_is(task: Task) -> None:
+    assert task.search_space.stem == task.name
+    assert task_summaries()[task.name].endswith(".")
+    assert all(field.description for field in task.params.model_fields.values())
+
+
+def test_its_search_space_is_one_its_params_accept(task: Task) -> None:
+    space = Space.load(task.search_space, task.params)
+    defaults = task.params().model_dump()
+    for dimension in space.dimensions:
+        dimension.latent(defaults[dimension.name])  # the baseline lies inside
+
+
+def test_params_refuse_unknown_names_and_cannot_change(task: Task) -> None:
+    with pytest.raises(ValueError, match="Extra inputs"):
+        task.params(surely_no_such_name=1)
+    with pytest.raises(ValueError, match="frozen"):
+        task.params().seed = 3
+    json.dumps(task.params().model_dump(mode="json"))
+
+
+def test_an_epoch_gives_finite_losses_and_changes_the_samples(task: Task, domains: Path) -> None:
+    model = build(task, str(domains))
+    before = model.samples().output
+    losses = train_epoch(model)
+    assert losses
+    assert all(math.isfinite(v) for step in losses for v in step.values())
+    assert not torch.equal(model.samples().output, before)
+
+
+def test_samples_have_the_promised_shape_and_range(task: Task, domains: Path) -> None:
+    model = build(task, str(domains))
+    samples = model.samples()
+    for images in (samples.source, samples.output):
+        assert images.dtype == torch.float32
+        assert images.device.type == "cpu"
+        assert images.ndim == 4
+        assert images.abs().max() <= 1
+    assert len(samples.source) == len(samples.output)
+    again = build(task, str(domains), seed=7).samples()
+    assert torch.equal(again.source, samples.source), "the same inputs in every trial"
+
+
+def test_a_checkpoint_continues_bit_for_bit(task: Task, domains: Path, tmp_path: Path) -> None:
+    options = {"dropout": 0.3, "epochs": 4} if "dropout" in task.params.model_fields else {}
+    model = build(task, str(domains), **options)
+    train_epoch(model)
+    path = tmp_path / "checkpoint.pt"
+    torch.save({"model": model.state_dict(), "rng": torch.get_rng_state()}, path)
+    straight = [train_epoch(model) for _ in range(2)], model.samples().output
+
+    saved = torch.load(path, weights_only=True)
+    model = build(task, str(domains), **options)
+    model.load_state_dict(saved["model"])
+    torch.set_rng_state(saved["rng"])
+    assert ([train_epoch(model) for _ in range(2)]) == straight[0]
+    assert torch.equal(model.samples().output, straight[1])
+
+
+def test_the_same_seed_gives_the_same_epoch_and_another_another(task: Task, domains: Path) -> None:
+    first, same, other = (train_epoch(build(task, str(domains), seed=s)) for s in (1, 1, 2))
+    assert first == same
+    assert first != other
