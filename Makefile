@@ -17,7 +17,7 @@ install: .venv/installed
 
 demo: install
 	$(BIN)/gantune tune cyclegan --study demo --trials 8 \
-		--size 64 --width 16 --blocks 2 --batch-size 2 --epochs 3
+		--size 64 --width 16 --blocks 1 --batch-size 4 --epochs 2
 
 lint: install
 	$(BIN)/ruff check .

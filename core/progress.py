@@ -19,7 +19,7 @@ class Progress:
 
     total: int = 1
     maximize: bool = True
-    console: Console = field(default_factory=lambda: Console(stderr=True, highlight=False))
+    console: Console = field(default_factory=lambda: Console(stderr=True))
     ended: dict[Outcome, int] = field(default_factory=dict)
     best: tuple[float, int] | None = None
     _began: float = field(default_factory=time.monotonic)
@@ -42,7 +42,7 @@ class Progress:
 
     def say(self, line: str) -> None:
         """A line that stays."""
-        self.console.print(escape(line), soft_wrap=True)
+        self.console.print(escape(line), soft_wrap=True, highlight=False)
 
     def once(self, line: str) -> None:
         """A line that stays, unless it has been said before."""

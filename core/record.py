@@ -101,10 +101,11 @@ class Record:
     def ending(self) -> Ending | None:
         """How it ended, or None while it runs (or was killed)."""
         outcome = read_json(self.folder / "outcome.json")
-        if not outcome:
+        try:
+            score = Score(**outcome["score"]) if outcome["score"] else None
+            return Ending(Outcome(outcome["outcome"]), str(outcome["reason"]), score)
+        except (KeyError, TypeError, ValueError):
             return None
-        score = Score(**outcome["score"]) if outcome["score"] else None
-        return Ending(Outcome(outcome["outcome"]), outcome["reason"], score)
 
     def seconds(self) -> float:
         """Training and scoring time over all its epochs."""
@@ -160,8 +161,12 @@ class Study:
 
     def records(self) -> list[Record]:
         """Every trial's record, in order of trial number."""
-        records = [Record(path.parent) for path in self.folder.glob("*/trial.json")]
-        return sorted(records, key=lambda r: (r.trial().get("number", 0), r.folder.name))
+
+        def order(record: Record) -> tuple[int, str]:
+            number = record.trial().get("number")
+            return number if isinstance(number, int) else 0, record.folder.name
+
+        return sorted((Record(p.parent) for p in self.folder.glob("*/trial.json")), key=order)
 
 
 def valid_name(name: str) -> str:
@@ -184,7 +189,7 @@ def provenance() -> dict[str, Any]:
     packages = ("gantune", "torch", "torchvision", "optuna", "nni", "numpy", "pillow")
     return {
         "started": now(),
-        "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        "command": shlex.join([Path(sys.orig_argv[0]).name, *sys.orig_argv[1:]]),
         "git": git_commit(),
         "versions": {"python": platform.python_version()} | {p: _version(p) for p in packages},
         "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} CPU cores",

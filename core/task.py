@@ -57,7 +57,10 @@ class Trainable(Protocol):
     """A model in training. It knows its data and its losses, nothing of scores or search."""
 
     def batches(self) -> Iterator[Any]:
-        """Yield the batches of one epoch; when exhausted, the epoch is over (schedules step)."""
+        """Yield the batches of one epoch, tuples whose first tensor holds one item an image.
+
+        When they are exhausted the epoch is over, and schedules step.
+        """
 
     def step(self, batch: Any) -> Mapping[str, Tensor]:
         """Take one optimisation step on a batch; return the named scalar losses, detached."""

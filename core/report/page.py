@@ -1,0 +1,131 @@
+"""Writes report.html, report.md and best.json from one summary of the records."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import html
+import re
+from pathlib import Path
+from typing import Any
+
+from core.record import Study, now, write_bytes, write_json
+from core.report.importance import importance
+from core.report.origin import cost, origin, provenance, train_again, train_baseline
+from core.report.pictures import picture_blocks
+from core.report.plots import plots
+from core.report.rows import Row
+from core.report.setting import other_settings, searched_settings
+from core.report.summary import Summary, summarize
+from core.report.verdict import accuracy, cautions, confusion, verdict
+from core.report.wording import count, decimals, duration, fixed, gap, plain, signed
+
+HERE = Path(__file__).parent
+FILTERS = {"plain": plain, "fixed": fixed, "signed": signed, "gap": gap, "duration": duration}
+
+
+def write_report(study: Study) -> Path:
+    """Write the report into the study's folder; the path of the page.
+
+    Raises UserError where the study's folder cannot be read.
+    """
+    summary = summarize(study)
+    context = _context(summary)
+    page = study.folder / "report.html"
+    write_json(study.folder / "best.json", best_json(summary))
+    _write(study.folder / "report.md", _render("report.md.j2", context))
+    _write(page, _render("page.html.j2", {**context, **_page_only(summary)}))
+    return page
+
+
+def best_json(summary: Summary) -> dict[str, Any]:
+    """The verdict for programs. `gain` is above 0 where the best beats the baseline."""
+
+    def told(row: Row | None) -> dict[str, Any] | None:
+        if row is None:
+            return None
+        known = {"trial": row.number, "folder": row.record.folder.name, "outcome": row.outcome}
+        scored = {"score": row.score, "parts": row.parts, "violations": row.violations}
+        return {**known, **scored, "params": row.params, "searched": row.set(summary.searched)}
+
+    direction = "maximize" if summary.maximize else "minimize"
+    return {
+        "task": summary.task,
+        "study": summary.study.name,
+        "objective": {"name": summary.objective, "direction": direction},
+        "verdict": verdict(summary),
+        "best": told(summary.best),
+        "baseline": told(summary.baseline),
+        "gain": summary.gain,
+        "trials": summary.outcomes,
+        "provenance": provenance(summary),
+    }
+
+
+def _context(summary: Summary) -> dict[str, Any]:
+    """What page and Markdown both show."""
+    best = summary.best
+    parts = dict.fromkeys(name for row in summary.rows for name in row.parts)
+    return {
+        "s": summary,
+        "verdict": verdict(summary),
+        "cautions": cautions(summary),
+        "parts": {p: decimals(row.parts.get(p) for row in summary.rows) for p in parts},
+        "searched": searched_settings(summary, best) if best else [],
+        "others": other_settings(summary, best) if best else [],
+        "accuracy": accuracy(summary.judge),
+        "confusion": confusion(summary.judge),
+        "importance": importance(summary),
+        "cost": cost(summary),
+        "origin": origin(summary),
+        "again": train_again(summary, best) if best else "",
+        "add_baseline": train_baseline(summary),
+        "written": now(),
+    }
+
+
+def _page_only(summary: Summary) -> dict[str, Any]:
+    from markupsafe import Markup
+
+    script = (HERE / "sort.js").read_text()
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    return {
+        "style": Markup((HERE / "style.css").read_text()),
+        "script": Markup(script),
+        "script_hash": digest,
+        "plots": {name: Markup(svg) for name, svg in plots(summary).items()},
+        "blocks": picture_blocks(summary),
+    }
+
+
+def _render(template: str, context: dict[str, Any]) -> str:
+    """Fill a template; in the page everything that is not marked as markup is escaped."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    environment = Environment(
+        loader=FileSystemLoader(HERE),
+        autoescape=lambda name: bool(name and name.endswith(".html.j2")),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= FILTERS | {"md": markdown, "code": code}
+    environment.globals["count"] = count
+    return environment.get_template(template).render(context)
+
+
+def markdown(text: object) -> str:
+    """Text as Markdown that shows it as it is, in a table's cell too."""
+    line = html.escape(" ".join(str(text).split()), quote=False)
+    return re.sub(r"([\\`*\[\]|]|(?<!\w)_|_(?!\w))", r"\\\1", line)
+
+
+def code(text: object) -> str:
+    """A fenced block of code, whatever the text holds."""
+    longest = max(map(len, re.findall(r"`+", str(text))), default=0)
+    fence = "`" * max(3, longest + 1)
+    return f"{fence}\n{text}\n{fence}"
+
+
+def _write(path: Path, text: str) -> None:
+    write_bytes(path, text.encode("utf-8", "replace"))

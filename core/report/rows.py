@@ -1,0 +1,178 @@
+"""A trial's record as a report's row. Whatever is missing or damaged in it, there is a row."""
+
+from __future__ import annotations
+
+import math
+import unicodedata
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from core.record import EpochLine, Record, Study, read_json
+from core.task import Ending, Outcome
+
+RUNNING, KILLED, DAMAGED = "running", "killed", "damaged"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One trial. `score` is its last one, final only where the outcome is completed."""
+
+    record: Record
+    label: str
+    number: int
+    outcome: str
+    reason: str
+    score: float | None
+    parts: dict[str, float]
+    violations: dict[str, float]
+    params: dict[str, Any]
+    defaults: dict[str, Any]
+    searched: tuple[str, ...]
+    epochs: tuple[EpochLine, ...]
+    about: dict[str, Any]
+    ended: str
+
+    @property
+    def task(self) -> str:
+        """The task it is a trial of; '' where the record does not say."""
+        return str(self.about.get("task") or "")
+
+    @property
+    def engine(self) -> str:
+        """Who proposed it."""
+        return str(self.about.get("engine") or "")
+
+    @property
+    def judge(self) -> dict[str, Any]:
+        """What its record says of the judge."""
+        return mapping(self.about.get("judge"))
+
+    @property
+    def completed(self) -> bool:
+        """Whether its score is final and may be compared."""
+        return self.outcome == Outcome.COMPLETED and self.score is not None
+
+    @property
+    def broken(self) -> list[str]:
+        """The guards it breaks."""
+        return [name for name, amount in self.violations.items() if amount > 0]
+
+    @property
+    def planned(self) -> int | None:
+        """How many epochs it was to train."""
+        epochs = self.params.get("epochs")
+        return epochs if isinstance(epochs, int) else None
+
+    @property
+    def seconds(self) -> float:
+        """Training and scoring time over its epochs."""
+        return sum(line.seconds for line in self.epochs)
+
+    def set(self, names: tuple[str, ...]) -> dict[str, Any]:
+        """Its values of these parameters, where it has them."""
+        return {name: self.params[name] for name in names if name in self.params}
+
+
+def read_rows(study: Study) -> list[Row]:
+    """The rows of a study, in its order, each with a label no other has."""
+    rows = [_read(record) for record in study.records()]
+    times = Counter(row.label for row in rows)
+    return [
+        r if times[r.label] == 1 else replace(r, label=f"{r.label} ({r.record.folder.name})")
+        for r in rows
+    ]
+
+
+def _read(record: Record) -> Row:
+    about = mapping(clean(record.trial()))
+    lines = tuple(line for epoch in record.epochs() if (line := _line(epoch)))
+    outcome, reason, ending = _ending(record, about)
+    scored = ending.score if ending and ending.score else lines[-1] if lines else None
+    number = about.get("number")
+    number = number if isinstance(number, int) else 0
+    standalone = about.get("engine") not in ("optuna", "nni")
+    searched = about.get("searched")
+    return Row(
+        record=record,
+        label=record.folder.name if standalone else str(number),
+        number=number,
+        outcome=outcome,
+        reason=reason,
+        score=_number(scored.value) if scored else None,
+        parts=numbers(scored.parts) if scored else {},
+        violations=numbers(scored.violations) if scored else {},
+        params=mapping(about.get("params")),
+        defaults=mapping(about.get("defaults")),
+        searched=tuple(map(str, searched)) if isinstance(searched, list) else (),
+        epochs=lines,
+        about=about,
+        ended=str(read_json(record.folder / "outcome.json").get("ended") or ""),
+    )
+
+
+def _ending(record: Record, about: Mapping[str, Any]) -> tuple[str, str, Ending | None]:
+    if not mapping(about.get("params")):
+        return DAMAGED, "its trial.json cannot be read", None
+    try:
+        ending = record.ending()
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return DAMAGED, "its outcome.json says nothing that can be read", None
+    if ending is None:
+        return (RUNNING, "", None) if record.is_alive() else (KILLED, "its process is gone", None)
+    return str(ending.outcome), text(str(ending.reason)), ending
+
+
+def _line(line: EpochLine) -> EpochLine | None:
+    """The epoch with finite numbers only; None where it has no score."""
+    value, epoch = _number(line.value), _number(line.epoch)
+    if value is None or epoch is None:
+        return None
+    return EpochLine(
+        int(epoch),
+        numbers(line.losses),
+        value,
+        numbers(line.parts),
+        numbers(line.violations),
+        _number(line.seconds) or 0.0,
+        _number(line.images_per_second) or 0.0,
+    )
+
+
+def mapping(value: Any) -> dict[str, Any]:
+    """A JSON object, or an empty one for anything else."""
+    return value if isinstance(value, dict) else {}
+
+
+def numbers(value: Any) -> dict[str, float]:
+    """The entries of a JSON object that are finite numbers."""
+    found = {text(str(name)): _number(v) for name, v in mapping(value).items()}
+    return {name: v for name, v in found.items() if v is not None}
+
+
+def text(value: str) -> str:
+    """Text that any font, file and terminal takes."""
+    unfit = {c for c in set(value) - set("\n\t") if unicodedata.category(c) in ("Cc", "Cs")}
+    return "".join("\ufffd" if c in unfit else c for c in value)
+
+
+def clean(value: Any) -> Any:
+    """JSON that can be shown: null where a number is not finite, and no unprintable text."""
+    if isinstance(value, dict):
+        return {text(str(k)): clean(v) for k, v in value.items()}
+    if isinstance(value, list):
+        return [clean(v) for v in value]
+    if isinstance(value, str):
+        return text(value)
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _number(value: Any) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    try:
+        number = float(value)
+    except OverflowError:
+        return None
+    return number if math.isfinite(number) else None

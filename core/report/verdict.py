@@ -1,0 +1,95 @@
+"""A study in words: the verdict in one sentence, and what to know before believing it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from core.report.rows import DAMAGED, RUNNING, mapping, numbers
+from core.report.summary import Summary
+from core.report.wording import count, signed
+
+ENOUGH_INPUTS = 100
+
+
+def verdict(summary: Summary) -> str:
+    """The study in one sentence."""
+    best, baseline, shown = summary.best, summary.baseline, summary.shown
+    if best is None:
+        broke = any(row.completed and row.broken for row in summary.rows)
+        guards = " and kept every guard" if broke else ""
+        return f"No trial has completed{guards}, so there is no best trial to report."
+    if baseline == best:
+        if len(summary.candidates) == 1:
+            return (
+                f"The published baseline (trial {best.label}) scored {shown(best.score)}; "
+                "no other trial completed, so nothing has been compared with it."
+            )
+        return (
+            f"Nothing beat the published baseline: trial {best.label}, the baseline itself, "
+            f"scored best, with {shown(best.score)}."
+        )
+    scored = f"Trial {best.label} scored {shown(best.score)}"
+    if baseline is None:
+        return f"{scored}; no trial ran the published baseline, so nothing says what that is worth."
+    named = f"the published baseline (trial {baseline.label})"
+    if summary.compared is None:
+        return f"{scored}; {named} did not complete ({baseline.outcome}), so nothing compares."
+    if not summary.beaten:
+        return f"{scored}: no better than {named}, which scored {shown(baseline.score)}."
+    lower = "" if summary.maximize else " (lower is better)"
+    gain = signed(summary.difference, summary.places)
+    return f"{scored}; {named} scored {shown(baseline.score)}: {gain}{lower}."
+
+
+def cautions(summary: Summary) -> list[str]:
+    """What to know before believing the verdict, the gravest first."""
+    best, baseline = summary.best, summary.baseline
+    notes = []
+    if best and baseline and (unlike := summary.unlike(baseline)):
+        told = ", ".join(f"{n} {best.params[n]} and {baseline.params[n]}" for n in unlike)
+        notes.append(f"Best and baseline were not trained alike, so they compare badly: {told}.")
+    if best:
+        trials = len(summary.candidates)
+        flattered = f" The best of {trials} scores is also the luckiest." if trials > 1 else ""
+        notes.append(
+            "One run per point is one seed: a difference may be noise, and there is no estimate "
+            f"of the noise yet.{flattered}"
+        )
+    notes += _cautions_of_judging(summary)
+    row = best or next(iter(summary.rows), None)
+    told_of_data = row.about.get("notes") if row else None
+    notes += map(str, told_of_data) if isinstance(told_of_data, list) else []
+    if others := sorted({row.task for row in summary.rows if row.task} - {summary.task}):
+        notes.append(
+            f"The folder also holds trials of {', '.join(others)}: listed, but not compared."
+        )
+    if running := summary.outcomes.get(RUNNING):
+        notes.append(f"{count(running, 'trial')} still running: this is not the last word.")
+    if damaged := summary.outcomes.get(DAMAGED):
+        notes.append(f"{count(damaged, 'damaged record')}, left out of the comparison.")
+    return notes
+
+
+def _cautions_of_judging(summary: Summary) -> list[str]:
+    notes = []
+    inputs = summary.best.parts.get("inputs") if summary.best else None
+    if inputs is not None and inputs < ENOUGH_INPUTS:
+        notes.append(
+            f"Judged on all {inputs:.0f} validation inputs there are, fewer than {ENOUGH_INPUTS}: "
+            "one odd picture moves the score."
+        )
+    judges = [{k: v for k, v in r.judge.items() if k != "seconds"} for r in summary.candidates]
+    if any(judge != judges[0] for judge in judges):
+        notes.append("The trials were scored by different judges, so their scores compare badly.")
+    return notes
+
+
+def confusion(judge: dict[str, Any]) -> dict[str, dict[str, float]]:
+    """The judge's confusion on held-out data, truth -> answer -> count; may be empty."""
+    rows = {str(k): numbers(v) for k, v in mapping(judge.get("confusion")).items()}
+    return rows if all(rows.values()) else {}
+
+
+def accuracy(judge: dict[str, Any]) -> float | None:
+    """How much of held-out data the judge gets right, from 0 to 1, where that was measured."""
+    return numbers(judge).get("accuracy")

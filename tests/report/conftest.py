@@ -1,0 +1,100 @@
+"""Studies made up of records, as a search would leave them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from core.record import EpochLine, Record, Study, write_json
+from core.task import Ending, Outcome, Score
+
+DEFAULTS = {"epochs": 2, "seed": 0, "device": "auto", "weight": 1.0, "rate": 0.001, "width": 64}
+CONFUSION = {"a": {"a": 9, "b": 1}, "b": {"a": 1, "b": 9}}
+SPACE = {
+    "weight": {"_type": "loguniform", "_value": [0.1, 10.0]},
+    "rate": {"_type": "uniform", "_value": [0.0, 0.1]},
+}
+
+
+@dataclass(frozen=True)
+class Made:
+    """A trial to make up; `score` None is one that left no epoch."""
+
+    score: float | None = 0.5
+    params: Mapping[str, Any] | None = None
+    outcome: Outcome | None = Outcome.COMPLETED
+    reason: str = ""
+    name: str = ""
+    number: int | None = None
+    about: Mapping[str, Any] | None = None
+    violations: Mapping[str, float] | None = None
+    inputs: float = 120.0
+
+
+Make = Callable[..., Study]
+
+
+@pytest.fixture
+def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Make:
+    """Write a study of these trials; `engine` and `direction` are all trials'."""
+    monkeypatch.setattr("core.record.git_commit", lambda: "c0ffee")
+
+    def study(
+        trials: Sequence[Made],
+        engine: str = "optuna",
+        direction: str = "maximize",
+        space: Mapping[str, Any] | None = SPACE,
+        name: str = "demo",
+    ) -> Study:
+        folder = tmp_path / name
+        if space:
+            write_json(folder / "study.json", {"task": "toy", "engine": engine, "space": space})
+        for i, made in enumerate(trials):
+            number = i if made.number is None else made.number
+            record = Record(folder / (made.name or f"{number:04d}"))
+            _write(record, made, number, engine, direction)
+        return Study.open(tmp_path, name)
+
+    return study
+
+
+def _write(record: Record, made: Made, number: int, engine: str, direction: str) -> None:
+    facts = {
+        "task": "toy",
+        "study": record.folder.parent.name,
+        "number": number,
+        "engine": engine,
+        "objective": {"name": "toy score", "direction": direction},
+        "params": {**DEFAULTS, **(made.params or {})},
+        "searched": [] if engine == "standalone" else sorted(SPACE),
+        "defaults": DEFAULTS,
+        "judge": {"accuracy": 0.9, "seconds": 12.5, "confusion": CONFUSION},
+        "hardware": "a CPU",
+    }  # fmt: skip
+    record.begin({**facts, **(made.about or {})})
+    if made.score is not None:
+        parts = {"style": made.score, "inputs": made.inputs}
+        line = (parts, dict(made.violations or {}), 1.5, 20.0)
+        half = EpochLine(1, {"g": 1.0, "d": 0.7}, made.score / 2, *line)
+        record.write_epochs([half, EpochLine(2, {"g": 0.8, "d": 0.6}, made.score, *line)])
+        record.samples.mkdir()
+        for i, picture in enumerate(("source", "output")):
+            strip = Image.linear_gradient("L").resize((8 * 16, 16)).rotate(180 * i)
+            strip.convert("RGB").save(record.samples / f"{picture}.png")
+    if made.outcome is not None:
+        score = None
+        if made.score is not None:
+            parts = {"style": made.score, "inputs": made.inputs}
+            score = Score(made.score, parts, made.violations or {})
+        record.end(Ending(made.outcome, made.reason, score), 3.0)
+
+
+@pytest.fixture
+def made() -> type[Made]:
+    """The description of a trial, for `make`."""
+    return Made

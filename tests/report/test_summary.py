@@ -1,0 +1,209 @@
+"""Which trial is best, which is the baseline, and what the report says of the two."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from core.record import Record, Study, write_json
+from core.report.setting import searched_settings
+from core.report.summary import Summary, summarize
+from core.report.verdict import cautions, verdict
+from core.task import Outcome
+
+
+def labels(summary: Summary) -> tuple[str | None, str | None]:
+    best, baseline = summary.best, summary.baseline
+    return best and best.label, baseline and baseline.label
+
+
+@pytest.mark.parametrize(
+    ("direction", "scores", "expected"),
+    [
+        (
+            "maximize",
+            (0.48, 0.3, 0.61),
+            "Trial 2 scored 0.610; the published baseline (trial 0) scored 0.480: +0.130.",
+        ),
+        (
+            "minimize",
+            (0.48, 0.3, 0.61),
+            "Trial 1 scored 0.300; the published baseline (trial 0) scored 0.480: "
+            "−0.180 (lower is better).",
+        ),
+        (
+            "maximize",
+            (0.48, 0.3, 0.2),
+            "Nothing beat the published baseline: trial 0, the baseline itself, scored best, "
+            "with 0.480.",
+        ),
+        (
+            "minimize",
+            (0.2, 0.3, 0.4),
+            "Nothing beat the published baseline: trial 0, the baseline itself, scored best, "
+            "with 0.200.",
+        ),
+        (
+            "maximize",
+            (0.48, 0.4801, 0.2),
+            "Trial 1 scored 0.480: no better than the published baseline (trial 0), which scored "
+            "0.480.",
+        ),
+    ],
+)
+def test_verdict_with_a_baseline(
+    make: Any, made: Any, direction: str, scores: tuple[float, ...], expected: str
+) -> None:
+    weights = (1.0, 2.0, 3.0)
+    trials = [made(s, {"weight": w}) for s, w in zip(scores, weights, strict=True)]
+    assert verdict(summarize(make(trials, direction=direction))) == expected
+
+
+def test_gain_is_above_zero_where_the_best_is_better(make: Any, made: Any) -> None:
+    trials = [made(10.0), made(8.0, {"weight": 2.0})]
+    assert summarize(make(trials, direction="minimize")).gain == pytest.approx(2.0)
+    assert summarize(make([made(10.0), made(12.0, {"weight": 2.0})], name="up")).gain == 2.0
+
+
+def test_no_baseline(make: Any, made: Any) -> None:
+    summary = summarize(make([made(0.5, {"weight": 2.0}), made(0.4, {"rate": 0.05})]))
+    assert labels(summary) == ("0", None)
+    assert "no trial ran the published baseline" in verdict(summary)
+    assert summary.gain is None
+
+
+def test_a_baseline_that_did_not_complete_is_not_compared(make: Any, made: Any) -> None:
+    trials = [made(0.7, outcome=Outcome.DIVERGED, reason="nan"), made(0.5, {"weight": 2.0})]
+    summary = summarize(make(trials))
+    assert labels(summary) == ("1", "0")
+    assert summary.compared is None
+    assert "(trial 0) did not complete (diverged)" in verdict(summary)
+
+
+def test_only_completed_trials_are_compared(make: Any, made: Any) -> None:
+    others = [o for o in Outcome if o is not Outcome.COMPLETED]
+    trials = [made(0.9, {"weight": 2.0}, outcome=o) for o in [*others, None]]
+    assert summarize(make(trials)).best is None
+    summary = summarize(make([made(0.2, {"weight": 3.0}), *trials], name="two"))
+    assert labels(summary) == ("0", None)
+    assert summary.outcomes == {"completed": 1, "killed": 1} | {str(o): 1 for o in others}
+
+
+def test_a_trial_that_breaks_a_guard_is_not_best(make: Any, made: Any) -> None:
+    trials = [made(0.4), made(0.9, {"weight": 2.0}, violations={"copying": 0.2})]
+    assert labels(summarize(make(trials))) == ("0", "0")
+    alone = summarize(make(trials[1:], name="alone"))
+    assert "No trial has completed and kept every guard" in verdict(alone)
+
+
+def test_a_trial_with_a_live_process_runs_and_one_without_was_killed(make: Any, made: Any) -> None:
+    study: Study = make([made(0.4), made(0.2, {"weight": 2.0}, outcome=None)])
+    assert [row.outcome for row in summarize(study).rows] == ["completed", "killed"]
+    with Record(study.folder / "0001").alive():
+        summary = summarize(study)
+    assert [row.outcome for row in summary.rows] == ["completed", "running"]
+    assert any("1 trial still running" in c for c in cautions(summary))
+
+
+def test_a_standalone_trial_with_the_defaults_is_an_nni_studys_baseline(
+    make: Any, made: Any
+) -> None:
+    alone = {"engine": "standalone", "searched": []}
+    trials = [
+        made(0.5, {"weight": 2.0}, name="AbC"),
+        made(0.6, {"weight": 3.0}, name="dEf"),
+        made(0.4, name="baseline", number=0, about=alone),
+    ]
+    summary = summarize(make(trials, engine="nni", space=None))
+    assert labels(summary) == ("1", "baseline")
+    assert summary.searched == ("rate", "weight")
+
+
+def test_of_two_baselines_the_one_in_the_bests_conditions_is_taken(make: Any, made: Any) -> None:
+    trials = [made(0.5, {"width": 8}), made(0.4), made(0.6, {"weight": 2.0})]
+    assert labels(summarize(make(trials))) == ("2", "1")
+
+
+def test_other_conditions_are_told(make: Any, made: Any) -> None:
+    trials = [made(0.5, {"width": 8, "device": "cpu"}), made(0.6, {"weight": 2.0})]
+    notes = cautions(summarize(make(trials)))
+    assert notes[0].endswith("compare badly: width 64 and 8.")
+
+
+def test_standalone_trials_differ_in_what_was_searched(make: Any, made: Any) -> None:
+    trials = [made(0.6, {"weight": 2.0}, name="a", number=0), made(0.5, name="b", number=0)]
+    summary = summarize(make(trials, engine="standalone", space=None))
+    assert summary.searched == ("weight",)
+    assert labels(summary) == ("a", "b")
+
+
+@pytest.mark.parametrize(("params", "baseline"), [({}, "a"), ({"weight": 2.0}, None)])
+def test_a_lone_standalone_trial_is_the_baseline_only_with_the_defaults(
+    make: Any, made: Any, params: dict[str, Any], baseline: str | None
+) -> None:
+    study = make([made(0.6, {"epochs": 9, **params}, name="a")], engine="standalone", space=None)
+    assert labels(summarize(study)) == ("a", baseline)
+
+
+def test_trials_of_another_task_are_not_compared(make: Any, made: Any) -> None:
+    trials = [made(0.5), made(0.9, {"weight": 2.0}, about={"task": "else"})]
+    summary = summarize(make(trials))
+    assert labels(summary) == ("0", "0")
+    assert any("trials of else" in c for c in cautions(summary))
+
+
+@pytest.mark.parametrize(("inputs", "told"), [(48.0, True), (100.0, False)])
+def test_few_judged_inputs_are_told(make: Any, made: Any, inputs: float, told: bool) -> None:
+    notes = cautions(summarize(make([made(0.5, inputs=inputs)])))
+    assert told == any("all 48 validation inputs there are, fewer than 100" in n for n in notes)
+
+
+def test_the_seed_the_data_and_different_judges_are_told(make: Any, made: Any) -> None:
+    about = {"notes": ["2 images were left out."], "judge": {"accuracy": 0.5}}
+    notes = " ".join(cautions(summarize(make([made(0.5), made(0.6, {"rate": 0.1}, about=about)]))))
+    assert "one seed: a difference may be noise" in notes
+    assert "The best of 2 scores is also the luckiest" in notes
+    assert "2 images were left out." in notes
+    assert "different judges" in notes
+
+
+@pytest.mark.parametrize(
+    ("file", "text"),
+    [
+        ("trial.json", "{"),
+        ("trial.json", '{"params": [], "searched": 3, "objective": "up", "judge": 1}'),
+        ("outcome.json", '{"outcome": "glorious", "reason": "", "score": null}'),
+        ("outcome.json", '{"outcome": "completed"}'),
+        ("outcome.json", '{"outcome": "completed", "reason": "", "score": {"value": NaN}}'),
+        ("epochs.jsonl", '{"epoch": 1'),
+        ("epochs.jsonl", '{"epoch": "x", "losses": 1, "value": NaN, "parts": [], "violations": 0, '
+         '"seconds": null, "images_per_second": "fast"}'),
+    ],
+)  # fmt: skip
+def test_a_damaged_record_spoils_nothing_else(make: Any, made: Any, file: str, text: str) -> None:
+    study: Study = make([made(0.5), made(0.4, {"weight": 2.0}), made(0.1, {"weight": 3.0})])
+    (study.folder / "0002" / file).write_text(text)
+    summary = summarize(study)
+    assert len(summary.rows) == 3
+    assert labels(summary) == ("0", "0")
+    if file != "epochs.jsonl":
+        assert [row.outcome for row in summary.rows].count("completed") == 2
+
+
+def test_places_in_the_range(make: Any, made: Any) -> None:
+    summary = summarize(make([made(0.5), made(0.6, {"weight": 0.1, "rate": 0.05})]))
+    assert summary.best is not None
+    weight, rate = searched_settings(summary, summary.best)
+    assert (weight.name, weight.range, weight.edge) == ("weight", "0.1 to 10, log", "lower")
+    assert (weight.at, weight.usual) == (pytest.approx(0.0), pytest.approx(0.5))
+    assert (rate.at, rate.usual, rate.edge) == (pytest.approx(0.5), pytest.approx(0.01), "")
+
+
+def test_a_space_that_cannot_be_read_leaves_places_out(make: Any, made: Any) -> None:
+    study: Study = make([made(0.5), made(0.6, {"weight": 2.0})])
+    odd = {"weight": {"_type": "uniform", "_value": ["a", None]}, "rate": 3}
+    write_json(study.folder / "study.json", {"task": "toy", "space": odd})
+    summary = summarize(Study.open(study.folder.parent, study.name))
+    assert summary.best is not None
+    assert [p.at for p in searched_settings(summary, summary.best)] == [None, None]

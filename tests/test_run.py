@@ -1,0 +1,241 @@
+from __future__ import annotations
+
+import json
+import os
+import signal
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from rich.console import Console
+from torch import Tensor
+
+from core.engines.local import LocalTrial
+from core.progress import Progress
+from core.record import Record
+from core.run import Interrupted, interruptible, run_trial
+from core.task import Ending, Objective, Outcome, Params, Samples, Score, Task, UserError
+
+
+@dataclass(frozen=True)
+class NoData:
+    fingerprint: str = "none"
+    notes: tuple[str, ...] = ("trainA: 1 images skipped",)
+
+
+class Walk:
+    """A random walk that learns nothing: its state is one number, moved by PyTorch's generator."""
+
+    def __init__(self, misbehave: Callable[[int], float | None]) -> None:
+        self.position = torch.zeros(())
+        self.steps = 0
+        self.misbehave = misbehave
+
+    def batches(self) -> Iterator[Any]:
+        yield from ((torch.zeros(n),) for n in (2, 2, 1))
+
+    def step(self, batch: Any) -> Mapping[str, Tensor]:
+        self.steps += 1
+        wrong = self.misbehave(self.steps)
+        self.position = self.position + torch.rand(())
+        return {"loss": torch.tensor(wrong) if wrong is not None else self.position}
+
+    def samples(self) -> Samples:
+        images = torch.full((2, 1, 8, 8), float(self.position) / 100)
+        return Samples(images, images)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"position": self.position, "steps": self.steps}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.position, self.steps = state["position"], state["steps"]
+
+
+class Judge:
+    objectives = (Objective("height", "maximize", 0.0),)
+
+    def prepare(self, data: Any, folder: Path, say: Callable[[str], None]) -> Mapping[str, Any]:
+        return {"evaluator": "height"}
+
+    def __call__(self, samples: Samples) -> Score:
+        return Score(float(samples.output.mean()), {"part": 1.0})
+
+
+def task(misbehave: Callable[[int], float | None] = lambda step: None) -> Task:
+    return Task(
+        name="walk",
+        summary="a walk",
+        params=Params,
+        load=lambda p: NoData(),
+        build=lambda p, d, device: Walk(misbehave),
+        evaluator=lambda p: Judge(),
+        objective=Judge.objectives[0],
+    )
+
+
+@dataclass
+class Heard:
+    """A trial that notes what its engine is told."""
+
+    workdir: Path
+    params: Params = field(default_factory=lambda: Params(epochs=4, device="cpu"))
+    stop_at: int = 99
+    study: str = "s"
+    number: int = 0
+    engine: str = "test"
+    searched: Mapping[str, Any] = field(default_factory=dict)
+    reported: list[tuple[int, float]] = field(default_factory=list)
+    endings: list[Ending] = field(default_factory=list)
+
+    def report(self, epoch: int, score: Score) -> bool:
+        assert len(Record(self.workdir).epochs()) == epoch, "the record comes first"
+        self.reported.append((epoch, score.value))
+        return epoch >= self.stop_at
+
+    def finish(self, ending: Ending) -> None:
+        assert Record(self.workdir).ending() == ending, "the record comes first"
+        self.endings.append(ending)
+
+
+def quiet() -> Progress:
+    return Progress(console=Console(file=StringIO()))
+
+
+def run(trial: Heard, one: Task | None = None, progress: Progress | None = None) -> Ending:
+    return run_trial(one or task(), trial, progress or quiet(), trial.workdir.parent)
+
+
+def test_a_trial_that_completes(tmp_path: Path) -> None:
+    trial = Heard(tmp_path / "t")
+    ending = run(trial)
+    record = Record(trial.workdir)
+    assert ending.outcome is Outcome.COMPLETED
+    assert trial.endings == [ending]
+    assert [line.epoch for line in record.epochs()] == [1, 2, 3, 4]
+    assert trial.reported == [(line.epoch, line.value) for line in record.epochs()]
+    assert ending.score is not None
+    assert ending.score.value == record.epochs()[-1].value
+    assert sorted(p.name for p in record.samples.iterdir()) == ["output.png", "source.png"]
+    about = record.trial()
+    assert about["params"]["epochs"] == 4
+    assert about["defaults"]["epochs"] == 200
+    assert about["notes"] == ["trainA: 1 images skipped"]
+
+
+def test_a_trial_that_is_hopeless_is_pruned(tmp_path: Path) -> None:
+    trial = Heard(tmp_path / "t", stop_at=2)
+    ending = run(trial)
+    assert ending.outcome is Outcome.PRUNED
+    assert len(Record(trial.workdir).epochs()) == 2
+
+
+def test_a_stop_after_the_last_epoch_is_no_pruning(tmp_path: Path) -> None:
+    assert run(Heard(tmp_path / "t", stop_at=4)).outcome is Outcome.COMPLETED
+
+
+@pytest.mark.parametrize("wrong", [float("nan"), float("inf")])
+def test_a_loss_that_is_not_finite_ends_the_trial_at_that_step(
+    tmp_path: Path, wrong: float
+) -> None:
+    trial = Heard(tmp_path / "t")
+    ending = run(trial, task(lambda step: wrong if step == 5 else None))
+    assert ending.outcome is Outcome.DIVERGED
+    assert ending.reason == f"loss is {wrong} at step 2 of epoch 2"
+    assert ending.score is not None
+    assert ending.score.value == trial.reported[0][1]
+    text = (trial.workdir / "outcome.json").read_text()
+    assert "NaN" not in text.replace("nan at", "")
+    json.loads(text)
+
+
+def test_out_of_memory_and_bugs_are_outcomes_with_reasons(tmp_path: Path) -> None:
+    def explode(error: Exception) -> Callable[[int], float | None]:
+        def raise_it(step: int) -> float | None:
+            raise error
+
+        return raise_it
+
+    ending = run(Heard(tmp_path / "a"), task(explode(MemoryError())))
+    assert (ending.outcome, ending.reason) == (Outcome.OUT_OF_MEMORY, "out of memory")
+    ending = run(Heard(tmp_path / "b"), task(explode(torch.OutOfMemoryError("CUDA: 3 GiB\nx"))))
+    assert (ending.outcome, ending.reason) == (Outcome.OUT_OF_MEMORY, "CUDA: 3 GiB")
+    ending = run(Heard(tmp_path / "c"), task(explode(KeyError("oops"))))
+    assert (ending.outcome, ending.reason) == (Outcome.FAILED, "KeyError: 'oops'")
+
+
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_trial_continues_as_if_nothing_had_been(
+    tmp_path: Path, signum: signal.Signals
+) -> None:
+    def interrupt(step: int) -> None:
+        if step == 8:
+            os.kill(os.getpid(), signum)
+
+    straight = Heard(tmp_path / "straight")
+    run(straight)
+    cut = Heard(tmp_path / "cut")
+    with pytest.raises(Interrupted, match=signum.name), interruptible():
+        run(cut, task(interrupt))
+    assert cut.endings[-1].outcome is Outcome.INTERRUPTED
+    assert len(Record(cut.workdir).epochs()) == 2
+    assert signal.getsignal(signum) is not signal.SIG_DFL or signum is signal.SIGTERM
+    again = Heard(tmp_path / "cut")
+    assert run(again) == straight.endings[0]
+    assert cut.reported + again.reported == straight.reported
+
+
+def test_an_epoch_the_checkpoint_does_not_cover_is_done_again(tmp_path: Path) -> None:
+    straight = Heard(tmp_path / "straight", Params(epochs=3, device="cpu"))
+    run(straight)
+    killed = Heard(tmp_path / "killed", Params(epochs=3, device="cpu"))
+    saved: list[bytes] = []
+    finish = killed.report
+
+    def keep(epoch: int, score: Score) -> bool:
+        saved.append(Record(killed.workdir).checkpoint.read_bytes())
+        return finish(epoch, score)
+
+    killed.report = keep  # type: ignore[method-assign]
+    run(killed)
+    Record(killed.workdir).checkpoint.write_bytes(saved[1])  # killed before the last one was saved
+    again = Heard(tmp_path / "killed", Params(epochs=3, device="cpu"))
+    assert run(again) == straight.endings[0]
+    assert [epoch for epoch, _ in again.reported] == [3]
+
+
+def test_a_folder_with_another_trial_is_refused(tmp_path: Path) -> None:
+    run(Heard(tmp_path / "t"))
+    with pytest.raises(UserError, match=r"other parameters \(--seed 0 is now 5\)"):
+        run(Heard(tmp_path / "t", Params(epochs=4, seed=5, device="cpu")))
+    assert Record(tmp_path / "t").ending() is not None, "and nothing is lost"
+
+
+def test_a_standalone_trial_satisfies_the_same_loop(tmp_path: Path) -> None:
+    trial = LocalTrial(Params(epochs=1, device="cpu"), {}, "standalone", tmp_path / "t")
+    assert run_trial(task(), trial, quiet(), tmp_path).outcome is Outcome.COMPLETED
+
+
+def test_plain_lines_tell_all_there_is_to_know(tmp_path: Path) -> None:
+    out = StringIO()
+    progress = Progress(total=3, console=Console(file=out, width=200))
+    with progress:
+        run(Heard(tmp_path / "a", number=0), progress=progress)
+        run(Heard(tmp_path / "b", number=1, stop_at=1), progress=progress)
+    text = out.getvalue()
+    assert "trial 0 epoch 4/4: score 0." in text
+    assert "images/s" in text
+    assert "trial 1 pruned" in text
+    assert "2/3 done, 1 pruned, best 0." in text
+    assert "(trial 0), about 0:0" in text
+    assert text.count("trainA: 1 images skipped") == 1, "said once, not once a trial"
+
+
+def test_the_live_line_names_what_runs(tmp_path: Path) -> None:
+    out = StringIO()
+    with Progress(total=1, console=Console(file=out, width=200, force_terminal=True)) as progress:
+        run(Heard(tmp_path / "a"), progress=progress)
+    assert "trial 0 running: epoch" in out.getvalue()
