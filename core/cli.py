@@ -70,12 +70,12 @@ def _tune_flags(sub: argparse.ArgumentParser, argv: list[str]) -> None:
     sub.add_argument("--storage", help="Optuna storage URL (SQLite under --runs)")
     sub.add_argument("--sampler", choices=SAMPLERS, default="tpe", help="who proposes (tpe)")
     sub.add_argument("--pruner", choices=PRUNERS, default="median", help="who stops (median)")
-    if "tune" in argv:
-        named = [a for a in argv[argv.index("tune") + 1 :] if a in task_summaries()]
-        if named:
-            from core.flags import add_flags
+    words = argv[argv.index("tune") + 1 :] if "tune" in argv else []
+    named = [word for word in words if word in task_summaries()]
+    if named or (words and not words[0].startswith("-")):
+        from core.flags import add_flags
 
-            add_flags(sub, load_task(named[0]).params)
+        add_flags(sub, load_task(named[0] if named else words[0]).params)
 
 
 def _positive(text: str) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -13,20 +14,9 @@ import pytest
 from PIL import Image
 
 ROOT = Path(__file__).parent.parent
-TINY = [
-    "--size",
-    "32",
-    "--width",
-    "4",
-    "--blocks",
-    "1",
-    "--batch-size",
-    "4",
-    "--epochs",
-    "2",
-    "--threads",
-    "1",
-]
+GANTUNE = str(Path(sys.executable).with_name("gantune"))
+TINY = ["--size", "32", "--width", "4", "--blocks", "1", "--batch-size", "4", "--epochs", "2"]
+TINY += ["--threads", "1", "--device", "cpu"]
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -81,15 +71,23 @@ def runs(tmp_path: Path, judges: Path) -> Path:
 
 @pytest.fixture
 def gantune(runs: Path) -> Run:
-    """Run the command `gantune` (or `module=`) in a process of its own; returns what it printed."""
+    """Run `gantune`, or `python -m module`, as a process; returns what it printed."""
 
-    def call(*words: str | Path, module: str = "core.cli") -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", module, *map(str, words)]
+    def call(*words: str | Path, module: str | None = None) -> subprocess.CompletedProcess[str]:
+        program = [sys.executable, "-m", module] if module else [GANTUNE]
+        command = [*program, *map(str, words)]
         if words and not str(words[0]).startswith("-"):
             command += ["--runs", str(runs)]
         return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
 
     return call
+
+
+def free_port() -> int:
+    """A TCP port of this machine that nobody listens on."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
 
 
 @pytest.hookimpl(trylast=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,7 +30,10 @@ class NniTrial:
         import nni
 
         nni.trial.overwrite_intermediate_seq(epoch - 1)
-        nni.report_intermediate_result(_metric(score))
+        try:
+            nni.report_intermediate_result(_metric(score))
+        except OSError:  # `nnictl stop` closes the channel seconds before it signals the trials
+            signal.raise_signal(signal.SIGINT)
         return False
 
     def finish(self, ending: Ending) -> None:

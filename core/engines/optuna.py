@@ -49,7 +49,7 @@ STARTUP = 4
 
 @dataclass(frozen=True)
 class OptunaTrial:
-    """One trial of an Optuna study."""
+    """One trial of an Optuna study; `known` epochs were scored before it was cut short."""
 
     params: Params
     searched: Mapping[str, Any]
@@ -58,11 +58,13 @@ class OptunaTrial:
     workdir: Path
     search: Search
     trial: optuna.Trial
+    known: int
     engine: ClassVar[str] = "optuna"
 
     def report(self, epoch: int, score: Score) -> bool:
         """Give the pruner the epoch's score; True when it sees no hope."""
-        self.trial.report(score.value, epoch)
+        if epoch > self.known:
+            self.trial.report(score.value, epoch)
         return self.trial.should_prune()
 
     def finish(self, ending: Ending) -> None:
@@ -115,9 +117,11 @@ class Search:
         trial.set_user_attr("values", searched)
         number = _number(trial)
         workdir = self.folder / f"{number:04d}"
-        for line in Record(workdir).epochs():
+        known = Record(workdir).epochs()
+        for line in known:
             trial.report(line.value, line.epoch)
-        return OptunaTrial(params, searched, self.study.study_name, number, workdir, self, trial)
+        place = (self.study.study_name, number, workdir)
+        return OptunaTrial(params, searched, *place, self, trial, len(known))
 
     def _suggest(self, trial: optuna.Trial) -> dict[str, Any]:
         outside: dict[str, Any] = trial.user_attrs.get("outside", {})

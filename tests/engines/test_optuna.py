@@ -1,0 +1,237 @@
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+from optuna.trial import TrialState
+from pydantic import Field
+
+from core.engines.optuna import OptunaTrial, Search, default_storage, open_search
+from core.record import EpochLine, Record
+from core.space import Space
+from core.task import Ending, Objective, Outcome, Params, Score, Task, UserError
+
+
+class HillParams(Params):
+    x: float = Field(0.25, ge=0, le=1)
+    n: int = Field(3, ge=1, le=8)
+    kind: str = "plain"
+    outside: float = Field(0.0, ge=0, le=1)
+
+
+OBJECTIVE = Objective("height", "maximize", 0.0)
+SOURCE = {
+    "x": {"_type": "uniform", "_value": [0.0, 1.0]},
+    "n": {"_type": "quniform", "_value": [1, 8, 1]},
+    "kind": {"_type": "choice", "_value": ["plain", "steep"]},
+    "outside": {"_type": "loguniform", "_value": [0.1, 1.0]},
+}
+
+
+def hill() -> Task:
+    def unused(*_: Any) -> Any:
+        raise AssertionError("an engine neither loads nor trains")
+
+    return Task("hill", "a hill", HillParams, unused, unused, unused, OBJECTIVE)
+
+
+def search(runs: Path, **changes: Any) -> Search:
+    task = hill()
+    space = Space.parse(changes.pop("source", SOURCE), HillParams, "space")
+    how = {"fixed": {"epochs": "2"}, "sampler": "tpe", "pruner": "median", "seed": 0, **changes}
+    return open_search(runs, "s", default_storage(runs), task, space, **how)
+
+
+def climb(trial: OptunaTrial, outcome: Outcome = Outcome.COMPLETED) -> float:
+    """What a trial would do: a record, two epochs, an end."""
+    height = 1 - abs(trial.params.x - 0.7) + 0.1 * (trial.params.kind == "steep")  # type: ignore[attr-defined]
+    record = Record(trial.workdir)
+    record.begin({"number": trial.number})
+    for epoch in (1, 2):
+        value = height * epoch / 2
+        record.write_epochs(
+            [EpochLine(e, {}, value, {}, {}, 1.0, 1.0) for e in range(1, epoch + 1)]
+        )
+        if trial.report(epoch, Score(value)) and epoch < 2:
+            outcome = Outcome.PRUNED
+            break
+    ending = Ending(outcome, "", Score(value))
+    record.end(ending, 1.0)
+    trial.finish(ending)
+    return float(value)
+
+
+def proposals(one: Search, total: int) -> list[dict[str, Any]]:
+    seen = []
+    for trial in one.trials(total):
+        seen.append({"number": trial.number, **trial.searched})
+        climb(trial)
+    return seen
+
+
+def test_trial_0_is_the_baseline_even_where_the_space_leaves_it_out(tmp_path: Path) -> None:
+    one = search(tmp_path)
+    first = next(one.trials(1))
+    assert first.searched == {"x": 0.25, "n": 3.0, "kind": "plain", "outside": 0.0}
+    assert first.params.epochs == 2
+    assert "outside" not in one.study.trials[0].params, (
+        "the sampler never sees a value out of range"
+    )
+
+
+def test_the_same_seed_proposes_the_same_and_another_seed_others(tmp_path: Path) -> None:
+    first = proposals(search(tmp_path / "a"), 9)
+    assert proposals(search(tmp_path / "b"), 9) == first
+    assert proposals(search(tmp_path / "c", seed=1), 9) != first
+    assert len({p["x"] for p in first}) == 9
+
+
+def test_a_search_in_two_runs_proposes_what_one_run_does(tmp_path: Path) -> None:
+    whole = proposals(search(tmp_path / "a"), 8)
+    assert proposals(search(tmp_path / "b"), 5) + proposals(search(tmp_path / "b"), 8) == whole
+    assert proposals(search(tmp_path / "b"), 8) == [], "the total counts what is there"
+
+
+def test_values_keep_nnis_meaning_and_are_shown_as_they_were(tmp_path: Path) -> None:
+    one = search(tmp_path)
+    seen = proposals(one, 6)
+    assert all(p["n"] in range(1, 9) for p in seen)
+    shown = [t.user_attrs["values"]["n"] for t in one.study.trials]
+    assert shown == [p["n"] for p in seen]
+
+
+def test_every_outcome_reaches_the_study_in_the_form_that_teaches_most(tmp_path: Path) -> None:
+    one = search(tmp_path, pruner="none")
+    told = [Outcome.COMPLETED, Outcome.DIVERGED, Outcome.COLLAPSED, Outcome.FAILED,
+            Outcome.OUT_OF_MEMORY, Outcome.PRUNED]  # fmt: skip
+    for trial, outcome in zip(one.trials(6), told, strict=True):
+        climb(trial, outcome)
+    states = [(t.state, t.value) for t in one.study.trials]
+    assert states[0][0] is TrialState.COMPLETE
+    assert states[1:3] == [(TrialState.COMPLETE, 0.0)] * 2, "the worst value, never NaN"
+    assert [s for s, _ in states[3:]] == [TrialState.FAIL, TrialState.FAIL, TrialState.PRUNED]
+    assert [t.user_attrs["outcome"] for t in one.study.trials] == [str(o) for o in told]
+    assert next(one.trials(6), None) is None
+
+
+def test_a_hopeless_trial_is_pruned(tmp_path: Path) -> None:
+    source = {"x": {"_type": "choice", "_value": [0.7, 0.25, 0.0]}}
+    one = search(tmp_path, source=source, sampler="random")
+    outcomes = [climb(trial) for trial in one.trials(14)]
+    pruned = [t for t in one.study.trials if t.state is TrialState.PRUNED]
+    assert pruned
+    assert all(t.params["x"] != 0.7 for t in pruned)
+    assert len(outcomes) == 14
+
+
+def test_an_interrupted_trial_comes_back_in_its_own_folder(tmp_path: Path) -> None:
+    one = search(tmp_path)
+    whole = proposals(search(tmp_path / "whole"), 4)
+    trials = one.trials(4)
+    climb(next(trials))
+    cut = next(trials)
+    record = Record(cut.workdir)
+    record.begin({"number": cut.number})
+    record.write_epochs([EpochLine(1, {}, 0.3, {}, {}, 1.0, 1.0)])
+    cut.finish(Ending(Outcome.INTERRUPTED, "stopped by SIGINT"))
+    later = search(tmp_path)
+    back = next(later.trials(4))
+    assert (back.number, back.workdir, back.searched) == (cut.number, cut.workdir, cut.searched)
+    assert back.params == cut.params
+    assert later.study.trials[2].intermediate_values == {1: 0.3}, "the pruner knows its past"
+    climb(back)
+    rest = proposals(later, 4)
+    assert [p["number"] for p in rest] == [3, 4]
+    assert [p["x"] for p in rest] == [p["x"] for p in whole[2:]], "as if nothing had been"
+
+
+HOLD = """
+import sys, time
+from pathlib import Path
+sys.path.insert(0, sys.argv[2])
+from test_optuna import search
+from core.record import Record
+trial = next(search(Path(sys.argv[1])).trials(3))
+record = Record(trial.workdir)
+with record.alive():
+    record.begin({"number": trial.number})
+    print("training", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_a_trial_whose_process_was_killed_is_done_again(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", HOLD, str(tmp_path), str(Path(__file__).parent)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "training\n"
+        alive = search(tmp_path)
+        alive._take_up()
+        assert [t.state for t in alive.study.trials] == [TrialState.RUNNING], "it is still at work"
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+    deadline = time.monotonic() + 5
+    while Record(tmp_path / "s" / "0000").is_alive() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    numbers = [p["number"] for p in proposals(search(tmp_path), 3)]
+    trials = search(tmp_path).study.trials
+    assert numbers[0] == 0, "the baseline again, in its own folder"
+    assert sum(t.state is TrialState.COMPLETE for t in trials) == 3
+    assert not any(t.state is TrialState.RUNNING for t in trials)
+    assert trials[0].user_attrs["reason"] == "its process was killed"
+
+
+def test_a_trial_killed_after_its_record_was_complete_keeps_its_score(tmp_path: Path) -> None:
+    one = search(tmp_path)
+    trial = next(one.trials(2))
+    record = Record(trial.workdir)
+    record.begin({"number": 0})
+    record.end(Ending(Outcome.COMPLETED, "", Score(0.8)), 1.0)
+    proposals(search(tmp_path), 2)
+    assert one.study.trials[0].value == 0.8
+    assert len(one.study.trials) == 2
+
+
+@pytest.mark.parametrize(
+    "change", [{"seed": 3}, {"sampler": "random"}, {"fixed": {"epochs": "5"}}], ids=str
+)
+def test_a_study_set_up_otherwise_is_refused(tmp_path: Path, change: dict[str, Any]) -> None:
+    search(tmp_path)
+    (key,) = change
+    with pytest.raises(UserError, match=f"set up otherwise \\({key} was .*--study"):
+        search(tmp_path, **change)
+
+
+def test_the_machine_may_change_between_runs(tmp_path: Path) -> None:
+    search(tmp_path)
+    search(tmp_path, fixed={"epochs": "2", "threads": "1", "device": "cpu"})
+
+
+@pytest.mark.parametrize(
+    "storage", ["sqlite:////no/such/folder/x.db", "nonsense", "postgresql+nodriver://h/db"]
+)
+def test_a_storage_out_of_reach_is_one_clear_error(tmp_path: Path, storage: str) -> None:
+    space = Space.parse(SOURCE, HillParams, "space")
+    with pytest.raises(UserError, match=r"--storage .*: cannot open it"):
+        open_search(tmp_path, "s", storage, hill(), space, {}, "tpe", "none", 0)
+
+
+def test_pictures_reach_the_dashboards_artifact_store(tmp_path: Path) -> None:
+    one = search(tmp_path)
+    trial = next(one.trials(1))
+    pictures = Record(trial.workdir).samples
+    pictures.mkdir(parents=True)
+    (pictures / "output.png").write_bytes(b"\x89PNG")
+    climb(trial)
+    artifacts = optuna.artifacts.get_all_artifact_meta(
+        one.study.trials[0], storage=one.study._storage
+    )
+    assert [a.filename for a in artifacts] == ["output.png"]
+    assert (tmp_path / "artifacts" / artifacts[0].artifact_id).read_bytes() == b"\x89PNG"

@@ -1,0 +1,210 @@
+"""The command as a person uses it, in processes of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import time
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+
+from core.engines.optuna import default_storage
+from core.record import Record, Study
+from tests.conftest import GANTUNE, ROOT, TINY, Run, free_port
+
+
+def tune(gantune: Run, domains: Path, *more: str) -> subprocess.CompletedProcess[str]:
+    return gantune("tune", "cyclegan", "--data", domains, *TINY, *more)
+
+
+def history(runs: Path, study: str) -> list[tuple[Any, ...]]:
+    return [
+        (r.trial()["params"], [line.value for line in r.epochs()], r.ending())
+        for r in Study.open(runs, study).records()
+    ]
+
+
+def test_a_search_is_repeatable_continues_and_ends_in_a_report(
+    gantune: Run, domains: Path, runs: Path
+) -> None:
+    first = tune(gantune, domains, "--study", "first", "--trials", "3")
+    assert first.returncode == 0, first.stderr
+    assert "3/3 done" in first.stderr
+    assert "judge: held-out accuracy" in first.stderr
+    assert first.stdout.splitlines()[-1].endswith("runs/first/report.html")
+    best = json.loads((runs / "first" / "best.json").read_text())
+    scores = [e[2].score.value for e in history(runs, "first") if e[2].outcome == "completed"]
+    assert best["best"]["score"] == max(scores)
+    assert best["baseline"]["trial"] == 0
+
+    second = tune(gantune, domains, "--study", "second", "--trials", "2")
+    assert second.returncode == 0, second.stderr
+    again = tune(gantune, domains, "--study", "second", "--trials", "3")
+    assert again.returncode == 0, again.stderr
+    assert "trial 2 epoch 1/2" in again.stderr
+    assert "trial 1 epoch" not in again.stderr
+    assert history(runs, "second") == history(runs, "first")
+
+    report = gantune("report", "first")
+    assert report.returncode == 0, report.stderr
+    assert (runs / "first" / "report.md").is_file()
+
+
+def test_ctrl_c_leaves_a_study_that_goes_on(gantune: Run, domains: Path, runs: Path) -> None:
+    long = [*TINY, "--epochs", "4", "--trials", "2", "--study", "cut", "--runs", str(runs)]
+    command = [GANTUNE, "tune", "cyclegan", "--data", str(domains), *long]
+    with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        for line in process.stderr:
+            if "trial 0 epoch 1/4" in line:
+                break
+        process.send_signal(signal.SIGINT)
+        rest = process.stderr.read()
+    assert process.returncode == 130, rest
+    assert "nothing is lost" in rest
+    assert "Traceback" not in rest
+    record = Record(runs / "cut" / "0000")
+    ending = record.ending()
+    assert ending is not None
+    assert ending.outcome == "interrupted"
+    done = len(record.epochs())
+    assert done >= 1
+
+    again = gantune("tune", "cyclegan", "--data", domains, *long)
+    assert again.returncode == 0, again.stderr
+    assert f"trial 0 epoch {done + 1}/4" in again.stderr
+    assert f"trial 0 epoch {done}/4" not in again.stderr
+    straight = tune(gantune, domains, "--epochs", "4", "--trials", "2", "--study", "straight")
+    assert straight.returncode == 0, straight.stderr
+    assert history(runs, "cut") == history(runs, "straight"), "bit for bit"
+    study = optuna.load_study(study_name="cut", storage=default_storage(runs))
+    assert not [t for t in study.trials if t.state is optuna.trial.TrialState.RUNNING]
+
+
+def test_a_standalone_trial_is_the_baseline(gantune: Run, domains: Path, runs: Path) -> None:
+    words = ("--data", str(domains), *TINY, "--runs", str(runs), "--trial", "mine")
+    result = gantune(*words, module="trials.cyclegan")
+    assert result.returncode == 0, result.stderr
+    record = Record(runs / "standalone" / "mine")
+    assert record.trial()["params"]["lambda_cycle"] == 10
+    assert record.trial()["engine"] == "standalone"
+    assert f"record: {record.folder}" in result.stderr
+    assert gantune("report", "standalone").returncode == 0
+
+
+def test_help_shows_every_parameter_with_its_meaning_and_range(gantune: Run) -> None:
+    from trials.cyclegan import CycleGANParams
+
+    for words, module in ((("--help",), "trials.cyclegan"),
+                          (("tune", "cyclegan", "--help"), None)):  # fmt: skip
+        text = " ".join(gantune(*words, module=module).stdout.split())
+        for name, field in CycleGANParams.model_fields.items():
+            assert f"--{name.replace('_', '-')} " in text
+            assert str(field.description) in text
+        assert "--dropout 0..0.9" in text
+        assert "--norm instance|batch|layer|group" in text
+
+
+def test_what_can_be_tuned_is_listed(gantune: Run) -> None:
+    assert gantune("tasks").stdout.startswith("cyclegan")
+    assert gantune("--version").stdout.startswith("gantune 0.")
+
+
+MISTAKES: list[tuple[list[str], str]] = [
+    (["tune", "cyclegam"], "no task 'cyclegam'; there are: cyclegan"),
+    (["tune", "cyclegan", "--data", "/no/such"], "/no/such/trainA: no such folder"),
+    (["tune", "cyclegan", "--dropout", "0.2"], "searches it; drop the flag or the key"),
+    (["tune", "cyclegan", "--width", "two"], "--width: 'two' is refused"),
+    (["tune", "cyclegan", "--size", "66"], "--size 66: must be a multiple of 4"),
+    (["tune", "cyclegan", "--space", "none.json"], "none.json: cannot read the search space"),
+    (["tune", "cyclegan", "--space", "{unknown}"], "'lamda': no such parameter; there are"),
+    (["tune", "cyclegan", "--space", "{range}"], "'dropout': can propose"),
+    (["tune", "cyclegan", "--space", "{broken}"], "not valid JSON"),
+    (["tune", "cyclegan", "--space", "{type}"], "unsupported _type 'gauss'"),
+    (["tune", "cyclegan", "--device", "cuda"], "--device cuda: this machine has none"),
+    (["tune", "cyclegan", "--study", "../up"], "'../up' cannot name a study"),
+    (["tune", "cyclegan", "--judge-weights", "imagenet"], "gantune downloads nothing"),
+    (["tune", "cyclegan", "--trials", "0"], "--trials"),
+    (["report", "nothing"], "no trial of a study 'nothing'"),
+    (["report"], "name one study"),
+    (["report", "--nni", "abc"], "no trial of a study 'nni-abc'"),
+]
+SPACES = {
+    "unknown": '{"lamda": {"_type": "uniform", "_value": [0, 1]}}',
+    "range": '{"dropout": {"_type": "uniform", "_value": [0, 2]}}',
+    "broken": '{"dropout": ',
+    "type": '{"dropout": {"_type": "gauss", "_value": [0, 1]}}',
+}
+
+
+@pytest.mark.parametrize(("words", "complaint"), MISTAKES)
+def test_a_mistake_is_one_clear_error_before_any_training(
+    gantune: Run, runs: Path, domains: Path, tmp_path: Path, words: list[str], complaint: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    if "cuda" in words and __import__("torch").cuda.is_available():
+        words[words.index("cuda")] = "mps"
+        complaint = complaint.replace("cuda", "mps")
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    for name, text in SPACES.items():
+        (tmp_path / f"{name}.json").write_text(text)
+    words = [str(tmp_path / f"{w[1:-1]}.json") if w.startswith("{") else w for w in words]
+    if words[0] == "tune" and "--data" not in words:
+        words += ["--data", str(domains), "--threads", "1"]
+    result = gantune(*words)
+    assert result.returncode == 2
+    assert complaint in result.stderr
+    assert "Traceback" not in result.stderr
+    assert not list(runs.glob("*/*/trial.json"))
+    for word in words:
+        if word.endswith(".json"):
+            assert word in result.stderr
+
+
+def test_a_trials_mistake_is_one_clear_error_too(gantune: Run) -> None:
+    result = gantune("--dropout", "2", "--lr-g", "x", module="trials.cyclegan")
+    assert result.returncode == 2
+    first, second = result.stderr.splitlines()
+    assert first.startswith("error: ")
+    assert {"--dropout: '2'", "--lr-g: 'x'"} == {
+        line.removeprefix("error: ").split(" is refused")[0] for line in (first, second)
+    }
+    assert "it takes 0..0.9" in result.stderr
+
+
+def test_the_dashboard_serves_the_study_on_this_machine_only(
+    gantune: Run, domains: Path, runs: Path
+) -> None:
+    assert tune(gantune, domains, "--study", "shown", "--trials", "1").returncode == 0
+    port = free_port()
+    words = ["dashboard", "--port", str(port), "--runs", str(runs)]
+    pipe = subprocess.PIPE
+    with subprocess.Popen([GANTUNE, *words], cwd=ROOT, stdout=pipe, stderr=pipe) as server:
+        try:
+            api = f"http://127.0.0.1:{port}/api/studies"
+            (summary,) = fetch(api)["study_summaries"]
+            assert summary["study_name"] == "shown"
+            study = fetch(f"{api}/{summary['study_id']}")
+            pictures = study["trials"][0]["artifacts"]
+            assert sorted(p["filename"] for p in pictures) == ["output.png", "source.png"]
+        finally:
+            os.kill(server.pid, signal.SIGINT)
+            server.communicate(timeout=20)
+
+
+def fetch(url: str, seconds: float = 30) -> Any:
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            with urllib.request.urlopen(url, timeout=5) as answer:
+                return json.load(answer)
+        except OSError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.2)
