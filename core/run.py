@@ -84,9 +84,10 @@ def run_trial(task: Task, trial: Trial, progress: Progress, runs: Path) -> Endin
         except Exception as error:
             ending = Ending(Outcome.FAILED, f"{type(error).__name__}: {error}")
             progress.console.print_exception()
-        record.end(ending, time.monotonic() - started)
-        progress.finished(ending)
-        trial.finish(ending)
+        with undisturbed():
+            record.end(ending, time.monotonic() - started)
+            progress.finished(ending)
+            trial.finish(ending)
     if interrupt:
         raise interrupt
     return ending
@@ -217,6 +218,21 @@ def interruptible() -> Iterator[None]:
             signal.signal(signum, handler)
 
 
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """Hold SIGINT and SIGTERM back until the block is done: an ending is told whole."""
+    caught: list[int] = []
+    signals = (signal.SIGINT, signal.SIGTERM)
+    before = {s: signal.signal(s, lambda signum, frame: caught.append(signum)) for s in signals}
+    try:
+        yield
+    finally:
+        for signum, handler in before.items():
+            signal.signal(signum, handler)
+    if caught:
+        signal.raise_signal(caught[0])
+
+
 def main(task: Task, argv: list[str] | None = None) -> NoReturn:
     """Run one trial: NNI's when NNI started this process, else a standalone one; then exit.
 
@@ -234,6 +250,7 @@ def main(task: Task, argv: list[str] | None = None) -> NoReturn:
     except Interrupted as error:
         signal.signal(error.signum, signal.SIG_DFL)
         os.kill(os.getpid(), error.signum)
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # nothing left to save: no traceback at exit
     sys.exit(0 if ending.outcome in (Outcome.COMPLETED, Outcome.DIVERGED, Outcome.COLLAPSED) else 1)
 
 

@@ -188,6 +188,20 @@ def test_an_interrupted_trial_continues_as_if_nothing_had_been(
     assert cut.reported + again.reported == straight.reported
 
 
+def test_a_signal_never_cuts_an_ending_short(tmp_path: Path) -> None:
+    trial = Heard(tmp_path / "t")
+    finish = trial.finish
+
+    def interrupted_finish(ending: Ending) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        finish(ending)
+
+    trial.finish = interrupted_finish  # type: ignore[method-assign]
+    with pytest.raises(Interrupted), interruptible():
+        run(trial)
+    assert [e.outcome for e in trial.endings] == [Outcome.COMPLETED]
+
+
 def test_an_epoch_the_checkpoint_does_not_cover_is_done_again(tmp_path: Path) -> None:
     straight = Heard(tmp_path / "straight", Params(epochs=3, device="cpu"))
     run(straight)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -26,24 +27,29 @@ class NniTrial:
     engine: ClassVar[str] = "nni"
 
     def report(self, epoch: int, score: Score) -> bool:
-        """Give NNI the epoch's score; its assessor stops trials by a signal, never from here."""
+        """Give NNI the epoch's score; its assessor stops trials by a signal, never from here.
+
+        The last epoch's is the final score: an assessor would stop the trial while it says so.
+        """
         import nni
 
-        nni.trial.overwrite_intermediate_seq(epoch - 1)
-        try:
-            nni.report_intermediate_result(_metric(score))
-        except OSError:  # `nnictl stop` closes the channel seconds before it signals the trials
-            signal.raise_signal(signal.SIGINT)
+        if epoch < self.params.epochs:
+            nni.trial.overwrite_intermediate_seq(epoch - 1)
+            try:
+                nni.report_intermediate_result(_metric(score))
+            except OSError:  # `nnictl stop` closes the channel seconds before it signals the trials
+                signal.raise_signal(signal.SIGINT)
         return False
 
     def finish(self, ending: Ending) -> None:
         """Give NNI a finite final score; none where the trial did not come to a verdict."""
         import nni
 
-        if ending.outcome is Outcome.COMPLETED and ending.score:
-            nni.report_final_result(_metric(ending.score))
-        elif ending.outcome in (Outcome.DIVERGED, Outcome.COLLAPSED):
-            nni.report_final_result({"default": self.objective.worst})
+        with suppress(OSError):  # NNI has gone: the record has it all
+            if ending.outcome is Outcome.COMPLETED and ending.score:
+                nni.report_final_result(_metric(ending.score))
+            elif ending.outcome in (Outcome.DIVERGED, Outcome.COLLAPSED):
+                nni.report_final_result({"default": self.objective.worst})
 
 
 def present() -> bool:

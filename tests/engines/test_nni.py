@@ -1,0 +1,326 @@
+"""NNI for real: `nnictl` runs the trials; a home folder of its own keeps the user's clean."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.request import ProxyHandler, build_opener
+
+import psutil
+import pytest
+import requests
+import torch
+import yaml
+
+from core.engines.nni import NniTrial
+from core.record import Record
+from core.run import Interrupted, _parser, interruptible
+from core.task import Outcome, Score
+from tests.conftest import ROOT, TINY, Run
+from trials.cyclegan import TASK
+
+SHIPPED: dict[str, Any] = yaml.safe_load((ROOT / "nni_config.yml").read_text())
+
+# A trial whose score is what the search space says, in forty epochs of 0.05 s.
+KNOWN_SCORE = """
+import time
+from types import SimpleNamespace
+import torch
+from pydantic import Field
+from core.run import main
+from core.task import Objective, Params, Samples, Score, Task
+
+class KnownParams(Params):
+    quality: float = Field(0.5, ge=0, le=1, description="the score")
+    epochs: int = Field(40, ge=1, description="epochs")
+
+class Known:
+    def __init__(self, params, data, device):
+        self.quality = params.quality
+    def batches(self):
+        yield (torch.zeros(1),)
+    def step(self, batch):
+        time.sleep(0.05)
+        return {"loss": torch.zeros(())}
+    def samples(self):
+        return Samples(torch.zeros(1, 3, 8, 8), torch.full((1, 3, 8, 8), self.quality))
+    def state_dict(self):
+        return {}
+    def load_state_dict(self, state):
+        pass
+
+class Judge:
+    objectives = (Objective("quality", "maximize", worst=0.0),)
+    def prepare(self, data, folder, say):
+        return {}
+    def __call__(self, samples):
+        return Score(float(samples.output.mean()))
+
+load = lambda params: SimpleNamespace(fingerprint="", notes=())
+main(Task("known", "", KnownParams, load, Known, lambda params: Judge(), Judge.objectives[0]))
+"""
+
+
+def wait_until(condition: Callable[[], object], seconds: float, what: str) -> None:
+    """Ask again and again; fails after so many seconds, saying what did not happen."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            pytest.fail(f"{what}: not within {seconds} s")
+        time.sleep(0.1)
+
+
+@dataclass
+class Nni:
+    """An NNI of its own: `~/nni-experiments` lies in `home`."""
+
+    home: Path
+    port: int = 0
+    experiment: str = ""
+
+    def ctl(self, *words: str) -> str:
+        """Run `nnictl`; what it printed."""
+        command = [str(Path(sys.executable).parent / "nnictl"), *words]
+        path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+        done = subprocess.run(
+            command,
+            cwd=ROOT,
+            env={**os.environ, "HOME": str(self.home), "PYTHONPATH": path},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=90,
+        )
+        assert done.returncode == 0, done.stdout
+        return done.stdout
+
+    def create(self, **changes: Any) -> None:
+        """Start the shipped experiment with some keys of its config changed, from this folder."""
+        config = {**SHIPPED, "trialCodeDirectory": str(ROOT), **changes}
+        file = self.home / "config.yml"
+        file.write_text(yaml.safe_dump(config))
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        printed = self.ctl("create", "--config", str(file), "--port", str(self.port))
+        found = re.search(r"nnictl stop (\w+)", printed)
+        assert found, printed
+        self.experiment = found[1]
+
+    def rest(self, path: str) -> Any:
+        """What NNI's web portal asks."""
+        with build_opener(ProxyHandler({})).open(
+            f"http://127.0.0.1:{self.port}/api/v1/nni/{path}", timeout=20
+        ) as answer:
+            return json.load(answer)
+
+    def trials(self) -> dict[str, str]:
+        """NNI's status of each trial, by the trial's id."""
+        return {trial["trialJobId"]: trial["status"] for trial in self.rest("trial-jobs")}
+
+    def finals(self) -> dict[str, float]:
+        """The final metric of each trial that has one."""
+        return {
+            trial["trialJobId"]: json.loads(json.loads(trial["finalMetricData"][0]["data"]))[
+                "default"
+            ]
+            for trial in self.rest("trial-jobs")
+            if trial.get("finalMetricData")
+        }
+
+    def wait_done(self, seconds: float) -> None:
+        """Wait for the last trial's end."""
+        wait_until(lambda: self.rest("check-status")["status"] == "DONE", seconds, "status DONE")
+
+    def stderr(self, trial: str) -> str:
+        """What a trial printed to stderr."""
+        folder = self.home / "nni-experiments" / self.experiment / "environments"
+        return (folder / "local-env" / "trials" / trial / "trial.stderr").read_text()
+
+    def processes(self, variable: str, value: str) -> list[psutil.Process]:
+        """The living processes that have this in their environment."""
+        found = []
+        for process in psutil.process_iter():
+            try:
+                if process.environ().get(variable) == value:
+                    found.append(process)
+            except psutil.Error:
+                continue
+        return [p for p in found if p.is_running() and p.status() != psutil.STATUS_ZOMBIE]
+
+
+@pytest.fixture
+def nni(tmp_path: Path) -> Iterator[Nni]:
+    """An NNI without experiments; whatever is started in it is stopped at the end."""
+    home = tmp_path / "home"
+    home.mkdir()
+    nni = Nni(home)
+    try:
+        yield nni
+    finally:
+        try:
+            if nni.experiment:
+                nni.ctl("stop", nni.experiment)
+        finally:
+            for process in nni.processes("HOME", str(home)):
+                process.kill()
+
+
+def trial_command(domains: Path, runs: Path, *more: str) -> str:
+    """The shipped command, by this Python, on tiny data: a later flag beats an earlier one."""
+    words = shlex.split(SHIPPED["trialCommand"])
+    here = ["--data", str(domains), "--runs", str(runs)]
+    return shlex.join([sys.executable, *words[1:], *TINY, *here, *more])
+
+
+def test_the_shipped_config_is_fit_for_two_cores() -> None:
+    words = shlex.split(SHIPPED["trialCommand"])
+    assert words[1:3] == ["-m", "trials.cyclegan"]
+    assert Path(words[0]).name.startswith("python")
+    assert not re.search(r"[;&|<>$`(){}\n]", SHIPPED["trialCommand"])
+    assert (SHIPPED["tuner"]["name"], SHIPPED["assessor"]["name"]) == ("TPE", "Medianstop")
+    for algorithm in (SHIPPED["tuner"], SHIPPED["assessor"]):
+        assert algorithm["classArgs"]["optimize_mode"] == TASK.objective.direction == "maximize"
+    assert _parser(TASK).parse_args(words[3:]).param_threads == "1"
+    assert SHIPPED["trialConcurrency"] == 2
+    assert (ROOT / SHIPPED["searchSpaceFile"]).samefile(TASK.search_space)
+
+
+def test_the_shipped_config_runs_the_shipped_trial(
+    nni: Nni, domains: Path, runs: Path, gantune: Run
+) -> None:
+    space_file = ROOT / SHIPPED["searchSpaceFile"]
+    nni.create(
+        trialCommand=trial_command(domains, runs, "--epochs", "1"),  # one: none is stopped early
+        searchSpaceFile=str(space_file),
+        maxTrialNumber=3,
+    )
+    nni.wait_done(120)
+
+    trials, finals = nni.trials(), nni.finals()
+    assert list(trials.values()) == ["SUCCEEDED"] * 3
+    folders = list((runs / f"nni-{nni.experiment}").iterdir())
+    assert {f.name for f in folders} == set(trials)
+    space = json.loads(space_file.read_text())
+    for record in map(Record, folders):
+        about, ending = record.trial(), record.ending()
+        assert (about["engine"], set(about["searched"])) == ("nni", set(space))
+        for name, dimension in space.items():
+            low, high = dimension["_value"]
+            assert low <= about["params"][name] <= high
+        assert ending
+        assert ending.score
+        assert ending.outcome is Outcome.COMPLETED
+        assert finals[record.folder.name] == ending.score.value
+
+    done = gantune("report", "--nni", nni.experiment)
+    assert done.returncode == 0, done.stderr
+    assert Path(done.stdout.split()[-1]).name == "report.html"
+    assert Path(done.stdout.split()[-1]).is_file()
+
+
+def test_a_trial_that_is_cancelled_leaves_a_whole_record(
+    nni: Nni, domains: Path, runs: Path
+) -> None:
+    nni.create(
+        trialCommand=trial_command(domains, runs, "--epochs", "1000"),
+        searchSpaceFile=str(ROOT / SHIPPED["searchSpaceFile"]),
+        maxTrialNumber=1,
+    )
+    study = runs / f"nni-{nni.experiment}"
+    wait_until(lambda: list(study.glob("*/checkpoint.pt")), 60, "the first epoch")
+    (record,) = map(Record, study.iterdir())
+    trial = record.folder.name
+    assert nni.processes("NNI_TRIAL_JOB_ID", trial)
+
+    nni.ctl("trial", "kill", nni.experiment, "--trial_id", trial)
+    wait_until(lambda: not nni.processes("NNI_TRIAL_JOB_ID", trial), 10, "the trial's end")
+    wait_until(lambda: nni.trials()[trial] == "USER_CANCELED", 10, "status USER_CANCELED")
+    ending = record.ending()
+    assert ending
+    assert (ending.outcome, ending.reason.split(" from ")[0]) == (
+        Outcome.INTERRUPTED,
+        "stopped by SIGINT",
+    )
+    state = torch.load(record.checkpoint, weights_only=True)
+    assert 1 <= state["epoch"] <= len(record.epochs()) < 1000
+    assert not list(record.folder.glob(".checkpoint*"))
+    assert "Traceback" not in nni.stderr(trial)
+
+
+def test_parameters_the_task_refuses_fail_with_one_clear_line_each(
+    nni: Nni, domains: Path, runs: Path
+) -> None:
+    space = {
+        "lambda_cykle": {"_type": "uniform", "_value": [0, 1]},
+        "dropout": {"_type": "choice", "_value": [7]},
+    }
+    file = nni.home / "space.json"
+    file.write_text(json.dumps(space))
+    nni.create(
+        trialCommand=trial_command(domains, runs),
+        searchSpaceFile=str(file),
+        maxTrialNumber=1,
+    )
+    nni.wait_done(60)
+
+    ((trial, status),) = nni.trials().items()
+    assert status == "FAILED"
+    refused, unknown = nni.stderr(trial).splitlines()
+    assert "searchSpaceFile" in refused
+    assert "--dropout: 7 is refused" in refused
+    assert "lambda_cykle: no such parameter" in unknown
+    assert not (runs / f"nni-{nni.experiment}").exists()
+
+
+def test_a_hopeless_trial_is_stopped_early(nni: Nni, runs: Path) -> None:
+    script, space = nni.home / "known.py", nni.home / "space.json"
+    script.write_text(KNOWN_SCORE)
+    space.write_text(json.dumps({"quality": {"_type": "choice", "_value": [0.75, 0.25]}}))
+    nni.create(
+        trialCommand=shlex.join([sys.executable, str(script), "--runs", str(runs)]),
+        searchSpaceFile=str(space),
+        maxTrialNumber=2,
+        trialConcurrency=1,
+        tuner={"name": "GridSearch"},
+    )
+    nni.wait_done(90)
+
+    records = {r: r.trial() for r in map(Record, (runs / f"nni-{nni.experiment}").iterdir())}
+    good, bad = sorted(records, key=lambda r: records[r]["params"]["quality"], reverse=True)
+    trials = nni.trials()
+    assert trials[good.folder.name] == "SUCCEEDED"
+    # NNI 3.0 notes that its assessor asked only after the trial's end, so it says USER_CANCELED.
+    assert trials[bad.folder.name] in ("EARLY_STOPPED", "USER_CANCELED")
+    assert nni.finals() == {good.folder.name: 0.75}
+    ended, stopped = good.ending(), bad.ending()
+    assert ended
+    assert stopped
+    assert (ended.outcome, len(good.epochs())) == (Outcome.COMPLETED, 40)
+    assert stopped.outcome is Outcome.INTERRUPTED
+    assert 2 <= len(bad.epochs()) < 40
+
+
+def test_when_nni_has_gone_the_trial_is_interrupted(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """`nnictl stop` closes its channel seconds before it signals the trials."""
+    import nni
+
+    def gone(metric: object) -> None:
+        raise requests.ConnectionError("refused")
+
+    monkeypatch.setattr(nni, "report_intermediate_result", gone)
+    trial = NniTrial(TASK.params(), {}, "nni-x", tmp_path, 0, TASK.objective)
+    with pytest.raises(Interrupted, match="SIGINT"), interruptible():
+        trial.report(1, Score(0.5))
