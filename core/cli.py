@@ -115,7 +115,7 @@ def tasks(arguments: argparse.Namespace) -> int:
 
 def tune(arguments: argparse.Namespace) -> int:
     """Search; a second call on the same study goes on with it."""
-    from core.run import Interrupted, interruptible
+    from core.signals import Interrupted, interruptible
 
     task = load_task(arguments.task)
     try:
@@ -178,10 +178,12 @@ def report(arguments: argparse.Namespace) -> int:
 
 
 def _write_report(runs: Path, name: str) -> None:
-    from core.record import Study
+    from core.record import Study, read_json
     from core.report import write_report
 
-    print(write_report(Study.open(runs, valid_name(name))))
+    page = write_report(Study.open(runs, valid_name(name)))
+    print(read_json(page.with_name("best.json"))["verdict"])
+    print(f"report: {page}")
 
 
 def dashboard(arguments: argparse.Namespace) -> int:

@@ -11,10 +11,8 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
-from types import FrameType
 from typing import Any, NoReturn
 
 import torch
@@ -27,6 +25,7 @@ from core.flags import add_flags, flag, given, make
 from core.pictures import save_strip
 from core.progress import Progress
 from core.record import EpochLine, Record, valid_name
+from core.signals import Interrupted, interruptible, undisturbed
 from core.task import (
     Data,
     Ending,
@@ -39,14 +38,6 @@ from core.task import (
     Trial,
     UserError,
 )
-
-
-class Interrupted(BaseException):
-    """SIGINT or SIGTERM arrived; not an Exception, so that nothing swallows it."""
-
-    def __init__(self, signum: int) -> None:
-        super().__init__(signal.Signals(signum).name)
-        self.signum = signum
 
 
 class Diverged(Exception):
@@ -75,8 +66,7 @@ def run_trial(task: Task, trial: Trial, progress: Progress, runs: Path) -> Endin
             ending = _train(model, evaluator, trial, record, progress)
         except Interrupted as error:
             interrupt = error
-            sender = " from NNI (its assessor, or somebody)" if trial.engine == "nni" else ""
-            ending = Ending(Outcome.INTERRUPTED, f"stopped by {error}{sender}", _last_score(record))
+            ending = Ending(Outcome.INTERRUPTED, f"stopped by {error}", _last_score(record))
         except Diverged as error:
             ending = Ending(Outcome.DIVERGED, str(error), _last_score(record))
         except (MemoryError, torch.OutOfMemoryError) as error:
@@ -199,38 +189,6 @@ def _resume(model: Trainable, record: Record) -> list[EpochLine]:
 def _last_score(record: Record) -> Score | None:
     lines = record.epochs()
     return Score(lines[-1].value, lines[-1].parts, lines[-1].violations) if lines else None
-
-
-@contextmanager
-def interruptible() -> Iterator[None]:
-    """Turn the first SIGINT or SIGTERM into Interrupted; a second one kills as usual."""
-
-    def handle(signum: int, frame: FrameType | None) -> NoReturn:
-        for each in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(each, signal.SIG_DFL)
-        raise Interrupted(signum)
-
-    before = {s: signal.signal(s, handle) for s in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for signum, handler in before.items():
-            signal.signal(signum, handler)
-
-
-@contextmanager
-def undisturbed() -> Iterator[None]:
-    """Hold SIGINT and SIGTERM back until the block is done: an ending is told whole."""
-    caught: list[int] = []
-    signals = (signal.SIGINT, signal.SIGTERM)
-    before = {s: signal.signal(s, lambda signum, frame: caught.append(signum)) for s in signals}
-    try:
-        yield
-    finally:
-        for signum, handler in before.items():
-            signal.signal(signum, handler)
-    if caught:
-        signal.raise_signal(caught[0])
 
 
 def main(task: Task, argv: list[str] | None = None) -> NoReturn:

@@ -66,7 +66,8 @@ class PaintingEvaluator:
         home.mkdir(parents=True, exist_ok=True)
         with FileLock(home / ".lock"), torch.random.fork_rng():
             torch.manual_seed(RECIPE["seed"])
-            if not (facts := read_json(home / "judge.json")):
+            facts = read_json(home / "judge.json") if (home / "judge.pt").is_file() else {}
+            if not facts:
                 say("judge: training a ResNet-18 to tell the domains apart (once per data set)")
                 net, learned = self._train(new_judge(self.weights).to(self.device), data)
                 facts = {"evaluator": "painting", **recipe, **learned}

@@ -17,7 +17,8 @@ from torch import Tensor
 from core.engines.local import LocalTrial
 from core.progress import Progress
 from core.record import Record
-from core.run import Interrupted, interruptible, run_trial
+from core.run import run_trial
+from core.signals import Interrupted, interruptible
 from core.task import Ending, Objective, Outcome, Params, Samples, Score, Task, UserError
 
 
