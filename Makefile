@@ -34,4 +34,4 @@ bench: install
 	$(BIN)/python -m benchmarks.training_step
 
 clean:
-	rm -rf .venv runs
+	rm -rf .venv build *.egg-info

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING
 
 from core import __version__
 from core.record import valid_name
-from core.task import Task, UserError
+from core.task import Outcome, Task, UserError
 
 if TYPE_CHECKING:
     from core.engines.optuna import Search
     from core.progress import Progress
 
-SAMPLERS = ("tpe", "random", "qmc")
+SAMPLERS = ("tpe", "random")
 PRUNERS = ("median", "hyperband", "none")
 
 
@@ -28,9 +28,10 @@ def main(argv: list[str] | None = None) -> int:
     try:
         arguments = _parser(argv).parse_args(argv)
         return int(arguments.command(arguments))
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    except (UserError, OSError) as error:
+        from core.flags import report_mistake
+
+        return report_mistake(error)
     except KeyboardInterrupt:
         return 130
 
@@ -70,7 +71,8 @@ def _tune_flags(sub: argparse.ArgumentParser, argv: list[str]) -> None:
     sub.add_argument("--storage", help="Optuna storage URL (SQLite under --runs)")
     sub.add_argument("--sampler", choices=SAMPLERS, default="tpe", help="who proposes (tpe)")
     sub.add_argument("--pruner", choices=PRUNERS, default="median", help="who stops (median)")
-    words = argv[argv.index("tune") + 1 :] if "tune" in argv else []
+    sub.epilog = "`gantune tune TASK --help` shows the task's own parameters too."
+    words = argv[1:] if argv[:1] == ["tune"] else []
     named = [word for word in words if word in task_summaries()]
     if named or (words and not words[0].startswith("-")):
         from core.flags import add_flags
@@ -93,9 +95,14 @@ def task_summaries() -> dict[str, str]:
     spec = find_spec("trials")
     folders = spec.submodule_search_locations if spec else None
     files = sorted(p for f in folders or () for p in Path(f).glob("[!_]*.py"))
-    return {
-        p.stem: (ast.get_docstring(ast.parse(p.read_text())) or "").split("\n")[0] for p in files
-    }
+    return {path.stem: _first_line(path) for path in files}
+
+
+def _first_line(path: Path) -> str:
+    try:
+        return (ast.get_docstring(ast.parse(path.read_text())) or "").split("\n")[0]
+    except (SyntaxError, ValueError) as error:
+        return f"cannot be read: {error}"
 
 
 def load_task(name: str) -> Task:
@@ -120,15 +127,15 @@ def tune(arguments: argparse.Namespace) -> int:
     task = load_task(arguments.task)
     try:
         with interruptible():
-            _search(task, arguments)
+            return _search(task, arguments)
     except Interrupted as error:
         again = "the same command goes on with the study"
         print(f"stopped by {error}; nothing is lost: {again}", file=sys.stderr)
         return 128 + error.signum
-    return 0
 
 
-def _search(task: Task, arguments: argparse.Namespace) -> None:
+def _search(task: Task, arguments: argparse.Namespace) -> int:
+    """Search, report; the exit status: 1 when no trial of the study completed."""
     from core.progress import Progress
     from core.run import run_trial
 
@@ -140,6 +147,7 @@ def _search(task: Task, arguments: argparse.Namespace) -> None:
         for trial in search.trials(arguments.trials):
             run_trial(task, trial, progress, arguments.runs)
     _write_report(arguments.runs, search.folder.name)
+    return 0 if progress.ended.get(Outcome.COMPLETED) else 1
 
 
 def _prepare(task: Task, arguments: argparse.Namespace, progress: Progress) -> Search:
@@ -159,10 +167,11 @@ def _prepare(task: Task, arguments: argparse.Namespace, progress: Progress) -> S
         raise UserError(f"{flag(both[0])}: {space_file} searches it; drop the flag or the key")
     name = valid_name(arguments.study or task.name)
     use(params)
-    prepare(task, params, progress, arguments.runs)
+    task.load(params)
     storage = arguments.storage or default_storage(arguments.runs)
     how = (arguments.sampler, arguments.pruner, params.seed)
     search = open_search(arguments.runs, name, storage, task, space, fixed, *how)
+    prepare(task, params, progress, arguments.runs)
     about = {"task": task.name, "engine": "optuna", "trials": arguments.trials}
     about |= {"space": space.source, "sampler": arguments.sampler, "pruner": arguments.pruner}
     write_json(search.folder / "study.json", {**about, **provenance()})
@@ -189,12 +198,19 @@ def _write_report(runs: Path, name: str) -> None:
 def dashboard(arguments: argparse.Namespace) -> int:
     """Serve optuna-dashboard until Ctrl-C."""
     from optuna.artifacts import FileSystemArtifactStore
+    from optuna.exceptions import OptunaError
     from optuna_dashboard import run_server
+    from sqlalchemy.exc import SQLAlchemyError
 
     from core.engines.optuna import artifact_folder, default_storage
 
+    if not arguments.storage and not (arguments.runs / "gantune.db").is_file():
+        raise UserError(f"no study under {arguments.runs}/; `gantune tune` makes one")
     storage = arguments.storage or default_storage(arguments.runs)
     store = FileSystemArtifactStore(artifact_folder(arguments.runs))
     print(f"http://{arguments.host}:{arguments.port}/ (Ctrl-C ends it)", flush=True)
-    run_server(storage, arguments.host, arguments.port, artifact_store=store)
+    try:
+        run_server(storage, arguments.host, arguments.port, artifact_store=store)
+    except (OSError, OverflowError, ValueError, SQLAlchemyError, OptunaError) as error:
+        raise UserError(f"dashboard: {str(error).splitlines()[0]}") from None
     return 0

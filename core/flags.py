@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal, TypeVar, get_args, get_origin
 
@@ -72,3 +73,11 @@ def _range(info: FieldInfo) -> str:
     low = f"{limits['ge']:g}" if "ge" in limits else f">{limits['gt']:g}" if "gt" in limits else ""
     high = f"{limits['le']:g}" if "le" in limits else f"<{limits['lt']:g}" if "lt" in limits else ""
     return f"{low}..{high}" if limits else info.annotation.__name__.upper()  # type: ignore[union-attr]
+
+
+def report_mistake(error: UserError | OSError) -> int:
+    """Print a user's mistake, or what the disk refused, in one line; its exit status."""
+    if isinstance(error, OSError):
+        error = UserError(f"{error.filename or 'disk'}: {error.strerror or error}")
+    print(f"error: {error}", file=sys.stderr)
+    return 2

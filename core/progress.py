@@ -75,7 +75,7 @@ class Progress:
         parts = " ".join(f"{k} {v:.3g}" for k, v in score.parts.items())
         self.say(
             f"trial {number} epoch {epoch}/{epochs}: score {score.value:.3f} ({parts}) "
-            f"{images_per_second:.0f} images/s"
+            f"{images_per_second:.3g} images/s"
         )
 
     def finished(self, ending: Ending) -> None:
@@ -103,7 +103,7 @@ class Progress:
         epoch, step, images, seconds = self._epoch
         rate = images / seconds if seconds > 0 else 0.0
         return (
-            f"trial {number} running: epoch {epoch}/{epochs}, step {step}, {rate:.0f} images/s "
+            f"trial {number} running: epoch {epoch}/{epochs}, step {step}, {rate:.3g} images/s "
             f"| {self._standing()}"
         )
 

@@ -31,7 +31,7 @@ from filelock import FileLock, Timeout
 
 from core.task import Ending, Outcome, Score, UserError
 
-RESERVED = ("evaluators", "artifacts")
+RESERVED = ("evaluators", "artifacts", "gantune.db")
 
 
 @dataclass(frozen=True)
@@ -120,7 +120,7 @@ class Record:
         self.folder.mkdir(parents=True, exist_ok=True)
         lock = FileLock(self.folder / ".lock")
         try:
-            lock.acquire(timeout=0)
+            lock.acquire(timeout=1)
         except Timeout:
             raise UserError(f"{self.folder}: another process is working on this trial") from None
         try:
@@ -189,7 +189,7 @@ def provenance() -> dict[str, Any]:
     packages = ("gantune", "torch", "torchvision", "optuna", "nni", "numpy", "pillow")
     return {
         "started": now(),
-        "command": shlex.join([Path(sys.orig_argv[0]).name, *sys.orig_argv[1:]]),
+        "command": without_passwords(shlex.join([Path(sys.orig_argv[0]).name, *sys.orig_argv[1:]])),
         "git": git_commit(),
         "versions": {"python": platform.python_version()} | {p: _version(p) for p in packages},
         "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} CPU cores",
@@ -201,6 +201,11 @@ def _version(package: str) -> str:
         return metadata.version(package)
     except metadata.PackageNotFoundError:
         return "not installed"
+
+
+def without_passwords(text: str) -> str:
+    """Text with the passwords of URLs masked: reports are passed on."""
+    return re.sub(r"(://[^:/@\s]*:)[^@\s]+@", r"\1***@", text)
 
 
 def git_commit() -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import math
 import os
+import re
 import signal
 import sys
 import time
@@ -21,7 +22,7 @@ from torch import Tensor
 from core.device import hardware, seed_everything, use
 from core.engines import nni
 from core.engines.local import LocalTrial
-from core.flags import add_flags, flag, given, make
+from core.flags import add_flags, flag, given, make, report_mistake
 from core.pictures import save_strip
 from core.progress import Progress
 from core.record import EpochLine, Record, valid_name
@@ -38,6 +39,8 @@ from core.task import (
     Trial,
     UserError,
 )
+
+OUT_OF_MEMORY = "out of memory|can't allocate memory|not enough memory"
 
 
 class Diverged(Exception):
@@ -69,11 +72,10 @@ def run_trial(task: Task, trial: Trial, progress: Progress, runs: Path) -> Endin
             ending = Ending(Outcome.INTERRUPTED, f"stopped by {error}", _last_score(record))
         except Diverged as error:
             ending = Ending(Outcome.DIVERGED, str(error), _last_score(record))
-        except (MemoryError, torch.OutOfMemoryError) as error:
-            ending = Ending(Outcome.OUT_OF_MEMORY, str(error).split("\n")[0] or "out of memory")
         except Exception as error:
-            ending = Ending(Outcome.FAILED, f"{type(error).__name__}: {error}")
-            progress.console.print_exception()
+            ending = _failure(error)
+            if ending.outcome is Outcome.FAILED:
+                progress.console.print_exception()
         with undisturbed():
             record.end(ending, time.monotonic() - started)
             progress.finished(ending)
@@ -81,6 +83,15 @@ def run_trial(task: Task, trial: Trial, progress: Progress, runs: Path) -> Endin
     if interrupt:
         raise interrupt
     return ending
+
+
+def _failure(error: Exception) -> Ending:
+    """Out of memory, which PyTorch says in several ways, or a failure."""
+    first = str(error).split("\n")[0]
+    memory = isinstance(error, MemoryError | torch.OutOfMemoryError)
+    if memory or (isinstance(error, RuntimeError) and re.search(OUT_OF_MEMORY, str(error))):
+        return Ending(Outcome.OUT_OF_MEMORY, first or "out of memory")
+    return Ending(Outcome.FAILED, f"{type(error).__name__}: {first}")
 
 
 def prepare(
@@ -102,7 +113,10 @@ def _same_trial(record: Record, trial: Trial) -> None:
     changed = [k for k in after if k not in free and before and before.get(k) != after[k]]
     if changed:
         told = ", ".join(f"{flag(k)} {before.get(k)} is now {after[k]}" for k in changed)
-        raise UserError(f"{record.folder}: holds a trial with other parameters ({told})")
+        raise UserError(
+            f"{record.folder}: holds a trial with other parameters ({told}); "
+            "name another --study or --trial, or remove the folder"
+        )
 
 
 def _about(task: Task, trial: Trial) -> dict[str, Any]:
@@ -182,7 +196,7 @@ def _resume(model: Trainable, record: Record) -> list[EpochLine]:
     model.load_state_dict(state["model"])
     torch.set_rng_state(state["rng"])
     if "cuda_rng" in state and torch.cuda.is_available():
-        torch.cuda.set_rng_state_all(state["cuda_rng"])
+        torch.cuda.set_rng_state_all(state["cuda_rng"][: torch.cuda.device_count()])
     return record.epochs()[: state["epoch"]]
 
 
@@ -203,7 +217,7 @@ def main(task: Task, argv: list[str] | None = None) -> NoReturn:
             trial = _trial(task, arguments)
             ending = run_trial(task, trial, progress, arguments.runs)
             progress.say(f"record: {trial.workdir}")
-    except UserError as error:
+    except (UserError, OSError) as error:
         sys.exit(report_mistake(error))
     except Interrupted as error:
         signal.signal(error.signum, signal.SIG_DFL)
@@ -232,9 +246,3 @@ def _parser(task: Task) -> argparse.ArgumentParser:
     parser.add_argument("--trial", help="its name (default: the time); an unfinished one continues")
     add_flags(parser, task.params)
     return parser
-
-
-def report_mistake(error: UserError) -> int:
-    """Print a user's mistake, alone; the exit status for it."""
-    print(f"error: {error}", file=sys.stderr)
-    return 2

@@ -38,6 +38,8 @@ UNIFORM = ("uniform", "quniform", "loguniform", "qloguniform")
 NORMAL = ("normal", "qnormal", "lognormal", "qlognormal")
 KINDS = ("choice", "randint", *UNIFORM, *NORMAL)
 TAIL = NormalDist().cdf(-6.0)
+EVERY = 4096
+LARGEST = 2**53
 
 
 @dataclass(frozen=True)
@@ -90,7 +92,11 @@ class Dimension:
         """A latent that gives this value; ValueError where the value is outside the space."""
         outside = ValueError(f"{self.name}: {value!r} is not in {self.kind} {list(self.args)}")
         if self.kind == "choice":
-            same = [i for i, a in enumerate(self.args) if type(a) is type(value) and a == value]
+            same = [
+                i
+                for i, a in enumerate(self.args)
+                if a == value and isinstance(a, bool) == isinstance(value, bool)
+            ]
             if not same:
                 raise outside
             return self.args[same[0]] if self.plain else same[0]
@@ -112,7 +118,8 @@ class Dimension:
         if self.kind == "choice":
             return list(self.args)
         if self.kind == "randint":
-            return [self.args[0], self.args[1] - 1]
+            low, high = self.args
+            return list(range(low, high)) if high - low <= EVERY else [low, low + 1, high - 1]
         low, high = (TAIL, 1 - TAIL) if self.kind in NORMAL else map(float, self.args[:2])
         fractions = (0.0, 1.0, 0.3819660113, 0.6180339887)
         return [self.value(low + f * (high - low)) for f in fractions]
@@ -168,10 +175,11 @@ def _dimension(key: str, spec: Any, where: str) -> Dimension:
     form += ", q]" if kind.startswith("q") else "]"
     number = int if kind == "randint" else (int, float)
     if len(args) != form.count(",") + 1 or any(
-        isinstance(a, bool) or not isinstance(a, number) or not math.isfinite(a) for a in args
+        isinstance(a, bool) or not isinstance(a, number) or not abs(a) <= LARGEST for a in args
     ):
         noun = "integers" if kind == "randint" else "numbers"
-        raise UserError(f"{at}: {kind} takes {noun} {form}, not {json.dumps(args)}")
+        shown = json.dumps(args)[:200]
+        raise UserError(f"{at}: {kind} takes {noun} {form} of at most 2^53, not {shown}")
     _ordered(at, kind, args)
     return Dimension(key, kind, tuple(args))
 
@@ -192,7 +200,11 @@ def _accepted(dimension: Dimension, params: type[Params], where: str) -> None:
     if dimension.name not in params.model_fields:
         known = ", ".join(sorted(params.model_fields))
         raise UserError(f"{at}: no such parameter; there are {known}")
-    for value in dimension.probes():
+    try:
+        probes = dimension.probes()
+    except OverflowError:
+        raise UserError(f"{at}: its values overflow; narrow {list(dimension.args)}") from None
+    for value in probes:
         try:
             params(**{dimension.name: value})
         except ValidationError as error:

@@ -15,6 +15,7 @@ import json
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any, Literal
 
 import torch
@@ -34,7 +35,6 @@ from core.task import Objective, Samples, Score, UserError
 OBJECTIVE = Objective("painting score", "maximize", worst=0.0)
 JudgeWeights = Literal["scratch", "imagenet"]
 DomainName = Literal["A", "B"]
-ENOUGH_INPUTS = 100
 WEAK = 0.7
 
 
@@ -66,19 +66,25 @@ class PaintingEvaluator:
         home.mkdir(parents=True, exist_ok=True)
         with FileLock(home / ".lock"), torch.random.fork_rng():
             torch.manual_seed(RECIPE["seed"])
-            facts = read_json(home / "judge.json") if (home / "judge.pt").is_file() else {}
-            if not facts:
+            if not (facts := self._load(home)):
                 say("judge: training a ResNet-18 to tell the domains apart (once per data set)")
-                net, learned = self._train(new_judge(self.weights).to(self.device), data)
+                self.net, learned = self._train(new_judge(self.weights).to(self.device), data)
                 facts = {"evaluator": "painting", **recipe, **learned}
-                replace(home / "judge.pt", lambda file: torch.save(net.state_dict(), file))
+                replace(home / "judge.pt", lambda file: torch.save(self.net.state_dict(), file))
                 write_json(home / "judge.json", facts)
-            self.net = new_judge("scratch").to(self.device)
-        state = torch.load(home / "judge.pt", map_location=self.device, weights_only=True)
-        self.net.load_state_dict(state)
-        self.net.eval()
         say(_introduction(facts))
         return facts
+
+    def _load(self, home: Path) -> dict[str, Any]:
+        """Take the judge kept in `home`; nothing where there is none, or a damaged one."""
+        facts = read_json(home / "judge.json")
+        self.net = new_judge("scratch").to(self.device).eval()
+        try:
+            state = torch.load(home / "judge.pt", map_location=self.device, weights_only=True)
+            self.net.load_state_dict(state)
+        except (OSError, RuntimeError, EOFError, UnpicklingError):
+            return {}
+        return facts if {"accuracy", "confusion"} <= facts.keys() else {}
 
     def _train(self, net: nn.Module, data: UnpairedImages) -> tuple[nn.Module, dict[str, Any]]:
         """The trained network, and how well it does on the validation split."""

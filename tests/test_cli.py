@@ -131,6 +131,8 @@ MISTAKES: list[tuple[list[str], str]] = [
     (["tune", "cyclegan", "--study", "../up"], "'../up' cannot name a study"),
     (["tune", "cyclegan", "--judge-weights", "imagenet"], "gantune downloads nothing"),
     (["tune", "cyclegan", "--trials", "0"], "--trials"),
+    (["dashboard"], "no study under"),
+    (["tune", "cyclegan", "--storage", "nonsense"], "--storage nonsense: cannot open it"),
     (["report", "nothing"], "no trial of a study 'nothing'"),
     (["report"], "name one study"),
     (["report", "--nni", "abc"], "no trial of a study 'nni-abc'"),

@@ -164,6 +164,9 @@ def test_out_of_memory_and_bugs_are_outcomes_with_reasons(tmp_path: Path) -> Non
     assert (ending.outcome, ending.reason) == (Outcome.OUT_OF_MEMORY, "out of memory")
     ending = run(Heard(tmp_path / "b"), task(explode(torch.OutOfMemoryError("CUDA: 3 GiB\nx"))))
     assert (ending.outcome, ending.reason) == (Outcome.OUT_OF_MEMORY, "CUDA: 3 GiB")
+    told = "DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"
+    ending = run(Heard(tmp_path / "d"), task(explode(RuntimeError(told))))
+    assert ending.outcome is Outcome.OUT_OF_MEMORY
     ending = run(Heard(tmp_path / "c"), task(explode(KeyError("oops"))))
     assert (ending.outcome, ending.reason) == (Outcome.FAILED, "KeyError: 'oops'")
 

@@ -173,6 +173,8 @@ BAD: list[tuple[Any, str]] = [
     ({"x": {"_type": "randint", "_value": [0, 1.5]}}, "takes integers"),
     ({"x": {"_type": "choice", "_value": []}}, "at least one"),
     ({"x": {"_type": "choice", "_value": [{"_name": "a"}]}}, "nested: not yet"),
+    ({"x": {"_type": "uniform", "_value": [0, 10**400]}}, r"of at most 2\^53"),
+    ({"x": {"_type": "lognormal", "_value": [0, 200]}}, "its values overflow"),
     ({"n": {"_type": "randint", "_value": [0, 5]}}, "can propose 0, which the task refuses"),
     ({"n": {"_type": "uniform", "_value": [1, 8]}}, "which the task refuses"),
     ({"rate": {"_type": "uniform", "_value": [0.1, 2]}}, "narrow its _value"),
@@ -187,6 +189,11 @@ def test_a_bad_space_is_refused_by_file_and_key(source: Any, complaint: str) -> 
     with pytest.raises(UserError, match=complaint) as caught:
         Space.parse(source, Anything, "space.json")
     assert str(caught.value).startswith("space.json: ")
+
+
+def test_a_whole_number_is_a_choice_of_a_fraction_too() -> None:
+    (dimension,) = space("choice", 5, 10, 20).dimensions
+    assert dimension.latent(10.0) == 10
 
 
 def test_a_file_that_is_missing_or_no_json_is_refused(tmp_path: Path) -> None:

@@ -1,13 +1,14 @@
 """Unpaired images in CycleGAN's layout, decoded once.
 
 `trainA trainB testA testB` hold the two domains. A validation split is cut from each train
-folder by a hash of the file name, so that an image never changes side; every score is computed
-on it. Test folders are never opened.
+folder by a hash of the file name: the same files give the same split, on any machine. Every
+score is computed on it. Test folders are never opened.
 """
 
 from __future__ import annotations
 
 import hashlib
+import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
@@ -71,8 +72,11 @@ def load_unpaired(data: str, size: int, preprocess: Preprocess) -> UnpairedImage
     Raises UserError for a missing or empty domain, for images smaller than needed, and when more
     than 5 % of a domain cannot be read.
     """
-    folder = sample_folder() if data == "sample" else Path(data).expanduser()
-    return _load(folder.resolve(), size, preprocess)
+    try:
+        folder = sample_folder() if data == "sample" else Path(data).expanduser()
+        return _load(folder.resolve(), size, preprocess)
+    except (OSError, RuntimeError, ValueError) as error:
+        raise UserError(f"--data {data}: {error}") from None
 
 
 @lru_cache(maxsize=2)
@@ -81,10 +85,17 @@ def _load(folder: Path, size: int, preprocess: Preprocess) -> UnpairedImages:
     digest = hashlib.sha256(f"{size} {preprocess}".encode())
     for name, paths in files.items():
         for path in paths:
-            digest.update(f"{name} {path.name} ".encode())
-            digest.update(hashlib.sha256(path.read_bytes()).digest())
+            digest.update(name.encode() + os.fsencode(path.name) + _content(path))
     a, b = (_domain(paths, size, preprocess) for paths in files.values())
     return UnpairedImages(a, b, size, digest.hexdigest()[:16])
+
+
+def _content(path: Path) -> bytes:
+    """A digest of a file's content; of nothing where it cannot be read: decoding will name it."""
+    try:
+        return hashlib.sha256(path.read_bytes()).digest()
+    except OSError:
+        return b""
 
 
 def _files(root: Path, name: str) -> list[Path]:
@@ -104,7 +115,7 @@ def validation_names(names: list[str]) -> set[str]:
 
     A tenth of them, or as many more as make 100, but never above a quarter (and at least one).
     """
-    by_hash = sorted(names, key=lambda name: hashlib.sha256(name.encode()).digest())
+    by_hash = sorted(names, key=lambda name: hashlib.sha256(os.fsencode(name)).digest())
     most = int(len(names) * VALIDATION_MOST)
     count = max(int(len(names) * VALIDATION_SHARE), min(VALIDATION_LEAST, most), 1)
     return set(by_hash[:count])
@@ -121,8 +132,8 @@ def _domain(paths: list[Path], size: int, preprocess: Preprocess) -> Domain:
         load = size if path.name in held_out else round(size * CROP_MARGIN)
         try:
             image = decode(path)
-        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-            return f"{path.name} ({error})"
+        except Exception as error:  # whatever Pillow's plugins raise on a damaged file
+            return f"{path.name} ({error or type(error).__name__})"
         return _view(image, path, size, load, preprocess)
 
     with ThreadPoolExecutor() as pool:

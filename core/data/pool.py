@@ -27,7 +27,7 @@ class HistoryPool:
                 out.append(image)
             elif random.random() < 0.5:
                 k = int(random.integers(self.capacity))
-                out.append(self.images[k])
+                out.append(self.images[k].to(image.device))
                 self.images[k] = image.clone()
             else:
                 out.append(image)

@@ -8,6 +8,7 @@ where its checkpoint waits.
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,21 +24,21 @@ from optuna.distributions import (
     FloatDistribution,
     IntDistribution,
 )
-from optuna.exceptions import StorageInternalError
-from optuna.samplers import BaseSampler, QMCSampler, RandomSampler, TPESampler
+from optuna.exceptions import OptunaError
+from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, TrialState
+from sqlalchemy import URL
 from sqlalchemy.exc import SQLAlchemyError
 
 from core.flags import make
-from core.record import Record
+from core.record import Record, without_passwords
 from core.space import Space
 from core.task import Ending, Outcome, Params, Score, Task, UserError
 
 SAMPLERS: dict[str, Callable[[int], BaseSampler]] = {
     "tpe": lambda seed: TPESampler(n_startup_trials=STARTUP, seed=seed),
     "random": lambda seed: RandomSampler(seed=seed),
-    "qmc": lambda seed: QMCSampler(seed=seed, scramble=True, warn_asynchronous_seeding=False),
 }
 PRUNERS: dict[str, Callable[[int], optuna.pruners.BasePruner]] = {
     "median": lambda epochs: optuna.pruners.MedianPruner(STARTUP, n_warmup_steps=epochs // 4),
@@ -113,8 +114,13 @@ class Search:
             self.study.sampler = SAMPLERS[self.sampler](seed)
             trial = self.study.ask()
             searched = self._suggest(trial)
-        params = make(self.task.params, {**self.fixed, **searched}, "the search space")
         trial.set_user_attr("values", searched)
+        trial.set_user_attr("runs", self._place())
+        try:
+            params = make(self.task.params, {**self.fixed, **searched}, "the search space")
+        except UserError:
+            self.study.tell(trial, state=TrialState.FAIL)
+            raise
         number = _number(trial)
         workdir = self.folder / f"{number:04d}"
         known = Record(workdir).epochs()
@@ -122,6 +128,10 @@ class Search:
             trial.report(line.value, line.epoch)
         place = (self.study.study_name, number, workdir)
         return OptunaTrial(params, searched, *place, self, trial, len(known))
+
+    def _place(self) -> str:
+        """Where this process keeps records: only there can it tell that a trial is dead."""
+        return f"{socket.gethostname()}:{self.folder.resolve()}"
 
     def _suggest(self, trial: optuna.Trial) -> dict[str, Any]:
         outside: dict[str, Any] = trial.user_attrs.get("outside", {})
@@ -134,15 +144,17 @@ class Search:
         return values
 
     def _take_up(self) -> None:
-        """Queue the baseline first, and again every trial whose process is gone."""
-        if not self.study.get_trials(deepcopy=False):
-            self._enqueue(self.task.params().model_dump(), {})
-        for frozen in self._own(TrialState.RUNNING):
-            record = Record(self._workdir(frozen))
-            if not record.is_alive():
-                gone = Ending(Outcome.INTERRUPTED, "its process was killed")
-                trial = optuna.Trial(self.study, frozen._trial_id)
-                self.close(trial, record.ending() or gone, record)
+        """Queue the baseline first, and again every trial of this place whose process is gone."""
+        with FileLock(self.folder / ".ask.lock"):
+            if not self.study.get_trials(deepcopy=False):
+                self._enqueue(self.task.params().model_dump(), {})
+            for frozen in self._own(TrialState.RUNNING):
+                record = Record(self._workdir(frozen))
+                here = frozen.user_attrs.get("runs", self._place()) == self._place()
+                if here and not record.is_alive():
+                    gone = Ending(Outcome.INTERRUPTED, "its process was killed")
+                    trial = optuna.Trial(self.study, frozen._trial_id)
+                    self.close(trial, record.ending() or gone, record)
 
     def close(self, trial: optuna.Trial, ending: Ending, record: Record) -> None:
         """Tell the study how a trial ended, in the form its sampler learns most from."""
@@ -213,10 +225,11 @@ def open_search(
             pruner=PRUNERS[pruner](epochs),
             load_if_exists=True,
         )
-    except (SQLAlchemyError, StorageInternalError, ImportError, ValueError, OSError) as error:
-        reason = str(error).splitlines()[0]
-        raise UserError(f"--storage {storage}: cannot open it ({reason})") from None
-    same = {k: v for k, v in fixed.items() if k not in ("device", "threads")}
+    except (SQLAlchemyError, OptunaError, ImportError, ValueError, OSError, RuntimeError) as error:
+        reason = without_passwords(f"{storage}: cannot open it ({str(error).splitlines()[0]})")
+        raise UserError(f"--storage {reason}") from None
+    params = make(task.params, fixed).model_dump(mode="json")
+    same = {k: params[k] for k in fixed if k not in ("device", "threads")}
     setup = {"task": task.name, "space": space.source, "fixed": same, "seed": seed}
     setup |= {"sampler": sampler, "pruner": pruner}
     before = study.user_attrs.get("setup") or setup
@@ -257,4 +270,5 @@ def artifact_folder(runs: Path) -> Path:
 def default_storage(runs: Path) -> str:
     """The URL of the SQLite file under `runs`."""
     runs.mkdir(parents=True, exist_ok=True)
-    return f"sqlite:///{(runs / 'gantune.db').resolve()}"
+    path = str((runs / "gantune.db").resolve())
+    return URL.create("sqlite", database=path).render_as_string(hide_password=False)

@@ -9,6 +9,7 @@ from core.report.summary import Summary
 from core.report.wording import count, signed
 
 ENOUGH_INPUTS = 100
+WEAK_JUDGE = 0.7
 
 
 def verdict(summary: Summary) -> str:
@@ -77,6 +78,12 @@ def _cautions_of_judging(summary: Summary) -> list[str]:
         notes.append(
             f"Judged on all {inputs:.0f} validation inputs there are, fewer than {ENOUGH_INPUTS}: "
             "one odd picture moves the score."
+        )
+    known = accuracy(summary.judge)
+    if known is not None and known < WEAK_JUDGE:
+        notes.append(
+            f"The judge is weak: it gets {known:.0%} of held-out images right, where guessing gets "
+            "half. Its scores mean little."
         )
     judges = [{k: v for k, v in r.judge.items() if k != "seconds"} for r in summary.candidates]
     if any(judge != judges[0] for judge in judges):

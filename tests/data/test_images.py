@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
@@ -88,6 +89,20 @@ def test_an_unreadable_image_is_named_and_skipped(domains: Path, tmp_path: Path)
     assert len(loaded.b.train) + len(loaded.b.validation) == 31
     (skipped,) = loaded.b.skipped
     assert skipped.startswith("005.png (cannot identify")
+
+
+def test_odd_names_and_files_nobody_may_read_are_no_traceback(
+    domains: Path, tmp_path: Path
+) -> None:
+    data = shutil.copytree(domains, tmp_path / "data with spaces é")
+    latin = os.fsdecode(b"caf\xe9.png")
+    (data / "trainA" / "000.png").rename(data / "trainA" / latin)
+    (data / "trainB" / "000.png").unlink()
+    (data / "trainB" / "000.png").symlink_to(data / "trainB" / "001.png")
+    loaded = load_unpaired(str(data), 32, "resize")
+    assert loaded.notes == ()
+    with pytest.raises(UserError, match="--data ~nobody-here/x"):
+        load_unpaired("~nobody-here/x", 32, "resize")
 
 
 def test_many_unreadable_images_are_an_error(domains: Path, tmp_path: Path) -> None:

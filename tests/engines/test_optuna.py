@@ -199,9 +199,10 @@ def test_a_trial_killed_after_its_record_was_complete_keeps_its_score(tmp_path: 
     assert len(one.study.trials) == 2
 
 
-@pytest.mark.parametrize(
-    "change", [{"seed": 3}, {"sampler": "random"}, {"fixed": {"epochs": "5"}}], ids=str
-)
+OTHERWISE = [{"seed": 3}, {"sampler": "random"}, {"fixed": {"epochs": "5"}}, {"pruner": "none"}]
+
+
+@pytest.mark.parametrize("change", OTHERWISE, ids=str)
 def test_a_study_set_up_otherwise_is_refused(tmp_path: Path, change: dict[str, Any]) -> None:
     search(tmp_path)
     (key,) = change
@@ -211,7 +212,7 @@ def test_a_study_set_up_otherwise_is_refused(tmp_path: Path, change: dict[str, A
 
 def test_the_machine_may_change_between_runs(tmp_path: Path) -> None:
     search(tmp_path)
-    search(tmp_path, fixed={"epochs": "2", "threads": "1", "device": "cpu"})
+    search(tmp_path, fixed={"epochs": "02", "threads": "1", "device": "cpu"})
 
 
 @pytest.mark.parametrize(
@@ -221,6 +222,23 @@ def test_a_storage_out_of_reach_is_one_clear_error(tmp_path: Path, storage: str)
     space = Space.parse(SOURCE, HillParams, "space")
     with pytest.raises(UserError, match=r"--storage .*: cannot open it"):
         open_search(tmp_path, "s", storage, hill(), space, {}, "tpe", "none", 0)
+
+
+def test_a_trial_at_work_on_another_machine_is_left_alone(tmp_path: Path) -> None:
+    one = search(tmp_path)
+    trial = next(one.trials(2))
+    trial.trial.set_user_attr("runs", "elsewhere:/runs/s")
+    other = search(tmp_path)
+    other._take_up()
+    assert [t.state for t in other.study.trials] == [TrialState.RUNNING]
+
+
+def test_a_password_is_not_told(tmp_path: Path) -> None:
+    space = Space.parse(SOURCE, HillParams, "space")
+    url = "postgresql+nodriver://me:SECRET@h/db"
+    with pytest.raises(UserError, match=r"me:\*\*\*@h") as caught:
+        open_search(tmp_path, "s", url, hill(), space, {}, "tpe", "none", 0)
+    assert "SECRET" not in str(caught.value)
 
 
 def test_pictures_reach_the_dashboards_artifact_store(tmp_path: Path) -> None:

@@ -114,6 +114,19 @@ def test_parallel_workers_train_it_once(domains: Path, tmp_path: Path) -> None:
     assert len(list(tmp_path.glob("*/judge.pt"))) == 1
 
 
+def test_a_damaged_judge_is_trained_again(
+    data: UnpairedImages, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(RECIPE, "steps", 2)
+    said: list[str] = []
+    for _ in range(2):
+        judge = painting.PaintingEvaluator("A", "scratch", "cpu")
+        judge.prepare(data, tmp_path, said.append)
+        (weights,) = tmp_path.glob("*/judge.pt")
+        weights.write_bytes(weights.read_bytes()[:1000])
+    assert sum("training a ResNet" in line for line in said) == 2
+
+
 def test_the_same_seed_gives_the_same_judge_whatever_came_before(
     data: UnpairedImages, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
