@@ -85,7 +85,7 @@ def main() -> None:
     lines = [
         "# Training step",
         "",
-        f"`python -m benchmarks.training_step`, {datetime.now(UTC):%Y-%m-%d}, {facts['machine']}, "
+        f"`{facts['command']}`, {datetime.now(UTC):%Y-%m-%d}, {facts['machine']}, "
         f"torch {facts['versions']['torch']}, commit {git_commit()[:12]}.",
         "CycleGAN, "
         + ", ".join(f"{k} {v}" for k, v in SETTING.items())
