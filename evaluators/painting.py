@@ -84,7 +84,7 @@ class PaintingEvaluator:
             self.net.load_state_dict(state)
         except (OSError, RuntimeError, EOFError, UnpicklingError):
             return {}
-        return facts if {"accuracy", "confusion"} <= facts.keys() else {}
+        return facts if {"accuracy", "weak", "confusion"} <= facts.keys() else {}
 
     def _train(self, net: nn.Module, data: UnpairedImages) -> tuple[nn.Module, dict[str, Any]]:
         """The trained network, and how well it does on the validation split."""
@@ -101,7 +101,8 @@ class PaintingEvaluator:
         held_out = [sum(row.values()) for row in confusion.values()]
         accuracy = sum(r / n for r, n in zip(right, held_out, strict=True)) / 2
         seconds = time.monotonic() - started
-        return net, {"accuracy": accuracy, "confusion": confusion, "seconds": round(seconds, 1)}
+        measured = {"accuracy": accuracy, "weak": accuracy < WEAK, "confusion": confusion}
+        return net, {**measured, "seconds": round(seconds, 1)}
 
     def __call__(self, samples: Samples) -> Score:
         """Score outputs, rounded to 8 bit first, against their sources."""
@@ -139,6 +140,6 @@ def new_judge(weights: JudgeWeights) -> nn.Module:
 def _introduction(facts: Mapping[str, Any]) -> str:
     held_out = sum(sum(row.values()) for row in facts["confusion"].values())
     line = f"judge: held-out accuracy {facts['accuracy']:.2f} on {held_out} images"
-    if facts["accuracy"] < WEAK:
+    if facts["weak"]:
         line += " - WEAK: its scores mean little; give it more or clearer training images"
     return line

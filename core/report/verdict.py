@@ -9,7 +9,6 @@ from core.report.summary import Summary
 from core.report.wording import count, signed
 
 ENOUGH_INPUTS = 100
-WEAK_JUDGE = 0.7
 
 
 def verdict(summary: Summary) -> str:
@@ -79,11 +78,10 @@ def _cautions_of_judging(summary: Summary) -> list[str]:
             f"Judged on all {inputs:.0f} validation inputs there are, fewer than {ENOUGH_INPUTS}: "
             "one odd picture moves the score."
         )
-    known = accuracy(summary.judge)
-    if known is not None and known < WEAK_JUDGE:
+    if summary.judge.get("weak"):
         notes.append(
-            f"The judge is weak: it gets {known:.0%} of held-out images right, where guessing gets "
-            "half. Its scores mean little."
+            "The judge is weak: on held-out images it is hardly better than guessing. Its scores "
+            "mean little."
         )
     judges = [{k: v for k, v in r.judge.items() if k != "seconds"} for r in summary.candidates]
     if any(judge != judges[0] for judge in judges):

@@ -158,5 +158,5 @@ def test_imagenet_weights_are_taken_when_there_and_never_fetched(
 
 
 def test_a_weak_judge_is_called_weak() -> None:
-    facts = {"accuracy": 0.6, "confusion": {"a": {"b": 3}, "c": {"d": 4}}}
+    facts = {"accuracy": 0.6, "weak": True, "confusion": {"a": {"b": 3}, "c": {"d": 4}}}
     assert "0.60 on 7 images - WEAK" in painting._introduction(facts)

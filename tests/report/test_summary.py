@@ -159,6 +159,12 @@ def test_few_judged_inputs_are_told(make: Any, made: Any, inputs: float, told: b
     assert told == any("all 48 validation inputs there are, fewer than 100" in n for n in notes)
 
 
+@pytest.mark.parametrize("weak", [True, False])
+def test_a_weak_judge_is_told(make: Any, made: Any, weak: bool) -> None:
+    summary = summarize(make([made(0.5, about={"judge": {"accuracy": 0.6, "weak": weak}})]))
+    assert ("judge is weak" in " ".join(cautions(summary))) is weak
+
+
 def test_the_seed_the_data_and_different_judges_are_told(make: Any, made: Any) -> None:
     about = {"notes": ["2 images were left out."], "judge": {"accuracy": 0.5}}
     notes = " ".join(cautions(summarize(make([made(0.5), made(0.6, {"rate": 0.1}, about=about)]))))
