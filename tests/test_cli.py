@@ -110,6 +110,14 @@ def test_help_shows_every_parameter_with_its_meaning_and_range(gantune: Run) -> 
         assert "--norm instance|batch|layer|group" in text
 
 
+def test_the_choices_offered_are_the_engines_own() -> None:
+    from core import cli
+    from core.engines import optuna as engine
+
+    assert set(cli.SAMPLERS) == set(engine.SAMPLERS)
+    assert set(cli.PRUNERS) == set(engine.PRUNERS)
+
+
 def test_what_can_be_tuned_is_listed(gantune: Run) -> None:
     assert gantune("tasks").stdout.startswith("cyclegan")
     assert gantune("--version").stdout.startswith("gantune 0.")
