@@ -19,8 +19,10 @@ def add_flags(parser: argparse.ArgumentParser, params: type[Params]) -> None:
     """Add a flag a field, with its meaning, range and default; an absent flag is left out."""
     group = parser.add_argument_group(f"parameters of a trial ({params.__name__})")
     for name, info in params.model_fields.items():
+        alone: dict[str, Any] = {"nargs": "?", "const": "true"} if info.annotation is bool else {}
         group.add_argument(
             flag(name),
+            **alone,
             dest=f"param_{name}",
             default=argparse.SUPPRESS,
             metavar=_range(info),

@@ -28,6 +28,7 @@ from core.progress import Progress
 from core.record import EpochLine, Record, valid_name
 from core.signals import Interrupted, interruptible, undisturbed
 from core.task import (
+    SURROUNDINGS,
     Data,
     Ending,
     Evaluator,
@@ -107,10 +108,9 @@ def prepare(
 
 def _same_trial(record: Record, trial: Trial) -> None:
     """UserError when the folder holds the start of a trial with other parameters."""
-    free = {"device", "threads"}
     before: dict[str, Any] = record.trial().get("params") or {}
     after = trial.params.model_dump(mode="json")
-    changed = [k for k in after if k not in free and before and before.get(k) != after[k]]
+    changed = [k for k in after if k not in SURROUNDINGS and before and before.get(k) != after[k]]
     if changed:
         told = ", ".join(f"{flag(k)} {before.get(k)} is now {after[k]}" for k in changed)
         raise UserError(

@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 if TYPE_CHECKING:
     import torch
-    from torch import Tensor
+    from torch import Tensor, nn
 
 
 class UserError(Exception):
@@ -37,10 +37,10 @@ class Params(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    data: str = Field(
-        "sample", description="data folder; 'sample' is the embedded one, made on first use"
-    )
     epochs: int = Field(200, ge=1, le=100_000, description="passes over the training data")
+    patience: int = Field(
+        0, ge=0, le=100_000, description="epochs without a better score that end a trial; 0: never"
+    )
     seed: int = Field(0, ge=0, lt=2**31, description="seed of everything random in the trial")
     device: Literal["auto", "cpu", "cuda", "mps"] = Field(
         "auto", description="where to train; auto takes cuda, else mps, else cpu"
@@ -51,10 +51,21 @@ class Params(BaseModel):
     threads: int = Field(
         0, ge=0, le=1024, description="CPU threads; 0 is all: share them out between trials"
     )
+    tensorboard: bool = Field(
+        False, description="write losses, pictures, feature maps and the graph for TensorBoard"
+    )
+
+
+# What changes where and how a trial runs, and nothing of what it trains.
+SURROUNDINGS = frozenset({"device", "threads", "tensorboard"})
 
 
 class Trainable(Protocol):
     """A model in training. It knows its data and its losses, nothing of scores or search."""
+
+    @property
+    def networks(self) -> Mapping[str, nn.Module]:
+        """Its networks by name, the one that makes the outputs first."""
 
     def batches(self) -> Iterator[Any]:
         """Yield the batches of one epoch, tuples whose first tensor holds one item an image.
@@ -67,6 +78,9 @@ class Trainable(Protocol):
 
     def samples(self) -> Samples:
         """Translate the held-out validation inputs, always the same ones, in eval mode."""
+
+    def translate(self, images: Tensor) -> Tensor:
+        """Translate N x C x H x W images in [-1, 1] on the CPU to the same, in eval mode."""
 
     def state_dict(self) -> dict[str, Any]:
         """All that the next epoch depends on, in types `torch.load(weights_only=True)` takes."""

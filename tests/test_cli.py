@@ -111,11 +111,11 @@ def test_help_shows_every_parameter_with_its_meaning_and_range(gantune: Run) -> 
 
 
 def test_the_choices_offered_are_the_engines_own() -> None:
-    from core import cli
+    from core.commands import tune
     from core.engines import optuna as engine
 
-    assert set(cli.SAMPLERS) == set(engine.SAMPLERS)
-    assert set(cli.PRUNERS) == set(engine.PRUNERS)
+    assert set(command.SAMPLERS) == set(engine.SAMPLERS)
+    assert set(command.PRUNERS) == set(engine.PRUNERS)
 
 
 def test_what_can_be_tuned_is_listed(gantune: Run) -> None:

@@ -13,7 +13,7 @@ from typing import Any, Literal, NamedTuple, Self
 import numpy as np
 import torch
 from pydantic import Field, model_validator
-from torch import Tensor
+from torch import Tensor, nn
 
 from core.data.images import Preprocess, UnpairedImages, load_unpaired
 from core.data.pool import HistoryPool
@@ -33,6 +33,9 @@ JUDGED_INPUTS = 128
 class CycleGANParams(Params):
     """Every default is the paper's (its section 4 and appendix 7)."""
 
+    data: str = Field(
+        "sample", description="data folder; 'sample' is the embedded one, made on first use"
+    )
     lambda_gan: float = Field(1.0, ge=0, le=1000, description="weight of the adversarial losses")
     lambda_cycle: float = Field(10.0, ge=0, le=1000, description="weight of the cycle losses")
     lambda_identity: float = Field(
@@ -185,16 +188,23 @@ class CycleGAN:
         self.D_x.requires_grad_(on)
         self.D_y.requires_grad_(on)
 
-    @torch.no_grad()
+    @property
+    def networks(self) -> Mapping[str, nn.Module]:
+        """Both generators and both discriminators."""
+        return {"G": self.G, "F": self.F, "D_x": self.D_x, "D_y": self.D_y}
+
     def samples(self) -> Samples:
         """The first 128 validation images of the source domain (or all), translated by G."""
+        return Samples(self.inputs, self.translate(self.inputs))
+
+    @torch.no_grad()
+    def translate(self, images: Tensor) -> Tensor:
+        """N x 3 x H x W images of the source domain, translated by G in batches of 16."""
         self.G.eval()
         with autocast(self.device, self.params.precision):
-            outputs = [
-                self.G(x.to(self.device)).float().cpu() for x in torch.split(self.inputs, 16)
-            ]
+            outputs = [self.G(x.to(self.device)).float().cpu() for x in torch.split(images, 16)]
         self.G.train()
-        return Samples(self.inputs, torch.cat(outputs))
+        return torch.cat(outputs)
 
     def state_dict(self) -> dict[str, Any]:
         """Networks, optimisers, schedules, pools, counters and the data's random state."""

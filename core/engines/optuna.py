@@ -34,7 +34,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from core.flags import make
 from core.record import Record, without_passwords
 from core.space import Space
-from core.task import Ending, Outcome, Params, Score, Task, UserError
+from core.task import SURROUNDINGS, Ending, Outcome, Params, Score, Task, UserError
 
 SAMPLERS: dict[str, Callable[[int], BaseSampler]] = {
     "tpe": lambda seed: TPESampler(n_startup_trials=STARTUP, seed=seed),
@@ -229,7 +229,7 @@ def open_search(
         reason = without_passwords(f"{storage}: cannot open it ({str(error).splitlines()[0]})")
         raise UserError(f"--storage {reason}") from None
     params = make(task.params, fixed).model_dump(mode="json")
-    same = {k: params[k] for k in fixed if k not in ("device", "threads")}
+    same = {k: params[k] for k in fixed if k not in SURROUNDINGS}
     setup = {"task": task.name, "space": space.source, "fixed": same, "seed": seed}
     setup |= {"sampler": sampler, "pruner": pruner}
     before = study.user_attrs.get("setup") or setup

@@ -11,10 +11,9 @@ from typing import Any
 from core.record import Study
 from core.report.rows import Row, clean, mapping, read_rows
 from core.report.wording import decimals, fixed
-from core.task import Params
+from core.task import SURROUNDINGS, Params
 
-CONDITIONS = frozenset(Params.model_fields)
-ELSEWHERE = frozenset({"device", "threads"})
+CONDITIONS = frozenset(Params.model_fields) | {"data"}
 
 
 @dataclass(frozen=True)
@@ -158,5 +157,5 @@ def _baseline(rows: Sequence[Row], searched: tuple[str, ...], best: Row | None) 
 
 
 def _unlike(a: Row, b: Row, searched: tuple[str, ...]) -> list[str]:
-    names = [n for n in a.params if n not in searched and n not in ELSEWHERE]
+    names = [n for n in a.params if n not in searched and n not in SURROUNDINGS]
     return [n for n in names if n in b.params and a.params[n] != b.params[n]]

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 
-from core.cli import load_task, task_summaries
+from core.catalog import load_task, task_summaries
 from core.task import Evaluator, Samples, Task
 
 

@@ -1,0 +1,127 @@
+"""gantune tune: search a task's parameters with Optuna."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from core.catalog import load_task, task_summaries
+from core.commands.report import publish
+from core.record import valid_name
+from core.task import Outcome, Task, UserError
+
+if TYPE_CHECKING:
+    from core.engines.optuna import Search
+    from core.progress import Progress
+    from core.space import Space
+
+SUMMARY = "search a task's parameters with Optuna"
+SAMPLERS = ("tpe", "random")
+PRUNERS = ("median", "hyperband", "none")
+
+
+def add_flags(parser: argparse.ArgumentParser, argv: list[str]) -> None:
+    """The search's flags, and the task's own once a task is named."""
+    parser.add_argument("task", help="what to tune; `gantune tasks` lists them")
+    parser.add_argument("--trials", type=positive, default=20, help="trials in total (20)")
+    parser.add_argument("--space", type=Path, help="search space (search_spaces/TASK.json)")
+    parser.add_argument("--sampler", choices=SAMPLERS, default="tpe", help="who proposes (tpe)")
+    parser.add_argument("--pruner", choices=PRUNERS, default="median", help="who stops (median)")
+    add_study_flags(parser)
+    add_task_flags(parser, argv)
+
+
+def add_study_flags(parser: argparse.ArgumentParser) -> None:
+    """Where a study is kept."""
+    parser.add_argument("--study", type=str, help="the study's name (default: the task's)")
+    parser.add_argument("--storage", help="Optuna storage URL (SQLite under --runs)")
+
+
+def add_task_flags(parser: argparse.ArgumentParser, argv: list[str]) -> None:
+    """The parameters of the task that the command line names, where it names one."""
+    parser.epilog = f"`{parser.prog} TASK --help` shows the task's own parameters too."
+    words = argv[1:] if parser.prog.split()[-1:] == argv[:1] else []
+    named = [word for word in words if word in task_summaries()]
+    if named or (words and not words[0].startswith("-")):
+        from core.flags import add_flags
+
+        add_flags(parser, load_task(named[0] if named else words[0]).params)
+
+
+def positive(text: str) -> int:
+    """A whole number above 0, as argparse wants it."""
+    number = int(text)
+    if number < 1:
+        raise ValueError
+    return number
+
+
+positive.__name__ = "whole number above 0"
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Search; a second call on the same study goes on with it."""
+    from core.space import Space
+
+    task = load_task(arguments.task)
+    file = arguments.space or task.search_space
+    how = (arguments.sampler, arguments.pruner)
+    return search(task, arguments, lambda: Space.load(file, task.params), str(file), *how)
+
+
+def search(
+    task: Task,
+    arguments: argparse.Namespace,
+    space: Callable[[], Space],
+    where: str,
+    sampler: str,
+    pruner: str,
+) -> int:
+    """Search a space (`where`: who declares it), report; 1 when no trial of the study completed."""
+    from core.progress import Progress
+    from core.run import run_trial
+
+    with Progress(arguments.trials, task.objective.direction == "maximize") as progress:
+        searched = prepare_search(task, arguments, space(), where, sampler, pruner, progress)
+        for number, ending in searched.ended():
+            value = ending.score.value if ending.score else None
+            progress.seen(ending.outcome, value, number)
+        for trial in searched.trials(arguments.trials):
+            run_trial(task, trial, progress, arguments.runs)
+    publish(arguments.runs, searched.folder.name)
+    return 0 if progress.ended.get(Outcome.COMPLETED) else 1
+
+
+def prepare_search(
+    task: Task,
+    arguments: argparse.Namespace,
+    space: Space,
+    where: str,
+    sampler: str,
+    pruner: str,
+    progress: Progress,
+) -> Search:
+    """Check everything before any training, prepare the judge, open the study."""
+    from core.device import use
+    from core.engines.optuna import default_storage, open_search
+    from core.flags import flag, given, make
+    from core.record import provenance, write_json
+    from core.run import prepare
+
+    fixed = given(arguments)
+    params = make(task.params, fixed)
+    if both := [d.name for d in space.dimensions if d.name in fixed]:
+        raise UserError(f"{flag(both[0])}: {where} searches it; drop the flag or the key")
+    name = valid_name(arguments.study or task.name)
+    use(params)
+    task.load(params)
+    storage = arguments.storage or default_storage(arguments.runs)
+    how = (sampler, pruner, params.seed)
+    search = open_search(arguments.runs, name, storage, task, space, fixed, *how)
+    prepare(task, params, progress, arguments.runs)
+    about = {"task": task.name, "engine": "optuna", "trials": arguments.trials}
+    about |= {"space": space.source, "sampler": sampler, "pruner": pruner}
+    write_json(search.folder / "study.json", {**about, **provenance()})
+    return search
