@@ -4,8 +4,11 @@
     runs/<study>/<trial>/trial.json     the point: parameters, engine, versions, machine
                         /epochs.jsonl   a line an epoch: losses, score and its parts, speed
                         /outcome.json   how it ended and why
-                        /samples/       source.png, output.png: the same inputs in every trial
+                        /samples/       source.png, output.png, and target.png where there is one:
+                                        the same inputs in every trial
                         /checkpoint.pt  the networks after the last epoch
+                        /best.pt        with early stopping: the networks after the best epoch
+                        /tensorboard/   where it was asked for
 
 Every file is replaced in one rename, so a killed process leaves the last whole version.
 """
@@ -59,6 +62,11 @@ class Record:
         return self.folder / "checkpoint.pt"
 
     @property
+    def best(self) -> Path:
+        """Where early stopping keeps the networks after the best epoch."""
+        return self.folder / "best.pt"
+
+    @property
     def samples(self) -> Path:
         """The folder of pictures."""
         return self.folder / "samples"
@@ -73,10 +81,6 @@ class Record:
         """Replace the epochs by these."""
         text = "".join(json.dumps(asdict(line)) + "\n" for line in lines)
         write_bytes(self.folder / "epochs.jsonl", text.encode())
-
-    def save_checkpoint(self, write: Callable[[BinaryIO], object]) -> None:
-        """Replace the checkpoint by what `write` puts into the file it is given."""
-        replace(self.checkpoint, write)
 
     def end(self, ending: Ending, seconds: float) -> None:
         """Write how it ended; `seconds` is the time this process spent on it."""

@@ -1,4 +1,4 @@
-"""The only training loop: epochs, scoring, checkpoints, signals, divergence, records.
+"""A trial from its parameters to its ending: device, data, judge, signals, records.
 
 `run_trial` is one trial, whoever proposed it; `main` is the entrypoint of `python -m trials.TASK`.
 """
@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import argparse
-import math
 import os
 import re
 import signal
@@ -17,15 +16,14 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import torch
-from torch import Tensor
 
 from core.device import hardware, seed_everything, use
 from core.engines import nni
 from core.engines.local import LocalTrial
 from core.flags import add_flags, flag, given, make, report_mistake
-from core.pictures import save_strip
+from core.loop import Diverged, last_score, train
 from core.progress import Progress
-from core.record import EpochLine, Record, valid_name
+from core.record import Record, valid_name
 from core.signals import Interrupted, interruptible, undisturbed
 from core.task import (
     SURROUNDINGS,
@@ -34,18 +32,12 @@ from core.task import (
     Evaluator,
     Outcome,
     Params,
-    Score,
     Task,
-    Trainable,
     Trial,
     UserError,
 )
 
 OUT_OF_MEMORY = "out of memory|can't allocate memory|not enough memory"
-
-
-class Diverged(Exception):
-    """A loss or an output is no longer finite."""
 
 
 def run_trial(task: Task, trial: Trial, progress: Progress, runs: Path) -> Ending:
@@ -64,15 +56,19 @@ def run_trial(task: Task, trial: Trial, progress: Progress, runs: Path) -> Endin
         record.begin({**_about(task, trial), **facts})
         progress.started(trial.number, trial.params.epochs)
         interrupt: Interrupted | None = None
+        mistake: UserError | None = None
         try:
             seed_everything(trial.params.seed)
             model = task.build(trial.params, data, device)
-            ending = _train(model, evaluator, trial, record, progress)
+            ending = train(task, model, evaluator, trial, record, progress)
         except Interrupted as error:
             interrupt = error
-            ending = Ending(Outcome.INTERRUPTED, f"stopped by {error}", _last_score(record))
+            ending = Ending(Outcome.INTERRUPTED, f"stopped by {error}", last_score(record))
         except Diverged as error:
-            ending = Ending(Outcome.DIVERGED, str(error), _last_score(record))
+            ending = Ending(Outcome.DIVERGED, str(error), last_score(record))
+        except UserError as error:
+            mistake = error
+            ending = Ending(Outcome.FAILED, str(error))
         except Exception as error:
             ending = _failure(error)
             if ending.outcome is Outcome.FAILED:
@@ -81,8 +77,8 @@ def run_trial(task: Task, trial: Trial, progress: Progress, runs: Path) -> Endin
             record.end(ending, time.monotonic() - started)
             progress.finished(ending)
             trial.finish(ending)
-    if interrupt:
-        raise interrupt
+    if stopped := interrupt or mistake:
+        raise stopped
     return ending
 
 
@@ -130,79 +126,6 @@ def _about(task: Task, trial: Trial) -> dict[str, Any]:
         "searched": sorted(trial.searched),
         "defaults": task.params().model_dump(mode="json"),
     }
-
-
-def _train(
-    model: Trainable, evaluator: Evaluator, trial: Trial, record: Record, progress: Progress
-) -> Ending:
-    lines = _resume(model, record)
-    score = _last_score(record)
-    for epoch in range(len(lines) + 1, trial.params.epochs + 1):
-        started = time.monotonic()
-        losses, rate = _epoch(model, epoch, progress)
-        samples = model.samples()
-        if not samples.output.isfinite().all():
-            raise Diverged(f"non-finite output in epoch {epoch}")
-        score = evaluator(samples)
-        seconds = time.monotonic() - started
-        parts, violations = dict(score.parts), dict(score.violations)
-        lines.append(EpochLine(epoch, losses, score.value, parts, violations, seconds, rate))
-        save_strip(record.samples / "source.png", samples.source)
-        save_strip(record.samples / "output.png", samples.output)
-        record.write_epochs(lines)
-        _checkpoint(model, record, epoch)  # last: a resumed trial redoes what it does not cover
-        progress.scored(epoch, score, rate)
-        if trial.report(epoch, score) and epoch < trial.params.epochs:
-            return Ending(Outcome.PRUNED, f"hopeless after epoch {epoch}", score)
-    return Ending(Outcome.COMPLETED, "", score)
-
-
-def _epoch(model: Trainable, epoch: int, progress: Progress) -> tuple[dict[str, float], float]:
-    """One pass over the training data: mean losses, and images a second."""
-    sums: dict[str, float] = {}
-    counts: dict[str, int] = {}
-    images, started = 0, time.monotonic()
-    for step, batch in enumerate(model.batches(), 1):
-        for name, value in _finite(model.step(batch), epoch, step).items():
-            sums[name] = sums.get(name, 0.0) + value
-            counts[name] = counts.get(name, 0) + 1
-        images += len(batch[0])
-        progress.step(epoch, step, images, time.monotonic() - started)
-    return {n: sums[n] / counts[n] for n in sums}, images / (time.monotonic() - started)
-
-
-def _finite(losses: Mapping[str, Tensor], epoch: int, step: int) -> dict[str, float]:
-    """The losses as numbers, read from the device at once; Diverged where one is not finite."""
-    values = torch.stack([loss.float() for loss in losses.values()]).tolist()
-    named = dict(zip(losses, values, strict=True))
-    for name, value in named.items():
-        if not math.isfinite(value):
-            raise Diverged(f"{name} is {value} at step {step} of epoch {epoch}")
-    return named
-
-
-def _checkpoint(model: Trainable, record: Record, epoch: int) -> None:
-    state = {"epoch": epoch, "model": model.state_dict(), "rng": torch.get_rng_state()}
-    if torch.cuda.is_available():
-        state["cuda_rng"] = torch.cuda.get_rng_state_all()
-    record.save_checkpoint(lambda file: torch.save(state, file))
-
-
-def _resume(model: Trainable, record: Record) -> list[EpochLine]:
-    """Load the checkpoint if there is one; the epochs it covers."""
-    if not record.checkpoint.is_file():
-        return []
-    state = torch.load(record.checkpoint, map_location="cpu", weights_only=True)
-    model.load_state_dict(state["model"])
-    torch.set_rng_state(state["rng"])
-    if "cuda_rng" in state and torch.cuda.is_available():
-        torch.cuda.set_rng_state_all(state["cuda_rng"][: torch.cuda.device_count()])
-    return record.epochs()[: state["epoch"]]
-
-
-def _last_score(record: Record) -> Score | None:
-    lines = record.epochs()
-    return Score(lines[-1].value, lines[-1].parts, lines[-1].violations) if lines else None
 
 
 def main(task: Task, argv: list[str] | None = None) -> NoReturn:

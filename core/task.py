@@ -54,10 +54,15 @@ class Params(BaseModel):
     tensorboard: bool = Field(
         False, description="write losses, pictures, feature maps and the graph for TensorBoard"
     )
+    tensorboard_layers: str = Field(
+        "",
+        description="layers of the first network whose feature maps it shows, such as down.0,up.1; "
+        "empty: some along the way",
+    )
 
 
 # What changes where and how a trial runs, and nothing of what it trains.
-SURROUNDINGS = frozenset({"device", "threads", "tensorboard"})
+SURROUNDINGS = frozenset({"device", "threads", "tensorboard", "tensorboard_layers"})
 
 
 class Trainable(Protocol):

@@ -8,15 +8,25 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
+import core as core  # before PyTorch: it settles how threads wait
+
+if TYPE_CHECKING:
+    from core.task import Params, Task
+
 ROOT = Path(__file__).parent.parent
 GANTUNE = str(Path(sys.executable).with_name("gantune"))
 TINY = ["--size", "32", "--width", "4", "--blocks", "1", "--batch-size", "4", "--epochs", "2"]
 TINY += ["--threads", "1", "--device", "cpu"]
+
+GLYPHS = ["--source-font", "DejaVu Sans", "--target-font", "DejaVu Serif", "--characters", "ascii"]
+TINY_GLYPHS = ["--size", "32", "--width", "4", "--batch-size", "16", "--epochs", "2", *GLYPHS]
+TINY_GLYPHS += ["--threads", "1", "--device", "cpu"]
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -58,6 +68,15 @@ def judges(tmp_path_factory: pytest.TempPathFactory, domains: Path) -> Path:
     judge = PaintingEvaluator("A", "scratch", "cpu")
     judge.prepare(load_unpaired(str(domains), 32, "resize"), folder, lambda line: None)
     return folder
+
+
+def smallest(task: Task, domains: Path, **more: Any) -> Params:
+    """Params of any task that make a trial small: its own data where it has a choice."""
+    small = {"size": 32, "width": 4, "blocks": 1, "batch_size": 8, "device": "cpu"}
+    small |= {"data": str(domains), "characters": "ascii"}
+    small |= {"source_font": "DejaVu Sans", "target_font": "DejaVu Serif"}
+    known = {k: v for k, v in small.items() if k in task.params.model_fields}
+    return task.params(**{**known, **more})
 
 
 @pytest.fixture

@@ -111,7 +111,7 @@ def test_help_shows_every_parameter_with_its_meaning_and_range(gantune: Run) -> 
 
 
 def test_the_choices_offered_are_the_engines_own() -> None:
-    from core.commands import tune
+    from core.commands import tune as command
     from core.engines import optuna as engine
 
     assert set(command.SAMPLERS) == set(engine.SAMPLERS)

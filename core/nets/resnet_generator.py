@@ -31,17 +31,22 @@ class ResidualBlock(nn.Module):
 
 
 class ResnetGenerator(nn.Module):
-    """c7s1-w, d2w, d4w, `blocks` x R4w, u2w, uw, c7s1-3, tanh (Zhu et al. 2017, appendix 7.2).
+    """c7s1-w, d2w, d4w, `blocks` x R4w, u2w, uw, c7s1, tanh (Zhu et al. 2017, appendix 7.2).
 
     Height and width must be multiples of 4 and at least 16. Width 64 with 9 blocks and instance
     norm has 11,378,179 parameters.
     """
 
     def __init__(
-        self, width: int = 64, blocks: int = 9, norm: Norm = "instance", dropout: float = 0.0
+        self,
+        width: int = 64,
+        blocks: int = 9,
+        norm: Norm = "instance",
+        dropout: float = 0.0,
+        channels: int = 3,
     ) -> None:
         super().__init__()
-        layers: list[nn.Module] = [nn.ReflectionPad2d(3), nn.Conv2d(3, width, 7)]
+        layers: list[nn.Module] = [nn.ReflectionPad2d(3), nn.Conv2d(channels, width, 7)]
         layers += [norm_layer(norm, width), nn.ReLU(inplace=True)]
         for wide in (width, 2 * width):
             layers += [nn.Conv2d(wide, 2 * wide, 3, stride=2, padding=1)]
@@ -50,10 +55,10 @@ class ResnetGenerator(nn.Module):
         for wide in (4 * width, 2 * width):
             layers += [nn.ConvTranspose2d(wide, wide // 2, 3, 2, padding=1, output_padding=1)]
             layers += [norm_layer(norm, wide // 2), nn.ReLU(inplace=True)]
-        layers += [nn.ReflectionPad2d(3), nn.Conv2d(width, 3, 7), nn.Tanh()]
+        layers += [nn.ReflectionPad2d(3), nn.Conv2d(width, channels, 7), nn.Tanh()]
         self.layers = nn.Sequential(*layers)
         init_normal(self)
 
     def forward(self, x: Tensor) -> Tensor:
-        """N x 3 x H x W in [-1, 1] to the same."""
+        """N x C x H x W in [-1, 1] to the same."""
         return cast(Tensor, self.layers(x))

@@ -11,13 +11,8 @@ import pytest
 import torch
 
 from core.catalog import load_task, task_summaries
-from core.task import Evaluator, Samples, Task
-
-
-def settings(task: Task, data: Path) -> Any:
-    small = {"size": 32, "width": 4, "blocks": 1, "device": "cpu"}
-    known = {k: v for k, v in small.items() if k in task.params.model_fields}
-    return task.params(data=str(data), **known)
+from core.task import Evaluator, Samples
+from tests.conftest import smallest
 
 
 @pytest.fixture(params=sorted(task_summaries()))
@@ -25,7 +20,7 @@ def judged(
     request: pytest.FixtureRequest, domains: Path, judges: Path
 ) -> tuple[Evaluator, Samples, Any]:
     task = load_task(request.param)
-    params = settings(task, domains)
+    params = smallest(task, domains)
     data = task.load(params)
     evaluator = task.evaluator(params)
     facts = evaluator.prepare(data, judges, lambda line: None)

@@ -14,14 +14,13 @@ from core.catalog import load_task, task_summaries
 from core.device import seed_everything
 from core.space import Space
 from core.task import Task, Trainable
+from tests.conftest import smallest
 
-SMALL: dict[str, Any] = {"size": 32, "width": 4, "blocks": 1, "batch_size": 4, "device": "cpu"}
 TASKS = sorted(task_summaries())
 
 
-def build(task: Task, data: str, **more: Any) -> Trainable:
-    known = {k: v for k, v in SMALL.items() if k in task.params.model_fields}
-    params = task.params(data=data, **{**known, **more})
+def build(task: Task, domains: Path, **more: Any) -> Trainable:
+    params = smallest(task, domains, **more)
     seed_everything(params.seed)
     return task.build(params, task.load(params), torch.device("cpu"))
 
@@ -61,7 +60,7 @@ def test_params_refuse_unknown_names_and_cannot_change(task: Task) -> None:
 
 
 def test_an_epoch_gives_finite_losses_and_changes_the_samples(task: Task, domains: Path) -> None:
-    model = build(task, str(domains))
+    model = build(task, domains)
     before = model.samples().output
     losses = train_epoch(model)
     assert losses
@@ -70,7 +69,7 @@ def test_an_epoch_gives_finite_losses_and_changes_the_samples(task: Task, domain
 
 
 def test_samples_have_the_promised_shape_and_range(task: Task, domains: Path) -> None:
-    model = build(task, str(domains))
+    model = build(task, domains)
     samples = model.samples()
     for images in (samples.source, samples.output):
         assert images.dtype == torch.float32
@@ -78,20 +77,24 @@ def test_samples_have_the_promised_shape_and_range(task: Task, domains: Path) ->
         assert images.ndim == 4
         assert images.abs().max() <= 1
     assert len(samples.source) == len(samples.output)
-    again = build(task, str(domains), seed=7).samples()
+    if samples.target is not None:
+        assert samples.target.shape == samples.output.shape
+    assert torch.equal(model.translate(samples.source), samples.output)
+    assert all(net.training for net in model.networks.values()), "ready to go on"
+    again = build(task, domains, seed=7).samples()
     assert torch.equal(again.source, samples.source), "the same inputs in every trial"
 
 
 def test_a_checkpoint_continues_bit_for_bit(task: Task, domains: Path, tmp_path: Path) -> None:
     options = {"dropout": 0.3, "epochs": 4} if "dropout" in task.params.model_fields else {}
-    model = build(task, str(domains), **options)
+    model = build(task, domains, **options)
     train_epoch(model)
     path = tmp_path / "checkpoint.pt"
     torch.save({"model": model.state_dict(), "rng": torch.get_rng_state()}, path)
     straight = [train_epoch(model) for _ in range(2)], model.samples().output
 
     saved = torch.load(path, weights_only=True)
-    model = build(task, str(domains), **options)
+    model = build(task, domains, **options)
     model.load_state_dict(saved["model"])
     torch.set_rng_state(saved["rng"])
     assert ([train_epoch(model) for _ in range(2)]) == straight[0]
@@ -99,6 +102,6 @@ def test_a_checkpoint_continues_bit_for_bit(task: Task, domains: Path, tmp_path:
 
 
 def test_the_same_seed_gives_the_same_epoch_and_another_another(task: Task, domains: Path) -> None:
-    first, same, other = (train_epoch(build(task, str(domains), seed=s)) for s in (1, 1, 2))
+    first, same, other = (train_epoch(build(task, domains, seed=s)) for s in (1, 1, 2))
     assert first == same
     assert first != other

@@ -1,0 +1,91 @@
+"""Which characters: the sets that have a name, and text files."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+from core.task import UserError
+
+
+def character_set(name: str) -> tuple[str, ...]:
+    """The distinct characters of a named set, of a text file, or of several of both joined by `+`.
+
+    The names are the keys of `SETS`. Of a file, which is UTF-8 with or without a byte order mark,
+    they are the printable characters but for spaces, in the order in which they first come. Raises
+    UserError for a name that is neither, a file that is not UTF-8, and when nothing is left.
+    """
+    # A path may have a plus in it.
+    parts = [name] if _is_file(name) else name.split("+")
+    found = dict.fromkeys(c for part in parts for c in _part(part.strip()))
+    return tuple(found)
+
+
+def _part(name: str) -> Iterator[str]:
+    if name in SETS:
+        return SETS[name]()
+    if not _is_file(name):
+        raise UserError(
+            f"{name!r} is no set of characters and no file; the sets are {', '.join(SETS)}; "
+            "join several by +, or name a UTF-8 text file that holds the characters"
+        )
+    return iter(_read(Path(name).expanduser()))
+
+
+def _is_file(name: str) -> bool:
+    try:
+        return Path(name).expanduser().is_file()
+    except (OSError, RuntimeError, ValueError):  # too long, ~nobody, a NUL
+        return False
+
+
+def _read(path: Path) -> list[str]:
+    try:
+        text = path.read_bytes().decode()
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror or error}") from None
+    except UnicodeDecodeError as error:
+        raise UserError(
+            f"{path}: not UTF-8 from byte {error.start} on; save the file as UTF-8"
+        ) from None
+    characters = [c for c in text if c.isprintable() and not c.isspace()]
+    if not characters:
+        raise UserError(f"{path}: holds no printable character; write the characters wanted in it")
+    return characters
+
+
+def _gb2312(first: int, last: int) -> Iterator[str]:
+    """The characters from one double byte of GB 2312 to another; its unused ones left out."""
+    for code in range(first, last + 1):
+        try:
+            yield code.to_bytes(2, "big").decode("gb2312")
+        except UnicodeDecodeError:
+            continue
+
+
+def _letters(script: str, *blocks: tuple[int, int]) -> Iterator[str]:
+    """The letters of blocks, last code point included, that Unicode names after the script."""
+    for c in _characters("L", *blocks):
+        if unicodedata.name(c).startswith(script):
+            yield c
+
+
+def _characters(categories: str, *blocks: tuple[int, int]) -> Iterator[str]:
+    """The characters of blocks whose general category starts with one of these letters."""
+    for first, last in blocks:
+        for c in map(chr, range(first, last + 1)):
+            if unicodedata.category(c)[0] in categories:
+                yield c
+
+
+SETS: Mapping[str, Callable[[], Iterator[str]]] = {
+    "gb2312-1": lambda: _gb2312(0xB0A1, 0xD7F9),
+    "gb2312-2": lambda: _gb2312(0xD8A1, 0xF7FE),
+    "ascii": lambda: map(chr, range(0x21, 0x7F)),
+    "latin": lambda: _letters("LATIN ", (0x41, 0x24F), (0x1E00, 0x1EFF)),
+    "greek": lambda: _letters("GREEK ", (0x370, 0x3FF), (0x1F00, 0x1FFF)),
+    "cyrillic": lambda: _letters("CYRILLIC ", (0x400, 0x52F), (0x1C80, 0x1C8F), (0xA640, 0xA69F)),
+    # Letters, numbers, punctuation and symbols; no marks, controls or Chinese.
+    "every": lambda: _characters("LNPS", (0, 0x2FFF), (0xA640, 0xA7FF), (0xFB00, 0xFB06)),
+}

@@ -1,0 +1,185 @@
+"""Glyphs against their targets: fixed L1, and what it cannot see.
+
+The search value is the mean over the validation characters of each image's L1 over that of a blank
+page: 0 is perfect and a blank page scores exactly 1. It alone can be gamed, by a pale copy above
+all, and it is harsh to a legible glyph two pixels off. So parts beside it tell what was drawn, and
+guards rule out what is no glyph at all.
+
+Part          what it is                                                               range, best
+fixed_l1      the value                                                                [0, ...), 0
+l1            mean |output - target|                                                   [0, 2], 0
+iou           intersection over union of the ink (darker than mid-grey)                [0, 1], 1
+f1            F1 of the ink's pixels, one pixel off still counting                     [0, 1], 1
+ssim          structural similarity (Wang et al. 2004)                                 [-1, 1], 1
+ink           the output's ink over the target's, median of the images                 [0, ...), 1
+darkness      how dark the ink is, over the target's                                   [0, ...), 1
+grey          grey mass, mean 4x(1 - x)                                                [0, 1]
+recognised    share read as the right character by a network trained on both fonts     [0, 1], 1
+
+Guard         broken when
+ink           the ink ratio leaves 0.5 to 2: blank, black or starved pages
+pale          the darkness is below 0.75 of the target's: faded copies, averages, fog
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from filelock import FileLock
+from torch import Tensor
+from torchmetrics.functional.image import structural_similarity_index_measure
+
+from core.data.glyphs import GlyphParams, Glyphs
+from core.data.tensors import to_pixels
+from core.device import pick_device
+from core.judging.ink import darkness, ink, ink_ratio, iou, tolerant_f1
+from core.judging.recogniser import RECIPE, Recogniser, read, train_recogniser
+from core.losses import fixed_l1, grey, l1
+from core.record import read_json, replace, write_json
+from core.task import Objective, Samples, Score
+
+OBJECTIVE = Objective("fixed L1", "minimize", worst=100.0)
+STARVED, FLOODED = 0.5, 2.0
+PALE = 0.75
+WEAK = 0.7
+
+
+class GlyphEvaluator:
+    """Scores translations by their targets. Cost: a small convolutional network an image."""
+
+    objectives = (OBJECTIVE,)
+
+    def __init__(self, device: str) -> None:
+        self.device = pick_device(device)
+        self.classes: dict[bytes, int] = {}
+        self.net = Recogniser(1)
+
+    def prepare(self, data: Glyphs, folder: Path, say: Callable[[str], None]) -> Mapping[str, Any]:
+        """Load the network that reads these two fonts, or train it; parallel workers do it once.
+
+        Kept under `folder/glyph-<hash>/`: judge.pt and judge.json, which is returned. Characters
+        that look the same in the target font, such as Latin and Greek A, are one class.
+        """
+        self.classes, labels = _classes(data)
+        recipe = {
+            "glyphs": hashlib.sha256(data.source.tobytes() + data.target.tobytes()).hexdigest()
+        }
+        text = json.dumps([recipe, RECIPE], sort_keys=True)
+        home = folder / f"glyph-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
+        home.mkdir(parents=True, exist_ok=True)
+        with FileLock(home / ".lock"), torch.random.fork_rng():
+            torch.manual_seed(RECIPE["seed"])
+            if not (facts := self._load(home)):
+                say("judge: training a network to read both fonts (once per data set)")
+                facts = {"evaluator": "glyph", **recipe, **self._train(data, labels)}
+                replace(home / "judge.pt", lambda file: torch.save(self.net.state_dict(), file))
+                write_json(home / "judge.json", facts)
+        say(_introduction(facts))
+        return facts
+
+    def _load(self, home: Path) -> dict[str, Any]:
+        """Take the network kept in `home`; nothing where there is none, or a damaged one."""
+        facts = read_json(home / "judge.json")
+        self.net = Recogniser(len(self.classes)).to(self.device).eval()
+        try:
+            state = torch.load(home / "judge.pt", map_location=self.device, weights_only=True)
+            self.net.load_state_dict(state)
+        except (OSError, RuntimeError, EOFError, UnpicklingError):
+            return {}
+        return facts if {"reads_targets", "weak", "classes"} <= facts.keys() else {}
+
+    def _train(self, data: Glyphs, labels: Tensor) -> dict[str, Any]:
+        started = time.monotonic()
+        both = torch.cat([ink(t) for t in data.tensors(range(len(data.characters)), 1)])
+        self.net, disturbed = train_recogniser(both, labels.repeat(2), self.device)
+        clean = read(self.net, both[len(labels) :], self.device) == labels
+        reads = float(clean.float().mean())
+        return {
+            "reads_targets": reads,
+            "reads_disturbed": disturbed,
+            "weak": reads < WEAK,
+            "characters": len(data.characters),
+            "classes": len(self.classes),
+            "seconds": round(time.monotonic() - started, 1),
+        }
+
+    def __call__(self, samples: Samples) -> Score:
+        """Score outputs, rounded to 8 bit first, against their targets."""
+        assert samples.target is not None
+        output = to_pixels(samples.output).float() / 127.5 - 1
+        target = to_pixels(samples.target).float() / 127.5 - 1
+        drawn, wanted = ink(output), ink(target)
+        ratio = ink_ratio(drawn, wanted)
+        dark = darkness(drawn) / max(darkness(wanted), 1e-6)
+        right = read(self.net, drawn, self.device) == self._labels(samples.target)
+        ssim = structural_similarity_index_measure(output, target, data_range=2.0)
+        assert isinstance(ssim, Tensor)
+        parts = {
+            "fixed_l1": float(fixed_l1(output, target).mean()),
+            "l1": float(l1(output, target)),
+            "iou": float(iou(drawn, wanted).mean()),
+            "f1": float(tolerant_f1(drawn, wanted).mean()),
+            "ssim": float(ssim),
+            "ink": ratio,
+            "darkness": dark,
+            "grey": float(grey(output)),
+            "recognised": float(right.float().mean()),
+            "inputs": float(len(output)),
+        }
+        violations = {
+            "ink": max(STARVED - ratio, ratio - FLOODED),
+            "pale": PALE - dark,
+        }
+        return Score(parts["fixed_l1"], parts, violations)
+
+    def _labels(self, target: Tensor) -> Tensor:
+        """The class of each target; -1, which nothing is read as, for one that is not known."""
+        pixels = to_pixels(target[:, :1]).numpy()
+        return torch.tensor([self.classes.get(p.tobytes(), -1) for p in pixels])
+
+
+def known_bad(samples: Samples) -> dict[str, Tensor]:
+    """Outputs no judge may prefer to a trained model's, by what is wrong with them."""
+    source, target = samples.source, samples.target
+    assert target is not None
+    return {
+        "blank": torch.ones_like(target),
+        "black": -torch.ones_like(target),
+        "source": source,
+        "another character": target.roll(1, 0),
+        "the mean glyph": target.mean(0, keepdim=True).expand_as(target),
+        "faded by half": 1 - (1 - target) / 2,
+        "thinned": F.max_pool2d(target, 3, 1, 1),
+        "shifted": target.roll((2, 2), (2, 3)),
+    }
+
+
+def rank(score: Score) -> tuple[bool, float]:
+    """The judge's order, the better the smaller: no guard broken first, then fixed L1."""
+    return any(amount > 0 for amount in score.violations.values()), score.value
+
+
+def _classes(data: Glyphs) -> tuple[dict[bytes, int], Tensor]:
+    """A class for each different target glyph, and the class of each character."""
+    classes: dict[bytes, int] = {}
+    labels = [classes.setdefault(glyph.tobytes(), len(classes)) for glyph in data.target]
+    return classes, torch.tensor(labels)
+
+
+def _introduction(facts: Mapping[str, Any]) -> str:
+    line = f"judge: reads {facts['reads_targets']:.2f} of the target font's glyphs right"
+    line += f", {facts['reads_disturbed']:.2f} of disturbed ones, of {facts['classes']} classes"
+    return line + (" - WEAK: what it calls recognised means little" if facts["weak"] else "")
+
+
+def glyph_judge(params: GlyphParams) -> GlyphEvaluator:
+    """The judge of every glyph task."""
+    return GlyphEvaluator(params.device)

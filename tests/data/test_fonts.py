@@ -1,0 +1,179 @@
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw, ImageFont
+
+from core.data import fonts
+from core.data.characters import character_set
+from core.data.fonts import Face, find_font
+from core.task import UserError
+
+BUNDLED = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
+ZENHEI, UKAI = fonts.DEBIAN
+
+
+@pytest.fixture
+def no_fontconfig(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A PATH of one empty folder."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    monkeypatch.setenv("PATH", str(folder))
+    return folder
+
+
+def lacks(face: Face, characters: str) -> str:
+    drawn = zip(characters, face.draw(characters, 64), strict=True)
+    return "".join(c for c, glyph in drawn if glyph is None)
+
+
+@pytest.mark.parametrize("name", ["DejaVu Sans", "dejavu sans", "DejaVuSans", "DejaVuSans.ttf"])
+def test_a_bundled_font_is_found_by_any_of_its_names(name: str) -> None:
+    assert find_font(name) == BUNDLED / "DejaVuSans.ttf"
+
+
+def test_of_a_family_the_plain_face_is_taken_and_a_style_can_be_named() -> None:
+    assert find_font("DejaVu Serif").name == "DejaVuSerif.ttf"
+    bold = Face.open("DejaVu Serif Bold")
+    assert (bold.path.name, bold.name) == ("DejaVuSerif-Bold.ttf", "DejaVu Serif Bold")
+    assert Face.open(str(bold.path)) == bold
+
+
+def test_a_family_of_a_collection_is_its_own_face(no_fontconfig: Path) -> None:
+    assert [Face.open(f"AR PL UKai {place}").index for place in ("CN", "HK", "TW")] == [0, 1, 2]
+    assert Face.open(str(UKAI), 2).name == "AR PL UKai TW"
+    assert Face.open("WenQuanYi Zen Hei").path == ZENHEI
+    with pytest.raises(UserError, match=r"AR PL UKai TW is face 2 of .*ukai\.ttc"):
+        Face.open("AR PL UKai TW", 1)
+
+
+def test_fontconfig_is_asked_for_other_families(no_fontconfig: Path) -> None:
+    lines = [
+        "/f/Some-Bold.otf\t0\t0\t100\t200\tSome Font\tSome Font Bold",
+        "/f/Some.otf\t0\t0\t100\t80\tSome Font,某字体\tSome Font",
+        "/f/Some-Italic.otf\t0\t100\t100\t80\tSome Font\tSome Font Italic",
+        "/f/Grown.ttf\t65536\t0\t100\t80\tGrown\tGrown Light",
+        "/f/Grown.ttf\t0\t0\t100\t[0 210]\tGrown\tGrown",
+        "odd",
+    ]
+    program = no_fontconfig / "fc-list"
+    printed = "\n".join(lines)
+    program.write_text(f"#!/bin/sh\nwhile read line; do echo \"$line\"; done <<'X'\n{printed}\nX\n")
+    program.chmod(0o755)
+    for name in ("Some Font", "some font", "某字体"):
+        assert find_font(name) == Path("/f/Some.otf")
+    assert find_font("Some Font Bold") == Path("/f/Some-Bold.otf")
+    assert find_font("Grown") == Path("/f/Grown.ttf")
+    for name in ("Some", "Grown Light"):
+        with pytest.raises(UserError, match=f"no font '{name}'.*near it are (Some Font|Grown)"):
+            find_font(name)
+
+
+def test_a_font_that_is_not_there_is_never_replaced_by_another(no_fontconfig: Path) -> None:
+    with pytest.raises(UserError) as error:
+        find_font("DejaVu Sanz")
+    assert str(error.value) == (
+        "no font 'DejaVu Sanz': no such file, and no such name among matplotlib's fonts and those "
+        "of fontconfig (which is not installed); near it are DejaVu Sans, DejaVu Sans Mono, DejaVu "
+        "Serif; name a .ttf, .otf or .ttc file, or install the font"
+    )
+    for name in ("", "/no/such.ttf", "~nobody/x.ttf", "a\0b", str(no_fontconfig), "x" * 999):
+        with pytest.raises(UserError, match="no such file"):
+            Face.open(name)
+
+
+def test_a_file_that_is_no_whole_font_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "font.ttf"
+    whole = (BUNDLED / "DejaVuSans.ttf").read_bytes()
+    for content in (b"", b"\0", b"garbage" * 1000, whole[:4] + b"x" * 5000, b"ttcf", whole[:9]):
+        path.write_bytes(content)
+        with pytest.raises(UserError, match=r"font\.ttf: (not a scalable font|a font cut short)"):
+            Face.open(str(path))
+    for share in (0.1, 0.5, 0.9, 0.999):
+        path.write_bytes(whole[: int(share * len(whole))])
+        with pytest.raises(UserError, match=r"a font cut short after [\d,]+ bytes; get it again"):
+            Face.open(str(path))
+
+
+def test_damage_that_only_drawing_finds_is_no_traceback(tmp_path: Path) -> None:
+    path = tmp_path / "font.ttf"
+    content = bytearray((BUNDLED / "DejaVuSans.ttf").read_bytes())
+    random = np.random.default_rng(0)
+    complaints = []
+    for _ in range(20):
+        spoilt = content.copy()
+        for place in random.integers(10_000, len(content), 2000):
+            spoilt[place] = random.integers(256)
+        path.write_bytes(spoilt)
+        try:
+            Face.open(str(path)).measure(character_set("ascii"))
+        except UserError as error:
+            complaints.append(str(error))
+    assert complaints
+    for complaint in complaints:
+        assert complaint.startswith(f"{path}: cannot be drawn (")
+        assert complaint.endswith("the font is damaged, take another")
+
+
+def test_a_face_beyond_the_last_is_refused_with_their_number() -> None:
+    with pytest.raises(UserError, match=r"ukai\.ttc: there is no face 4; it has faces 0 to 3"):
+        Face.open(str(UKAI), 4)
+    with pytest.raises(UserError, match=r"there is no face 1; its one face is 0"):
+        Face.open("DejaVu Sans", 1)
+
+
+def test_what_a_font_lacks_is_told_from_what_it_draws() -> None:
+    assert lacks(Face.open("DejaVu Sans"), "A中é永□\ufffd\u2800") == "中永\u2800"
+    # A blank .notdef.
+    assert lacks(Face.open("STIXGeneral"), "A中é永") == "中永"
+    assert lacks(Face.open("AR PL UKai CN"), "永A中\U00020000") == "\U00020000"
+    assert lacks(Face.open("WenQuanYi Zen Hei"), "".join(character_set("gb2312-1"))[::20]) == ""
+
+
+def test_a_glyph_is_cut_to_all_of_its_ink() -> None:
+    face = Face.open("DejaVu Sans")
+    font = ImageFont.truetype(str(face.path), 100, layout_engine=ImageFont.Layout.BASIC)
+    characters = "Ajf_.|⟿‱Ǻͅ"
+    for character, glyph in zip(characters, face.draw(characters, 100), strict=True):
+        assert glyph is not None
+        page = Image.new("L", (600, 600))
+        ImageDraw.Draw(page).text((250, 250), character, fill=255, font=font)
+        assert glyph == page.crop(page.getbbox())
+
+
+@pytest.mark.parametrize("size", [32, 64, 128])
+def test_glyphs_share_a_scale_are_centred_and_never_clipped(size: int) -> None:
+    face = Face.open("DejaVu Serif")
+    longest = face.measure((*character_set("ascii+latin+cyrillic"), "‱", "⟺"))
+    characters = (*longest, "中")
+    squares = dict(zip(characters, face.squares(characters, size, longest.values()), strict=True))
+    left_out = [c for c, square in squares.items() if square is None]
+    assert {"‱", "⟺", "中"} <= set(left_out)
+    assert len(left_out) < 0.01 * len(characters)
+    heights = {}
+    for character, square in squares.items():
+        if square is None:
+            continue
+        assert square.shape == (size, size)
+        assert square.dtype == np.uint8
+        rows, columns = np.nonzero(square < 255)
+        assert min(rows.min(), columns.min()) > 0
+        assert max(rows.max(), columns.max()) < size - 1
+        for line in (rows, columns):
+            assert abs((line.min() + line.max()) / 2 - (size - 1) / 2) <= 1
+        heights[character] = np.ptp(rows) + 1
+    assert max(heights.values()) <= size - 2
+    # x-height over cap height of DejaVu Serif: 0.519 em / 0.729 em.
+    assert heights["x"] / heights["X"] == pytest.approx(0.71, abs=0.08)
+
+
+def test_the_file_s_content_and_the_face_make_it_the_same(tmp_path: Path) -> None:
+    face = Face.open("DejaVu Sans")
+    copy = Face.open(shutil.copy(face.path, tmp_path / "copy.ttf"))
+    assert face.is_same(copy)
+    assert not face.is_same(Face.open("DejaVu Serif"))
+    assert not Face.open(str(UKAI), 0).is_same(Face.open(str(UKAI), 1))

@@ -1,0 +1,130 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from core.data.glyphs import GlyphParams, Glyphs, load_glyphs
+from core.device import seed_everything
+from core.task import Samples, Score
+from core.training.paired import PairedParams, PairedTraining
+from evaluators.glyph import GlyphEvaluator, known_bad, rank
+
+PARAMS: dict[str, Any] = {
+    "size": 32,
+    "source_font": "DejaVu Sans",
+    "target_font": "DejaVu Serif",
+    "characters": "ascii+latin",
+    "device": "cpu",
+}
+
+
+@pytest.fixture(scope="module")
+def data() -> Glyphs:
+    return load_glyphs(GlyphParams(**PARAMS))
+
+
+@pytest.fixture(scope="module")
+def judge(data: Glyphs, tmp_path_factory: pytest.TempPathFactory) -> GlyphEvaluator:
+    evaluator = GlyphEvaluator("cpu")
+    evaluator.prepare(data, tmp_path_factory.mktemp("judges"), lambda line: None)
+    return evaluator
+
+
+@pytest.fixture(scope="module")
+def trained(data: Glyphs) -> Samples:
+    """Outputs of a real model, trained for some seconds."""
+    params = PairedParams(**PARAMS, skip="concat", width=16, lr_g=2e-3, dropout=0.0, batch_size=20)
+    seed_everything(0)
+    model = PairedTraining(params, data, torch.device("cpu"))
+    for _ in range(6):
+        for batch in model.batches():
+            model.step(batch)
+    return model.samples()
+
+
+def score_of(judge: GlyphEvaluator, samples: Samples, output: torch.Tensor) -> Score:
+    return judge(Samples(samples.source, output, samples.target))
+
+
+def test_every_known_bad_output_ranks_below_a_trained_model(
+    judge: GlyphEvaluator, trained: Samples
+) -> None:
+    model = judge(trained)
+    assert not rank(model)[0]
+    for name, output in known_bad(trained).items():
+        assert rank(score_of(judge, trained, output)) > rank(model), name
+
+
+def test_a_blank_page_scores_exactly_1_and_breaks_a_guard(
+    judge: GlyphEvaluator, trained: Samples
+) -> None:
+    blank = score_of(judge, trained, torch.ones_like(trained.output))
+    assert blank.value == 1.0
+    assert blank.violations["ink"] > 0
+    assert trained.target is not None
+    for i in range(0, len(trained.target), 7):
+        one = Samples(*(t[i : i + 1] for t in (trained.source, trained.output, trained.target)))
+        assert score_of(judge, one, torch.ones_like(one.output)).value == 1.0
+
+
+def test_the_value_alone_would_prefer_a_faded_copy_and_the_guards_do_not(
+    judge: GlyphEvaluator, trained: Samples
+) -> None:
+    assert trained.target is not None
+    faded = score_of(judge, trained, known_bad(trained)["faded by half"])
+    assert faded.value == pytest.approx(0.5, abs=0.01)
+    assert faded.violations["pale"] > 0
+
+
+def test_the_target_itself_is_perfect_and_read(judge: GlyphEvaluator, trained: Samples) -> None:
+    assert trained.target is not None
+    perfect = score_of(judge, trained, trained.target)
+    assert perfect.value == 0
+    for part in ("iou", "f1", "ssim", "ink", "darkness"):
+        assert perfect.parts[part] == pytest.approx(1)
+    assert perfect.parts["recognised"] > 0.8
+    swapped = score_of(judge, trained, trained.target.roll(1, 0))
+    assert swapped.parts["recognised"] < 0.1
+    assert not any(v > 0 for v in perfect.violations.values())
+
+
+def test_a_shifted_glyph_is_harsh_on_the_value_and_still_read(
+    judge: GlyphEvaluator, trained: Samples
+) -> None:
+    assert trained.target is not None
+    shifted = score_of(judge, trained, trained.target.roll(1, 3))
+    assert shifted.value > 0.2
+    assert shifted.parts["f1"] > 0.99
+    assert shifted.parts["recognised"] > 0.8
+
+
+def test_three_channels_are_judged_as_one(judge: GlyphEvaluator, trained: Samples) -> None:
+    assert trained.target is not None
+    thrice = [t.repeat(1, 3, 1, 1) for t in (trained.source, trained.output, trained.target)]
+    assert judge(Samples(*thrice)).parts == pytest.approx(judge(trained).parts, abs=1e-5)
+
+
+def test_it_is_trained_once_and_mended_when_damaged(data: Glyphs, tmp_path: Path) -> None:
+    said: list[str] = []
+    first = GlyphEvaluator("cpu").prepare(data, tmp_path, said.append)
+    assert GlyphEvaluator("cpu").prepare(data, tmp_path, said.append) == first
+    assert sum("training" in line for line in said) == 1
+    (kept,) = tmp_path.glob("glyph-*/judge.pt")
+    kept.write_bytes(kept.read_bytes()[:100])
+    again = GlyphEvaluator("cpu").prepare(data, tmp_path, said.append)
+    assert sum("training" in line for line in said) == 2
+    assert {k: v for k, v in again.items() if k != "seconds"} == {
+        k: v for k, v in first.items() if k != "seconds"
+    }
+
+
+def test_letters_that_look_alike_in_the_target_font_are_one_class() -> None:
+    data = load_glyphs(GlyphParams(**{**PARAMS, "characters": "ascii+greek+cyrillic"}))
+    from evaluators.glyph import _classes
+
+    classes, labels = _classes(data)
+    assert len(labels) == len(data.characters)
+    assert len(classes) == len({t.tobytes() for t in data.target})

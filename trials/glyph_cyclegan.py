@@ -1,0 +1,76 @@
+"""Glyph transfer by CycleGAN, which is told no pairs (Zhu et al. 2017, arXiv 1703.10593).
+
+python -m trials.glyph_cyclegan --help        every parameter
+python -m trials.glyph_cyclegan --epochs 10   one trial with the baseline
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Literal
+
+import torch
+from core.data.glyphs import GlyphParams, Glyphs, load_glyphs
+from pydantic import Field
+from torch import Tensor
+
+from core.run import main
+from core.task import Samples, Task
+from core.training.cycle import Batch, CycleParams, CycleTraining
+from core.training.postprocess import GlyphJudging, translate
+from evaluators.glyph import OBJECTIVE, glyph_judge
+
+
+class GlyphCycleGANParams(CycleParams, GlyphParams, GlyphJudging):
+    """Defaults are the paper's for small images, but for the batch: one glyph holds little."""
+
+    blocks: int = Field(6, ge=1, le=32, description="residual blocks of a generator (6 or 9)")
+    batch_size: int = Field(8, ge=1, le=1024, description="glyphs of each font a step")
+    pairing: Literal["unpaired", "paired"] = Field(
+        "unpaired", description="whether a step sees different characters in the two fonts"
+    )
+
+
+class GlyphCycleGAN(CycleTraining):
+    """Glyphs x of the source font and y of the target font; validation pairs are for the judge."""
+
+    params: GlyphCycleGANParams
+
+    def __init__(self, params: GlyphCycleGANParams, data: Glyphs, device: torch.device) -> None:
+        super().__init__(params, params.channels, device)
+        self.data = data
+        self.source, self.target = data.tensors(data.validation, params.channels)
+
+    def draw(self) -> Iterator[Batch]:
+        """One pass over the training characters, the two fonts in orders of their own."""
+        size, channels = self.params.batch_size, self.params.channels
+        order_x = self.random.permutation(self.data.train)
+        order_y = self.random.permutation(self.data.train)
+        if self.params.pairing == "paired":
+            order_y = order_x
+        for i in range(0, len(order_x), size):
+            x, _ = self.data.tensors(order_x[i : i + size], channels)
+            _, y = self.data.tensors(order_y[i : i + size], channels)
+            yield Batch(x.to(self.device), y.to(self.device))
+
+    def samples(self) -> Samples:
+        """Every validation pair, its source translated and post-processed."""
+        return Samples(self.source, self.translate(self.source), self.target)
+
+    def translate(self, images: Tensor) -> Tensor:
+        """N x C x size x size source glyphs to target glyphs, post-processed."""
+        return translate(self.G, images, self.device, self.params)
+
+
+TASK = Task(
+    name="glyph_cyclegan",
+    summary="glyphs from one font to another without pairs (Zhu et al. 2017)",
+    params=GlyphCycleGANParams,
+    load=load_glyphs,
+    build=GlyphCycleGAN,
+    evaluator=glyph_judge,
+    objective=OBJECTIVE,
+)
+
+if __name__ == "__main__":
+    main(TASK)

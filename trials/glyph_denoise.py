@@ -1,0 +1,84 @@
+"""A denoising U-Net for glyphs, trained on what a glyph model makes of its training characters.
+
+gantune translate runs/STUDY/TRIAL                           its outputs, translations.npz
+python -m trials.glyph_denoise --outputs runs/STUDY/TRIAL    learn to clean them
+python -m trials.glyph_pix2pix --post denoise --denoiser runs/standalone/TRIAL
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from pydantic import Field
+
+from core.data.glyphs import Glyphs, load_glyphs
+from core.nets.encoder_decoder import Skip
+from core.run import main
+from core.task import Task, UserError
+from core.training.paired import PairedParams, PairedTraining
+from evaluators.glyph import OBJECTIVE, glyph_judge
+
+
+class GlyphDenoiseParams(PairedParams):
+    """A shallow U-Net: what is to be mended is near. The target font must be the model's."""
+
+    outputs: str = Field(
+        "", description="folder of the trial to clean up after; empty: target glyphs, spoilt"
+    )
+    skip: Skip = Field("concat", description="how encoder maps reach the decoder")
+    depth: int = Field(3, ge=0, le=7, description="steps down; 0: as many as the size has")
+    width: int = Field(16, ge=4, le=512, description="channels of the first layer")
+    dropout: float = Field(
+        0.0, ge=0, le=0.9, description="dropout in the last three steps down and first two up"
+    )
+
+
+def load(params: GlyphDenoiseParams) -> Glyphs:
+    """The model's outputs in place of the source glyphs, beside the targets; the split is kept."""
+    data = load_glyphs(params)
+    if not params.outputs:
+        noisy = _spoilt(data.target)
+        return replace(data, source=noisy, fingerprint=f"{data.fingerprint}-spoilt")
+    file = Path(params.outputs).expanduser() / "translations.npz"
+    try:
+        with np.load(file) as saved:
+            characters = [str(c) for c in saved["characters"]]
+            outputs = saved["output"]
+    except (OSError, KeyError, ValueError) as error:
+        raise UserError(
+            f"--outputs {params.outputs}: cannot read {file.name} ({error}); "
+            "`gantune translate` writes it"
+        ) from None
+    if characters != list(data.characters) or outputs.shape[1:] != data.target.shape[1:]:
+        raise UserError(
+            f"--outputs {params.outputs}: its model had other fonts, characters or another size; "
+            "give this trial the same"
+        )
+    digest = hashlib.sha256(outputs.tobytes()).hexdigest()[:16]
+    return replace(data, source=outputs, fingerprint=f"{data.fingerprint}-{digest}")
+
+
+def _spoilt(glyphs: np.ndarray) -> np.ndarray:
+    """N x H x W uint8 glyphs, blurred over 3 x 3 pixels and with noise; always the same."""
+    pad = np.pad(glyphs.astype(np.float32), ((0, 0), (1, 1), (1, 1)), mode="edge")
+    height, width = glyphs.shape[1:]
+    blurred = sum(pad[:, i : i + height, j : j + width] for i in range(3) for j in range(3)) / 9
+    noise = np.random.default_rng(0).normal(0, 40, glyphs.shape)
+    return (blurred + noise).clip(0, 255).astype(np.uint8)
+
+
+TASK = Task(
+    name="glyph_denoise",
+    summary="cleaning up a glyph model's outputs by a U-Net",
+    params=GlyphDenoiseParams,
+    load=load,
+    build=PairedTraining,
+    evaluator=glyph_judge,
+    objective=OBJECTIVE,
+)
+
+if __name__ == "__main__":
+    main(TASK)

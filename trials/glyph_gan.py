@@ -1,0 +1,32 @@
+"""Glyph transfer by the same autoencoder with a conditional PatchGAN looking on.
+
+python -m trials.glyph_gan --help        every parameter
+python -m trials.glyph_gan --epochs 10   one trial with the baseline
+"""
+
+from __future__ import annotations
+
+from core.data.glyphs import load_glyphs
+
+from core.run import main
+from core.task import Task
+from core.training.paired import AdversarialParams, PairedTraining
+from evaluators.glyph import OBJECTIVE, glyph_judge
+
+
+class GlyphGANParams(AdversarialParams):
+    """Defaults are the seed study's network without skips, and pix2pix's losses and optimiser."""
+
+
+TASK = Task(
+    name="glyph_gan",
+    summary="glyphs from one font to another by an autoencoder and an adversary",
+    params=GlyphGANParams,
+    load=load_glyphs,
+    build=PairedTraining,
+    evaluator=glyph_judge,
+    objective=OBJECTIVE,
+)
+
+if __name__ == "__main__":
+    main(TASK)

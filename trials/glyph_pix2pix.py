@@ -1,0 +1,36 @@
+"""Glyph transfer by pix2pix: a U-Net and a conditional PatchGAN (arXiv 1611.07004).
+
+python -m trials.glyph_pix2pix --help        every parameter
+python -m trials.glyph_pix2pix --epochs 10   one trial with the baseline
+"""
+
+from __future__ import annotations
+
+from core.data.glyphs import load_glyphs
+from pydantic import Field
+
+from core.nets.encoder_decoder import Skip
+from core.run import main
+from core.task import Task
+from core.training.paired import AdversarialParams, PairedTraining
+from evaluators.glyph import OBJECTIVE, glyph_judge
+
+
+class GlyphPix2pixParams(AdversarialParams):
+    """Defaults are the paper's losses, skips, dropout and optimiser; the batch is the study's."""
+
+    skip: Skip = Field("concat", description="how encoder maps reach the decoder")
+
+
+TASK = Task(
+    name="glyph_pix2pix",
+    summary="glyphs from one font to another by a U-Net and an adversary (Isola et al. 2017)",
+    params=GlyphPix2pixParams,
+    load=load_glyphs,
+    build=PairedTraining,
+    evaluator=glyph_judge,
+    objective=OBJECTIVE,
+)
+
+if __name__ == "__main__":
+    main(TASK)
