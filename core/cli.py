@@ -7,12 +7,20 @@ import sys
 from pathlib import Path
 
 from core import __version__
-from core.commands import dashboard, report, tasks, tune
+from core.commands import compare, dashboard, report, sweep, tasks, translate, tune
 from core.signals import Interrupted, interruptible
 from core.task import UserError
 
-COMMANDS = {"tasks": tasks, "tune": tune, "report": report, "dashboard": dashboard}
-SEARCHING = ("tune",)
+COMMANDS = {
+    "tasks": tasks,
+    "tune": tune,
+    "sweep": sweep,
+    "compare": compare,
+    "report": report,
+    "translate": translate,
+    "dashboard": dashboard,
+}
+SEARCHING = ("tune", "sweep", "compare")
 
 
 def main(argv: list[str] | None = None) -> int:

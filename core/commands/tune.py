@@ -111,7 +111,9 @@ def prepare_search(
     from core.run import prepare
 
     fixed = given(arguments)
-    params = make(task.params, fixed)
+    # data, judge and device are checked for a point of the space, where it varies them
+    first = {d.name: d.args[0] for d in space.dimensions if d.kind == "choice"}
+    params = make(task.params, {**fixed, **first})
     if both := [d.name for d in space.dimensions if d.name in fixed]:
         raise UserError(f"{flag(both[0])}: {where} searches it; drop the flag or the key")
     name = valid_name(arguments.study or task.name)

@@ -1,4 +1,8 @@
-"""NNI proposes: this process is one trial of an experiment that `nnictl` runs."""
+"""NNI proposes: this process is one trial of an experiment that `nnictl` runs.
+
+NNI's config says whether to maximize, once for tuner and assessor, and cannot ask the task. So it
+is always told of something to maximize: a score that is better when lower has its sign turned.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +40,7 @@ class NniTrial:
         if epoch < self.params.epochs:
             nni.trial.overwrite_intermediate_seq(epoch - 1)
             try:
-                nni.report_intermediate_result(_metric(score))
+                nni.report_intermediate_result(self._metric(score))
             except OSError:  # `nnictl stop` closes the channel seconds before it signals the trials
                 signal.raise_signal(signal.SIGINT)
         return False
@@ -47,9 +51,18 @@ class NniTrial:
 
         with suppress(OSError):  # NNI has gone: the record has it all
             if ending.outcome is Outcome.COMPLETED and ending.score:
-                nni.report_final_result(_metric(ending.score))
+                nni.report_final_result(self._metric(ending.score))
             elif ending.outcome in (Outcome.DIVERGED, Outcome.COLLAPSED):
-                nni.report_final_result({"default": self.objective.worst})
+                nni.report_final_result({"default": self._sign * self.objective.worst})
+
+    @property
+    def _sign(self) -> int:
+        return 1 if self.objective.direction == "maximize" else -1
+
+    def _metric(self, score: Score) -> dict[str, float]:
+        """NNI's form of a score: it maximizes `default`, the parts are for its web portal."""
+        parts = {k: float(v) for k, v in score.parts.items()}
+        return {"default": self._sign * float(score.value)} | parts
 
 
 def present() -> bool:
@@ -69,8 +82,3 @@ def next_trial(
     study = f"nni-{nni.get_experiment_id()}"
     workdir = runs / study / nni.get_trial_id()
     return NniTrial(made, searched, study, workdir, nni.get_sequence_id(), objective)
-
-
-def _metric(score: Score) -> dict[str, float]:
-    """NNI's form of a score: what it optimises is `default`, the parts are for its web portal."""
-    return {"default": float(score.value)} | {k: float(v) for k, v in score.parts.items()}

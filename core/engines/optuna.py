@@ -3,7 +3,7 @@
 Trial 0 is the published baseline. The sampler's seed is derived from the study's seed and the
 number of trials so far, so that an interrupted search proposes what an uninterrupted one would.
 A trial cut short is closed in Optuna and queued again with the same values and the same folder,
-where its checkpoint waits.
+where its checkpoint waits. A grid's trials are its points, each once, in the seed's order.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import URL
 from sqlalchemy.exc import SQLAlchemyError
 
+from core.engines.grid import GRID, Grid
 from core.flags import make
 from core.record import Record, without_passwords
 from core.space import Space
@@ -110,8 +111,7 @@ class Search:
             taken = self._own(*(s for s in TrialState if s is not TrialState.WAITING))
             if len(taken) >= total:
                 return None
-            seed = int(np.random.SeedSequence([self.seed, len(taken)]).generate_state(1)[0])
-            self.study.sampler = SAMPLERS[self.sampler](seed)
+            self.study.sampler = self._sampler(len(taken))
             trial = self.study.ask()
             searched = self._suggest(trial)
         trial.set_user_attr("values", searched)
@@ -129,6 +129,12 @@ class Search:
         place = (self.study.study_name, number, workdir)
         return OptunaTrial(params, searched, *place, self, trial, len(known))
 
+    def _sampler(self, taken: int) -> BaseSampler:
+        if self.sampler == GRID:
+            return Grid(self.space, self.seed)
+        seed = int(np.random.SeedSequence([self.seed, taken]).generate_state(1)[0])
+        return SAMPLERS[self.sampler](seed)
+
     def _place(self) -> str:
         """Where this process keeps records: only there can it tell that a trial is dead."""
         return f"{socket.gethostname()}:{self.folder.resolve()}"
@@ -144,9 +150,12 @@ class Search:
         return values
 
     def _take_up(self) -> None:
-        """Queue the baseline first, and again every trial of this place whose process is gone."""
+        """Queue the baseline first, and again every trial of this place whose process is gone.
+
+        A grid has only its own points: the baseline is tried where it is one of them.
+        """
         with FileLock(self.folder / ".ask.lock"):
-            if not self.study.get_trials(deepcopy=False):
+            if self.sampler != GRID and not self.study.get_trials(deepcopy=False):
                 self._enqueue(self.task.params().model_dump(), {})
             for frozen in self._own(TrialState.RUNNING):
                 record = Record(self._workdir(frozen))
@@ -176,14 +185,25 @@ class Search:
     def _queue_again(self, trial: optuna.Trial) -> None:
         number = _number(trial)
         waiting = self.study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
-        if all(_number(w) != number for w in waiting):
-            values = {
-                d.name: d.value(trial.params[d.name])
-                for d in self.space.dimensions
-                if d.name in trial.params
-            }
-            self._enqueue(trial.user_attrs.get("values", values), {"continues": number})
+        values = trial.user_attrs.get("values") or self._known(trial)
+        nowhere = self.sampler == GRID and not values  # the grid gives its point to another trial
+        if not nowhere and all(_number(w) != number for w in waiting):
+            self._enqueue(values, {"continues": number})
         trial.set_user_attr("continued", True)
+
+    def _known(self, trial: optuna.Trial) -> dict[str, Any]:
+        """The values of a trial killed before it could keep them, as far as the study has them."""
+        frozen = self.study._storage.get_trial(trial._trial_id)
+        latents = {**frozen.system_attrs.get("fixed_params", {}), **frozen.params}
+        if "grid_id" in frozen.system_attrs:
+            grid = self._sampler(0)
+            for d in self.space.dimensions:
+                latents[d.name] = grid.sample_independent(
+                    self.study, frozen, d.name, d.distribution
+                )
+        values = {d.name: d.value(latents[d.name]) for d in self.space.dimensions
+                  if d.name in latents}  # fmt: skip
+        return {**values, **frozen.user_attrs.get("outside", {})}
 
     def _enqueue(self, values: Mapping[str, Any], attributes: dict[str, Any]) -> None:
         """Queue values; those outside the space are kept as they are, unknown to the sampler."""

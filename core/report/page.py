@@ -10,13 +10,16 @@ from pathlib import Path
 from typing import Any
 
 from core.record import Study, now, write_bytes, write_json
+from core.report.heat import heat_maps
 from core.report.importance import importance
 from core.report.origin import cost, origin, provenance, train_again, train_baseline
 from core.report.pictures import picture_blocks
-from core.report.plots import plots
+from core.report.plots import plots, validated
 from core.report.rows import Row
 from core.report.setting import other_settings, searched_settings
 from core.report.summary import Summary, summarize
+from core.report.sweep import Grid, sweep_csv, sweep_grid
+from core.report.sweep_plots import loss_panels, score_plot
 from core.report.verdict import accuracy, cautions, confusion, verdict
 from core.report.wording import count, decimals, duration, fixed, gap, plain, signed
 
@@ -30,11 +33,14 @@ def write_report(study: Study) -> Path:
     Raises UserError where the study's folder cannot be read.
     """
     summary = summarize(study)
-    context = _context(summary)
+    grid = sweep_grid(summary)
+    context = {**_context(summary), "grid": grid}
     page = study.folder / "report.html"
     write_json(study.folder / "best.json", best_json(summary))
+    if grid:
+        _write(study.folder / "sweep.csv", sweep_csv(grid))
     _write(study.folder / "report.md", _render("report.md.j2", context))
-    _write(page, _render("page.html.j2", {**context, **_page_only(summary)}))
+    _write(page, _render("page.html.j2", {**context, **_page_only(summary, grid)}))
     return page
 
 
@@ -84,16 +90,23 @@ def _context(summary: Summary) -> dict[str, Any]:
     }
 
 
-def _page_only(summary: Summary) -> dict[str, Any]:
+def _page_only(summary: Summary, grid: Grid | None) -> dict[str, Any]:
     from markupsafe import Markup
 
     script = (HERE / "sort.js").read_text()
+    drawn = plots(summary) | ({"grid_scores": score_plot(grid)} if grid else {})
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     return {
         "style": Markup((HERE / "style.css").read_text()),
         "script": Markup(script),
         "script_hash": digest,
-        "plots": {name: Markup(svg) for name, svg in plots(summary).items()},
+        "plots": {name: Markup(svg) for name, svg in drawn.items()},
+        "heat": heat_maps(grid) if grid else None,
+        "panels": loss_panels(grid) if grid else None,
+        "validated": {
+            name: bool(row and validated(row.epochs))
+            for name, row in (("best", summary.best), ("baseline", summary.baseline))
+        },
         "blocks": picture_blocks(summary),
     }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,9 +47,14 @@ def picture_blocks(summary: Summary) -> list[list[Strip]]:
     named = "best, the baseline itself" if best == baseline else "best"
     wanted.append((f"{named}: trial {best.label}", "best", best, "output"))
     if baseline and baseline != best:
-        if _content(baseline, "source") != _content(best, "source"):
+        if content(baseline, "source") != content(best, "source"):
             wanted.append(("baseline's input", "input", baseline, "source"))
         wanted.append((f"baseline: trial {baseline.label}", "baseline", baseline, "output"))
+    return aligned(wanted)
+
+
+def aligned(wanted: Sequence[tuple[str, str, Row, str]]) -> list[list[Strip]]:
+    """Blocks of strips under one another: label, kind, whose samples, and which of them."""
     opened = [(label, kind, _open(_path(row, name))) for label, kind, row, name in wanted]
     tiles = [(label, kind, _tiles(image)) for label, kind, image in opened if image]
     sides = [max(images[0].size) for _, _, images in tiles]
@@ -64,7 +70,8 @@ def _path(row: Row, name: str) -> Path:
     return row.record.samples / f"{name}.png"
 
 
-def _content(row: Row, name: str) -> bytes:
+def content(row: Row, name: str) -> bytes:
+    """A picture of a trial's samples as it lies on disk; empty where there is none."""
     try:
         return _path(row, name).read_bytes()
     except OSError:

@@ -6,6 +6,7 @@ from typing import Any
 
 from core.report.rows import DAMAGED, RUNNING, mapping, numbers
 from core.report.summary import Summary
+from core.report.sweep import swept
 from core.report.wording import count, signed
 
 ENOUGH_INPUTS = 100
@@ -51,10 +52,17 @@ def cautions(summary: Summary) -> list[str]:
     if best:
         trials = len(summary.candidates)
         flattered = f" The best of {trials} scores is also the luckiest." if trials > 1 else ""
-        notes.append(
-            "One run per point is one seed: a difference may be noise, and there is no estimate "
-            f"of the noise yet.{flattered}"
-        )
+        seeds = mapping(summary.space.get("seed")).get("_value")
+        if swept(summary) and isinstance(seeds, list) and len(seeds) > 1:
+            notes.append(
+                f"The best trial is one seed of its point.{flattered} Compare the means over "
+                f"{len(seeds)} seeds and their ranges, under The grid."
+            )
+        else:
+            notes.append(
+                "One run per point is one seed: a difference may be noise, and there is no "
+                f"estimate of the noise yet.{flattered}"
+            )
     notes += _cautions_of_judging(summary)
     row = best or next(iter(summary.rows), None)
     told_of_data = row.about.get("notes") if row else None

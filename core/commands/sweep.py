@@ -1,0 +1,112 @@
+"""gantune sweep: every point of a grid, to change one thing at a time and see what it does."""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from core.catalog import load_task
+from core.commands.tune import add_task_flags, search
+from core.task import Params, UserError
+
+if TYPE_CHECKING:
+    from core.space import Space
+
+SUMMARY = "train every point of a grid of parameters, with as many seeds as you like"
+EXAMPLE = "--grid lr_g=1e-5,1e-4 seed=0,1,2"
+LARGEST = 10_000
+
+
+def add_flags(parser: argparse.ArgumentParser, argv: list[str]) -> None:
+    """The grid, where the study is kept, and the task's flags once a task is named."""
+    parser.add_argument("task", help="what to train; `gantune tasks` lists them")
+    parser.add_argument(
+        "--grid",
+        nargs="*",
+        action="extend",
+        default=[],
+        metavar="NAME=VALUE,VALUE",
+        help="the values of each parameter; seed=0,1,2 repeats every point with these seeds",
+    )
+    parser.add_argument("--study", help="the study's name (default: TASK-sweep)")
+    parser.add_argument("--storage", help="Optuna storage URL (SQLite under --runs)")
+    add_task_flags(parser, argv)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Train the grid; a second call on the same study goes on with it."""
+    from core.flags import given
+
+    task = load_task(arguments.task)
+    space = grid_space(arguments.grid, task.params, given(arguments))
+    arguments.study = arguments.study or f"{task.name}-sweep"
+    arguments.trials = math.prod(len(d.args) for d in space.dimensions)
+    return search(task, arguments, lambda: space, "--grid", "grid", "none")
+
+
+def grid_space(words: Sequence[str], params: type[Params], fixed: Mapping[str, str]) -> Space:
+    """The space of choices that `NAME=VALUE,VALUE` words declare, in their order.
+
+    Every point is checked against the task's Params, `fixed` values included. Raises UserError.
+    """
+    from core.flags import flag, make
+    from core.space import Space
+
+    make(params, fixed)
+    axes = _axes(words, params)
+    if both := next((name for name in axes if name in fixed), None):
+        raise UserError(
+            f"{flag(both)} {fixed[both]}: --grid sweeps it; drop the flag or {both} from the grid"
+        )
+    size = math.prod(map(len, axes.values()))
+    if size > LARGEST:
+        told = " x ".join(f"{len(values)} {name}" for name, values in axes.items())
+        raise UserError(f"--grid: {told} are {size} points, above {LARGEST}; leave values out")
+    typed: dict[str, dict[str, Any]] = {name: {} for name in axes}
+    for point in itertools.product(*axes.values()):
+        chosen = dict(zip(axes, point, strict=True))
+        values = make(params, {**fixed, **chosen}, "--grid").model_dump(mode="json")
+        for name, text in chosen.items():
+            typed[name][text] = values[name]
+    source = {
+        name: {"_type": "choice", "_value": _distinct(name, texts, typed[name])}
+        for name, texts in axes.items()
+    }
+    return Space.parse(source, params, "--grid")
+
+
+def _axes(words: Sequence[str], params: type[Params]) -> dict[str, list[str]]:
+    """Each parameter's values as they were written."""
+    if not words:
+        raise UserError(f"--grid: names no parameter; say which and what values: {EXAMPLE}")
+    axes: dict[str, list[str]] = {}
+    for word in words:
+        left, equals, right = word.partition("=")
+        name, values = left.strip().replace("-", "_"), [v.strip() for v in right.split(",")]
+        if not equals or not name:
+            raise UserError(f"--grid {word}: must be NAME=VALUE,VALUE as in {EXAMPLE}")
+        if name not in params.model_fields:
+            known = ", ".join(sorted(params.model_fields))
+            raise UserError(f"--grid {word}: no such parameter as {name!r}; there are {known}")
+        if name in axes:
+            raise UserError(f"--grid {word}: {name} is in the grid twice; list its values once")
+        if "" in values:
+            raise UserError(f"--grid {word}: a value of {name} is empty; write {name}=VALUE,VALUE")
+        axes[name] = values
+    return axes
+
+
+def _distinct(name: str, texts: Sequence[str], typed: Mapping[str, Any]) -> list[Any]:
+    """The values of the texts; UserError where two mean the same."""
+    seen: dict[str, str] = {}
+    for text in texts:
+        value = json.dumps(typed[text])
+        if value in seen:
+            told = text if text == seen[value] else f"{seen[value]} = {text}"
+            raise UserError(f"--grid {name}: {told} is in the grid twice; list each value once")
+        seen[value] = text
+    return [typed[text] for text in texts]

@@ -1,0 +1,103 @@
+"""Figures as inline SVG. Their colours are the page's, so that they follow its dark scheme."""
+
+from __future__ import annotations
+
+import io
+import re
+import warnings
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from core.record import EpochLine
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+INK, BEST, BASELINE, MUTED = "#010203", "#010204", "#010205", "#010206"
+SERIES = [f"#01021{i}" for i in range(8)]
+COLOURS = {INK: "ink", BEST: "best", BASELINE: "baseline", MUTED: "muted"}
+COLOURS |= {stand_in: f"series-{i}" for i, stand_in in enumerate(SERIES)}
+POINTS = 120
+STYLE: Any = {
+    "svg.fonttype": "none",
+    "svg.hashsalt": "gantune",
+    "text.parse_math": False,
+    "font.size": 9.5,
+    "text.color": INK,
+    "axes.labelcolor": INK,
+    "axes.edgecolor": MUTED,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.unicode_minus": True,
+    "xtick.color": MUTED,
+    "ytick.color": MUTED,
+    "xtick.labelcolor": INK,
+    "ytick.labelcolor": INK,
+    "grid.color": MUTED,
+    "grid.alpha": 0.2,
+    "legend.frameon": False,
+    "legend.fontsize": 9,
+}
+
+
+def draw(
+    name: str, plot: Callable[[Axes], None], size: tuple[float, float] = (5.2, 3.1),
+    counted: bool = True,
+) -> str:  # fmt: skip
+    """One small figure: what it says stays legible when a phone shows it at its own size.
+
+    `name` is unlike every other figure's on the page, `size` in inches; `counted`: x is a count.
+    """
+    import matplotlib
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
+
+    with matplotlib.rc_context(STYLE), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        figure = Figure(figsize=size, layout="constrained")
+        axes = figure.subplots()
+        axes.grid(True, axis="y", linewidth=0.6)
+        axes.tick_params(length=0)
+        axes.spines["left"].set_visible(False)
+        plot(axes)
+        if counted:
+            most = 10 if size[0] > 3 else 4
+            axes.xaxis.set_major_locator(MaxNLocator(most, integer=True, min_n_ticks=1))
+        buffer = io.StringIO()
+        figure.savefig(buffer, format="svg", transparent=True)
+    return _inline(buffer.getvalue(), name)
+
+
+def _inline(svg: str, name: str) -> str:
+    """The bare element: page fonts and colours, ids of its own, a tenth of a point exact."""
+    svg = svg[svg.index("<svg") :]
+    svg = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>", "", svg, flags=re.DOTALL)
+    svg = re.sub(
+        r'<svg[^>]*?viewBox="([^"]*)"[^>]*>', r'<svg viewBox="\1" aria-hidden="true">', svg
+    )
+    svg = re.sub(r"font-family: [^;]*?sans-serif; ?", "", svg)
+    svg = re.sub(r'(\bid="|url\(#|xlink:href="#)', rf"\g<1>{name}-", svg).replace(
+        "xlink:href", "href"
+    )
+    svg = re.sub(r'\b(?:d|x|y|transform)="[^"]*"', _coarse, svg)
+    for stand_in, variable in COLOURS.items():
+        svg = svg.replace(stand_in, f"var(--{variable})")
+    return re.sub(r"\s*\n\s*", " ", svg)
+
+
+def _coarse(attribute: re.Match[str]) -> str:
+    return re.sub(r"\d+\.\d+", lambda number: f"{float(number[0]):.1f}", attribute[0])
+
+
+def legend(axes: Axes, columns: int = 3) -> None:
+    """A legend above the plot, where it covers nothing."""
+    handles, _ = axes.get_legend_handles_labels()
+    if handles:
+        axes.legend(loc="lower left", bbox_to_anchor=(-0.02, 1.0), ncols=columns, handlelength=1.6,
+                    columnspacing=1.2, borderpad=0.2)  # fmt: skip
+
+
+def thinned(lines: Sequence[EpochLine]) -> list[EpochLine]:
+    """At most about 120 epochs of them, the last always."""
+    stride = -(-len(lines) // POINTS) or 1
+    return [line for i, line in enumerate(lines) if (len(lines) - 1 - i) % stride == 0]

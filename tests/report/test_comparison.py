@@ -1,0 +1,376 @@
+"""A comparison's page, CSV and JSON: what is told of records, and never more than they say."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import random
+import re
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from core.record import EpochLine, Record, write_json
+from core.report.comparison import Comparison, read_comparison
+from core.report.comparison_figures import figures, percent, si
+from core.report.comparison_page import picture_blocks, write_comparison
+from core.report.comparison_plots import learning_curve
+from core.report.comparison_verdict import cautions, headline, standing
+from core.task import Ending, Outcome, Score, UserError
+
+SPACE = {
+    "rate": {"_type": "loguniform", "_value": [0.0001, 0.1]},
+    "weight": {"_type": "uniform", "_value": [0.0, 1.0]},
+}
+DEFAULTS = {"epochs": 3, "seed": 0, "size": 32, "data_fraction": 1.0, "rate": 0.001, "weight": 0.5}
+COST = {
+    "parameters": 2_764_737, "parameters_output": 1_378_179, "flops_train_image": 65_470_464.0,
+    "flops_translate_image": 3_588_096, "step_ms": 45.3626, "images_per_second": 88.178, "batch": 4,
+    "memory_bytes": 42_147_840, "memory_of": "process memory", "hardware": "cpu, 1 threads",
+}  # fmt: skip
+
+Write = Callable[..., Path]
+
+
+def keep(folder: Path, task: str, score: float | None, **more: Any) -> None:
+    """A record: `score` None left no epoch; a guard in `broken` is violated."""
+    record = Record(folder)
+    params = {**DEFAULTS, **more.get("params", {})}
+    direction = more.get("direction", "maximize")
+    record.begin({
+        "task": task, "study": folder.parent.name, "number": more.get("number", 0),
+        "engine": more.get("engine", "optuna"), "searched": sorted(SPACE), "hardware": "a CPU",
+        "objective": {"name": "toy score", "direction": direction}, "params": params,
+        "defaults": DEFAULTS, "judge": {"accuracy": 0.9}, **more.get("about", {}),
+    })  # fmt: skip
+    final = None
+    if score is not None:
+        violations = dict.fromkeys(more.get("broken", ()), 0.5)
+        parts = {"style": score / 2, "inputs": 128.0}
+        start = 0.1 if direction == "maximize" else 1.0
+        values = [start + (score - start) * i / 3 for i in range(1, 3)] + [score]
+        lines = [
+            EpochLine(i, {"g": 1.0 / i}, value, parts, violations, 2.0, 20.0)
+            for i, value in enumerate(values, 1)
+        ]
+        record.write_epochs(lines)
+        final = Score(score, parts, violations)
+        for name, turn in (("source", 0), ("target", 90), ("output", int(100 * score))):
+            shade = more.get("shade", 0) if name == "source" else 0
+            strip = Image.linear_gradient("L").rotate(turn + shade).resize((8 * 16, 16))
+            record.samples.mkdir(exist_ok=True)
+            strip.convert("RGB").save(record.samples / f"{name}.png")
+    outcome = more.get("outcome", Outcome.COMPLETED)
+    record.end(Ending(outcome, more.get("reason", ""), final), 3.0)
+
+
+@pytest.fixture
+def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Write:
+    """Write a comparison `demo`: for each task the final scores of its search's trials.
+
+    `seeds` are the scores with other seeds than the best one's; `data` those at fractions.
+    """
+    monkeypatch.setattr("core.record.git_commit", lambda: "c0ffee")
+
+    def comparison(
+        searches: Mapping[str, Sequence[float | None]],
+        seeds: Mapping[str, Sequence[float | None]] | None = None,
+        data: Mapping[str, Mapping[float, float | None]] | None = None,
+        direction: str = "maximize",
+        **more: Any,
+    ) -> Path:
+        seeds, data = seeds or {}, data or {}
+        settings = {
+            "tasks": list(searches), "trials": 3,
+            "objective": {"name": "toy score", "direction": direction},
+            "seeds": 1 + max((len(s) for s in seeds.values()), default=0),
+            "data_fractions": sorted({f for some in data.values() for f in some}),
+        }  # fmt: skip
+        write_json(tmp_path / "demo" / "settings.json", settings)
+        for task, scores in searches.items():
+            study = tmp_path / f"demo-{task}"
+            write_json(study / "study.json", {"task": task, "space": SPACE, "trials": 3})
+            told = {"direction": direction, **more.get(task, {})}
+            for i, score in enumerate(scores):
+                rate = 0.0001 * 10 ** (3 * (i + 1) / (len(scores) + 1))
+                params = {"rate": rate, "weight": random.Random(i).random()}
+                params |= told.get("params", {})
+                failed = {"outcome": Outcome.FAILED} if score is None else {}
+                keep(study / f"{i:04}", task, score, **{**failed, **told, "params": params,
+                     "number": i})  # fmt: skip
+            for i, score in enumerate(seeds.get(task, ()), 1):
+                failed = {"outcome": Outcome.DIVERGED} if score is None else {}
+                keep(tmp_path / f"demo-{task}-seeds" / f"seed-{i}", task, score, number=i,
+                     engine="standalone", direction=direction, **failed)  # fmt: skip
+            for f, score in data.get(task, {}).items():
+                failed = {"outcome": Outcome.DIVERGED} if score is None else {}
+                keep(tmp_path / f"demo-{task}-data" / f"fraction-{f}", task, score,
+                     engine="standalone", direction=direction, **failed)  # fmt: skip
+            write_json(tmp_path / "demo" / f"cost-{task}.json", more.get("cost", COST))
+        return tmp_path
+
+    return comparison
+
+
+def read(runs: Path) -> Comparison:
+    return read_comparison(runs, "demo")
+
+
+RICH: dict[str, Any] = {
+    "searches": {
+        "glyph_autoencoder": [0.42, 0.3, 0.44, 0.41, None, 0.12, 0.39, 0.43],
+        "glyph_pix2pix": [0.5, 0.61, 0.59, 0.2, 0.58, None, None, 0.6],
+        "glyph_cyclegan": [0.2, 0.3, 0.25, 0.28, 0.1],
+        "glyph_gan": [None, None],
+    },
+    "seeds": {
+        "glyph_autoencoder": [0.42, 0.45],
+        "glyph_pix2pix": [0.6, 0.58],
+        "glyph_cyclegan": [None, 0.31],
+    },
+    "data": {
+        "glyph_autoencoder": {0.1: 0.2, 0.3: 0.35},
+        "glyph_pix2pix": {0.1: 0.15, 0.3: 0.5},
+        "glyph_cyclegan": {0.1: None, 0.3: 0.2},
+    },
+}
+
+
+def test_a_winner_is_named_when_no_seed_of_another_reaches_it(write: Write) -> None:
+    runs = write({"a": [0.4, 0.5], "b": [0.6, 0.7]}, {"a": [0.45, 0.55], "b": [0.66, 0.56]})
+    told = read(runs)
+    assert headline(told) == (
+        "b scores best: 0.640\u00a0±\u00a00.072 over 3 seeds; "
+        "a comes next with 0.500\u00a0±\u00a00.050 over 3 seeds."
+    )
+    assert standing(told).winner == told.entrants[1]
+    a, b = told.entrants
+    assert b.scores == [0.7, 0.66, 0.56]
+    assert (b.best and b.best.score, b.other_mean) == (0.7, pytest.approx(0.61))
+    assert a.deviation == pytest.approx(0.05)
+
+
+@pytest.mark.parametrize("direction", ["maximize", "minimize"])
+def test_tasks_whose_seeds_overlap_cannot_be_told_apart(write: Write, direction: str) -> None:
+    def score(x: float) -> float:
+        return x if direction == "maximize" else 1 - x
+
+    searches = {t: [score(x)] for t, x in (("a", 0.5), ("b", 0.6), ("c", 0.1))}
+    again = {"a": [score(0.4), score(0.45)], "b": [score(0.41), score(0.62)]}
+    told = read(write(searches, {**again, "c": [score(0.1), score(0.12)]}, direction=direction))
+    stand = standing(told)
+    assert stand.winner is None
+    assert [e.task for e in stand.order] == ["b", "a", "c"]
+    assert [e.task for e in stand.tied] == ["b", "a"]
+    line = headline(told)
+    assert line.startswith("b and a cannot be told apart: b ")
+    assert ("lower is better" in line) == (direction == "minimize")
+    assert "Behind: c " in line
+
+
+def test_one_run_each_names_no_winner(write: Write) -> None:
+    told = read(write({"a": [0.1], "b": [0.9]}))
+    assert standing(told).winner is None
+    assert "b has the best mean, 0.900 over 1 seed; one run each cannot tell" in headline(told)
+    assert any("One seed a task" in c for c in cautions(told))
+    assert told.entrants[1].deviation is None
+
+
+def test_the_best_mean_with_a_failed_run_is_no_winner(write: Write) -> None:
+    told = read(write({"a": [0.1], "b": [0.9]}, {"a": [0.12, 0.11], "b": [0.91, None]}))
+    assert standing(told).winner is None
+    assert "1 of its 3 runs came to no score, so it cannot be called the best" in headline(told)
+    assert any("b: 1 run with another seed" in c and "seed-2 diverged" in c for c in cautions(told))
+    other = read(write({"a": [0.1], "b": [0.9]}, {"a": [0.12, None], "b": [0.91, 0.92]}))
+    winner = standing(other).winner
+    assert winner
+    assert winner.task == "b"
+
+
+@pytest.mark.parametrize(
+    ("searches", "more", "line"),
+    [
+        ({"a": [None], "b": [None, None]}, {}, "No trial of any task completed, so nothing"),
+        ({"a": [0.5], "b": [None]}, {"a": {"broken": ["pale"]}}, "completed and kept every guard"),
+        ({"a": [None], "b": [0.5]}, {}, "Only b came to a score: 0.500 over 1 seed; nothing"),
+        ({"a": [], "b": [0.5]}, {}, "No trial of a completed."),
+        (
+            {"a": [0.5, 0.6], "b": [0.5]},
+            {"a": {"broken": ["pale"]}},
+            "No trial of a kept every guard.",
+        ),
+    ],
+)
+def test_tasks_without_a_score_are_told(
+    write: Write, searches: dict[str, list[float | None]], more: dict[str, Any], line: str
+) -> None:
+    runs = write(searches, **more)
+    assert line in headline(read(runs))
+    page = write_comparison(runs, "demo").read_text()
+    assert "no trial completed" in page or "no trial kept every guard" in page
+    lines = (runs / "demo" / "compare.csv").read_text().splitlines()
+    assert [line.split(",")[0] for line in lines] == ["task", "a", "b"]
+
+
+def test_shares_of_the_search(write: Write) -> None:
+    scores = [0.5, 0.46, 0.44, None, 0.2, 0.1]
+    runs = write({"a": scores, "b": [0.5]})
+    pruned = {"outcome": Outcome.PRUNED, "number": 6}
+    keep(runs / "demo-a" / "0006", "a", 0.49, **pruned)
+    keep(runs / "demo-a" / "0007", "a", 0.6, broken=["pale"], number=7)
+    keep(runs / "demo-a" / "0008", "a", 0.4, outcome=Outcome.INTERRUPTED, number=8)
+    keep(runs / "demo-a" / "0009", "a", 0.4, outcome=Outcome.COLLAPSED, number=9)
+    a, b = read(runs).entrants
+    assert a.best
+    assert a.best.score == 0.5
+    assert len(a.ended) == 9
+    assert a.near == pytest.approx(2 / 9), "0.5 and 0.46; the pruned one has no final score"
+    assert a.broke == pytest.approx(3 / 9), "failed, collapsed and pale"
+    assert a.pruned == pytest.approx(1 / 9)
+    assert a.quartiles == (pytest.approx(0.2), pytest.approx(0.44), pytest.approx(0.46))
+    assert (b.near, b.broke, b.quartiles) == (1, 0, None)
+
+
+def test_only_runs_of_the_task_with_the_wanted_seeds_count(write: Write) -> None:
+    runs = write({"a": [0.5], "b": [0.4]}, {"a": [0.52], "b": [0.42]})
+    keep(runs / "demo-a-seeds" / "seed-7", "a", 0.9)
+    keep(runs / "demo-b-seeds" / "seed-1", "else", 0.9)
+    a, b = read(runs).entrants
+    assert (a.scores, b.scores) == ([0.5, 0.52], [0.4])
+
+
+def test_a_learning_curve_is_the_mean_of_the_seeds_as_far_as_all_go(write: Write) -> None:
+    runs = write({"a": [0.4], "b": [0.1]}, {"a": [0.7]})
+    a, _ = read(runs).entrants
+    curve = learning_curve(a.good)
+    assert [point[0] for point in curve] == [1, 2, 3]
+    assert curve[-1] == (3, 6.0, pytest.approx(0.55), 0.4, 0.7)
+    record = Record(runs / "demo-a-seeds" / "seed-1")
+    record.write_epochs(record.epochs()[:2])
+    assert len(learning_curve(read(runs).entrants[0].good)) == 2
+
+
+def test_csv_and_json_hold_every_figure_unrounded(write: Write) -> None:
+    third = 1 / 3
+    runs = write({"a": [third, 0.2], "b": [0.9]}, {"a": [0.3]}, {"a": {0.1: 0.05, 0.3: None}})
+    write_comparison(runs, "demo")
+    with (runs / "demo" / "compare.csv").open() as file:
+        a, b = csv.DictReader(file)
+    assert a["task"] == "a"
+    assert float(a["best_score"]) == third
+    assert float(a["seeds_mean"]) == (third + 0.3) / 2
+    assert float(a["other_seeds_mean"]) == 0.3
+    assert float(a["flops_train_image"]) == COST["flops_train_image"]
+    assert (a["score_at_0.1"], a["score_at_0.3"], float(a["score_at_1.0"])) == ("0.05", "", third)
+    assert (a["seeds_runs"], a["trials"], b["seeds_runs"]) == ("2", "2", "1")
+    assert float(a["part_style"]) == third / 2
+    told = json.loads((runs / "demo" / "compare.json").read_text())
+    assert told["headline"] == headline(read(runs))
+    assert told["winner"] is None
+    assert told["tasks"][0]["seeds"] == {"0000": third, "seed-1": 0.3}
+    assert set(a) - {"score_at_0.1", "score_at_0.3"} <= set(figures(read(runs).entrants[0]))
+
+
+def test_cautions_tell_of_unlike_training_inputs_and_judges(write: Write) -> None:
+    runs = write(
+        {"a": [0.5], "b": [0.6]},
+        a={"params": {"epochs": 3, "size": 64}, "about": {"notes": ["2 images were left out."]}},
+        b={"params": {"epochs": 9}, "about": {"judge": {"accuracy": 0.5, "weak": True}}},
+    )
+    told = " ".join(cautions(read(runs)))
+    assert "not trained alike: epochs 3 (a), 9 (b); size 64 (a), 32 (b)." in told
+    assert "different judges" in told
+    assert "judge is weak" in told
+    assert "2 images were left out." in told
+    assert "Searches of 1 trials look into a corner of spaces of 2 parameters" in told
+
+
+def test_pictures_share_inputs_and_targets_where_they_are_the_same(write: Write) -> None:
+    labels = [strip.label for block in picture_blocks(read(write(RICH["searches"])))
+              for strip in block]  # fmt: skip
+    assert labels == ["input", "target", "glyph_autoencoder, 0.440", "glyph_pix2pix, 0.610",
+                      "glyph_cyclegan, 0.300"]  # fmt: skip
+    apart = write({"x": [0.5], "y": [0.6]}, y={"shade": 45})
+    labels = [strip.label for block in picture_blocks(read(apart)) for strip in block]
+    assert labels == ["x: input", "x: target", "x, 0.500", "y: input", "y, 0.600"]
+
+
+def test_a_page_escapes_every_text_and_fetches_nothing(write: Write) -> None:
+    nasty = "<script>alert(1)</script> | `$x_$ \ud800"
+    about = dict.fromkeys(("command", "machine", "git", "hardware"), nasty)
+    about |= {"notes": [nasty], "versions": {nasty: nasty}, "judge": {nasty: nasty}}
+    told = {"about": about, "params": {nasty: nasty, "size": nasty}, "reason": nasty}
+    runs = write({"a": [0.5, None], "b": [0.6]}, a=told, cost={"failed": nasty})
+    page = write_comparison(runs, "demo").read_text()
+    assert "<script" not in page
+    assert page.count("&lt;script&gt;alert(1)") > 5
+    assert not re.search(r"""(?:src|href)=["'](?!data:|#)|url\((?!#)|@import|https?:""", page)
+    assert "default-src 'none'" in page
+    assert "could not be measured" in page
+
+
+@pytest.mark.parametrize("text", ["{", '{"params": 3}', '{"parameters": "many", "step_ms": NaN}'])
+def test_damaged_costs_and_records_spoil_nothing_else(write: Write, text: str) -> None:
+    runs = write({"a": [0.5], "b": [0.6]}, {"a": [0.51], "b": [0.61]})
+    (runs / "demo" / "cost-a.json").write_text(text)
+    (runs / "demo-a-seeds" / "seed-1" / "trial.json").write_text(text)
+    (runs / "demo-b" / "0000" / "samples" / "output.png").write_bytes(b"not")
+    page = write_comparison(runs, "demo").read_text()
+    assert "not measured" in page
+    assert read(runs).entrants[1].scores == [0.6, 0.61]
+
+
+def test_no_comparison_of_that_name(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"demo/settings\.json"):
+        write_comparison(tmp_path, "demo")
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [(0, "0"), (950, "950"), (999.9, "1 k"), (1234, "1.23 k"), (2_764_737, "2.76 M"),
+     (6.5e10, "65 G"), (None, "–")],
+)  # fmt: skip
+def test_si_units(value: float | None, shown: str) -> None:
+    assert si(value) == shown
+    assert percent(0.25) == "25 %"
+
+
+def test_a_finite_figure_everywhere(write: Write) -> None:
+    for entrant in read(write(**RICH)).entrants:
+        for name, value in figures(entrant).items():
+            assert not isinstance(value, float) or math.isfinite(value), name
+
+
+@pytest.mark.skipif(shutil.which("chromium") is None, reason="no chromium on the PATH")
+def test_the_page_is_legible_on_a_phone_and_a_desktop(write: Write) -> None:
+    from playwright.sync_api import sync_playwright
+
+    address = write_comparison(write(**RICH), "demo").as_uri()
+    with sync_playwright() as playwright:
+        chromium = shutil.which("chromium")
+        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        page = browser.new_page(viewport={"width": 390, "height": 800})
+        asked: list[str] = []
+        trouble: list[str] = []
+        page.on("request", lambda request: asked.append(request.url))
+        page.on("console", lambda message: trouble.append(message.text))
+        page.on("pageerror", lambda error: trouble.append(str(error)))
+        page.goto(address)
+        assert [url for url in asked if not url.startswith("data:")] == [address]
+        for width in (390, 1200):
+            page.set_viewport_size({"width": width, "height": 800})
+            assert page.evaluate("document.documentElement.scrollWidth") == width
+            for plot in page.locator(".plot svg").all():
+                assert plot.bounding_box()["height"] > 150
+        assert page.locator(".plot svg").count() == 4
+        assert (
+            page.locator("img").evaluate_all("all => all.map((i) => i.naturalWidth)") == [128] * 5
+        )
+        assert page.locator("table").first.locator("tbody tr").count() == 4
+        assert trouble == []
+        browser.close()
