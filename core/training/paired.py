@@ -47,7 +47,7 @@ class PairedParams(GlyphParams, GlyphJudging):
     )
     lr_g: float = Field(2e-4, gt=0, le=1, description="learning rate of the generator (Adam)")
     beta1: float = Field(0.5, ge=0, lt=1, description="Adam's first-moment decay; beta2 is 0.999")
-    batch_size: int = Field(40, ge=1, le=1024, description="pairs a step")
+    batch_size: int = Field(8, ge=1, le=1024, description="pairs a step")
     dropout: float = Field(
         0.5, ge=0, le=0.9, description="dropout in the last three steps down and first two up"
     )

@@ -22,12 +22,14 @@ import requests
 import torch
 import yaml
 
+from core.catalog import load_task
 from core.engines.nni import NniTrial
+from core.flags import given, make
 from core.record import Record
 from core.run import _parser
 from core.signals import Interrupted, interruptible
 from core.task import Outcome, Score
-from tests.conftest import ROOT, TINY, Run
+from tests.conftest import ROOT, TINY, TINY_GLYPHS, Run
 from trials.cyclegan import TASK
 
 SHIPPED: dict[str, Any] = yaml.safe_load((ROOT / "nni_config.yml").read_text())
@@ -307,6 +309,46 @@ def test_a_hopeless_trial_is_stopped_early(nni: Nni, runs: Path) -> None:
     assert (ended.outcome, len(good.epochs())) == (Outcome.COMPLETED, 40)
     assert stopped.outcome is Outcome.INTERRUPTED
     assert 2 <= len(bad.epochs()) < 40
+
+
+@pytest.mark.parametrize(
+    "file", sorted((ROOT / "docs" / "nni").glob("*.yml")), ids=lambda f: f.stem
+)
+def test_an_example_differs_from_the_shipped_config_in_command_and_space_alone(file: Path) -> None:
+    example = yaml.safe_load(file.read_text())
+    own = ("trialCommand", "searchSpaceFile", "experimentName", "trialCodeDirectory")
+    assert {k: v for k, v in example.items() if k not in own} == {
+        k: v for k, v in SHIPPED.items() if k not in own
+    }
+    assert (file.parent / example["trialCodeDirectory"]).samefile(ROOT)
+    words = shlex.split(example["trialCommand"])
+    task = load_task(words[2].removeprefix("trials."))
+    assert (file.parent / example["searchSpaceFile"]).samefile(task.search_space)
+    make(task.params, given(_parser(task).parse_args(words[3:])))
+
+
+def test_another_task_runs_by_its_command_and_its_space_alone(
+    nni: Nni, runs: Path, gantune: Run
+) -> None:
+    command = [sys.executable, "-m", "trials.glyph_pix2pix", *TINY_GLYPHS, "--epochs", "1"]
+    command.remove("--batch-size")
+    command.remove("16")
+    space = ROOT / "search_spaces" / "glyph_pix2pix.json"
+    nni.create(
+        trialCommand=shlex.join([*command, "--runs", str(runs)]),
+        searchSpaceFile=str(space),
+        maxTrialNumber=2,
+    )
+    nni.wait_done(240)
+    assert list(nni.trials().values()) == ["SUCCEEDED"] * 2
+    records = {r.folder.name: r for r in map(Record, (runs / f"nni-{nni.experiment}").iterdir())}
+    for trial, final in nni.finals().items():
+        ending = records[trial].ending()
+        assert ending
+        assert ending.score
+        assert set(records[trial].trial()["searched"]) == set(json.loads(space.read_text()))
+        assert final == -ending.score.value, "lower is better, and NNI maximizes"
+    assert gantune("report", "--nni", nni.experiment).returncode == 0
 
 
 def test_when_nni_has_gone_the_trial_is_interrupted(
