@@ -78,6 +78,7 @@ def _model(record: Record, task: Task, params: Params) -> Trainable:
 
 def _images(record: Record, task: Task, params: Params, folder: Path, output: Path | None) -> int:
     """Translate a folder of images, resized to the trial's size, into PNG files."""
+    import numpy as np
     from PIL import Image
 
     from core.data.images import decode
@@ -88,15 +89,13 @@ def _images(record: Record, task: Task, params: Params, folder: Path, output: Pa
     if not files:
         raise UserError(f"--images {folder}: holds no images")
     model = _model(record, task, params)
-    side: int = getattr(params, "size")  # noqa: B009
+    side = params.model_dump()["size"]
     output = output or record.folder / "translations"
     for file in files:
         try:
             image = decode(file).resize((side, side), Image.Resampling.BICUBIC)
         except Exception as error:  # whatever Pillow's plugins raise on a damaged file
             raise UserError(f"{file}: cannot be read ({error})") from None
-        import numpy as np
-
         (pixels,) = to_pixels(model.translate(to_tensor([np.asarray(image)])))
         picture = Image.fromarray(pixels.permute(1, 2, 0).numpy())
         replace(output / f"{file.stem}.png", lambda f, p=picture: p.save(f, "PNG"))  # type: ignore[misc]
@@ -121,7 +120,7 @@ def _glyphs(record: Record, task: Task, params: Params, output: Path | None, run
 
     model = _model(record, task, params)
     data: Glyphs = task.load(params)  # type: ignore[assignment]
-    channels: int = getattr(params, "channels")  # noqa: B009
+    channels = params.model_dump()["channels"]
     everything = range(len(data.characters))
     source, target = data.tensors(everything, channels)
     outputs = torch.cat([model.translate(part) for part in torch.split(source, 256)])

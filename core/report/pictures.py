@@ -39,11 +39,14 @@ class Strip:
 
 
 def picture_blocks(summary: Summary) -> list[list[Strip]]:
-    """Blocks of aligned strips: input, best, baseline. Large tiles go four to a block."""
+    """Blocks of aligned strips: input, target where there is one, best, baseline.
+
+    Large tiles go four to a block.
+    """
     best, baseline = summary.best, summary.baseline
     if best is None:
         return []
-    wanted = [("input", "input", best, "source")]
+    wanted = [("input", "input", best, "source"), ("target", "input", best, "target")]
     named = "best, the baseline itself" if best == baseline else "best"
     wanted.append((f"{named}: trial {best.label}", "best", best, "output"))
     if baseline and baseline != best:

@@ -79,10 +79,16 @@ def load_denoiser(folder: str, size: int, channels: int) -> EncoderDecoder:
     if (params["size"], params["channels"]) != (size, channels):
         made = f"{params['size']} pixels and {params['channels']} channels"
         raise UserError(f"--denoiser {folder}: was trained for {made}, not {size} and {channels}")
-    names = ("size", "channels", "width", "depth", "skip", "norm", "dropout")
-    net = EncoderDecoder(**{name: params[name] for name in names})
+    if params["generator"] != "encoder-decoder":
+        raise UserError(
+            f"--denoiser {folder}: its network is a {params['generator']}; train one anew"
+        )
+    names = ("size", "channels", "width", "depth", "skip", "norm", "dropout", "blocks")
+    with torch.random.fork_rng():  # its first weights are drawn in vain: not from a trial's numbers
+        net = EncoderDecoder(**{name: params[name] for name in names})
     try:
-        state = torch.load(record.checkpoint, map_location="cpu", weights_only=True)
+        file = record.best if record.best.is_file() else record.checkpoint
+        state = torch.load(file, map_location="cpu", weights_only=True)
         net.load_state_dict(state["model"]["G"])
     except (OSError, KeyError, RuntimeError, EOFError, UnpicklingError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__

@@ -32,7 +32,8 @@ def test_a_denoiser_learns_from_a_models_outputs_and_serves_another_trial(
     with np.load(trained / "translations.npz") as saved:
         assert saved["output"].shape == (94, 32, 32)
         assert "".join(saved["characters"]).startswith('!"#')
-    assert Image.open(trained / "translations.png").height % (3 * 32) == 0
+    with Image.open(trained / "translations.png") as sheet:
+        assert sheet.height % (3 * 32) == 0
 
     more = ["--outputs", trained, *TINY_GLYPHS, "--depth", "2"]
     done = gantune(*FILED, "d", *more, "--runs", runs, module="trials.glyph_denoise")
@@ -67,9 +68,12 @@ def test_images_are_translated_by_an_image_trial(
         shutil.copy(domains / "trainB" / name, images)
     done = gantune("translate", runs / "s" / "c", "--images", images, "--output", tmp_path / "out")
     assert done.returncode == 0, done.stderr
-    made = [Image.open(tmp_path / "out" / name) for name in ("000.png", "001.png")]
-    assert [image.size for image in made] == [(32, 32)] * 2
-    assert made[0].tobytes() != made[1].tobytes()
+    made = []
+    for name in ("000.png", "001.png"):
+        with Image.open(tmp_path / "out" / name) as image:
+            assert image.size == (32, 32)
+            made.append(image.tobytes())
+    assert made[0] != made[1]
 
 
 @pytest.mark.parametrize(

@@ -85,7 +85,7 @@ def test_the_value_is_the_harmonic_mean_and_survives_a_blank_page(
 
 
 def test_what_it_knows_of_itself_is_measured_on_held_out_images(judges: Path) -> None:
-    (path,) = judges.glob("*/judge.json")
+    (path,) = judges.glob("painting-*/judge.json")
     facts = json.loads(path.read_text())
     assert sum(facts["confusion"]["photographs"].values()) == 8
     assert sum(facts["confusion"]["paintings"].values()) == 6

@@ -114,6 +114,14 @@ def test_damaged_pictures_are_left_out(make: Any, made: Any) -> None:
     assert re.findall(r'alt="(.*?):', page) == ["input", "baseline"]
 
 
+def test_what_the_outputs_should_be_is_shown_where_it_is_known(make: Any, made: Any) -> None:
+    study = make([made(0.4), made(0.6, {"weight": 2.0})])
+    samples = study.folder / "0001" / "samples"
+    (samples / "target.png").write_bytes((samples / "source.png").read_bytes())
+    page = write_report(study).read_text()
+    assert re.findall(r'alt="(.*?):', page) == ["input", "target", "best", "baseline"]
+
+
 def test_numbers_that_are_not_finite_reach_no_json(make: Any, made: Any) -> None:
     study = make([made(0.5)])
     trial = study.folder / "0000" / "trial.json"
