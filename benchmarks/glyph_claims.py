@@ -1,6 +1,6 @@
 """Seven claims of the seed study, each tested by training: writes benchmarks/glyph_claims.md.
 
-python -m benchmarks.glyph_claims [--seeds 0 1] [--workers 2]
+python -m benchmarks.glyph_claims [--seeds 0 1] [--workers 2] [--table]
 
 Chinese glyphs (WenQuanYi Zen Hei to AR PL UKai CN, 64 x 64), a third of the training characters,
 networks a quarter as wide as the study's, so that it ends in an hour on two cores. Each run is a
@@ -127,9 +127,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
     parser.add_argument("--workers", type=int, default=2, help="trials at once, a thread each")
+    parser.add_argument("--table", action="store_true", help="train nothing: write what there is")
     arguments = parser.parse_args()
     with ThreadPoolExecutor(arguments.workers) as pool:
-        for seed in arguments.seeds:
+        for seed in [] if arguments.table else arguments.seeds:
             list(pool.map(lambda case, seed=seed: run(case, seed), CASES))  # type: ignore[misc]
     torch.set_num_threads(arguments.workers)
     seeds = " ".join(map(str, arguments.seeds))

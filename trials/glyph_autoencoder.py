@@ -7,7 +7,6 @@ python -m trials.glyph_autoencoder --epochs 10   one trial with the baseline
 from __future__ import annotations
 
 from core.data.glyphs import load_glyphs
-
 from core.run import main
 from core.task import Task
 from core.training.paired import PairedParams, PairedTraining

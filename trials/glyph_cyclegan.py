@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from typing import Literal
 
 import torch
-from core.data.glyphs import GlyphParams, Glyphs, load_glyphs
 from pydantic import Field
 from torch import Tensor
 
+from core.data.glyphs import GlyphParams, Glyphs, load_glyphs
 from core.run import main
 from core.task import Samples, Task
 from core.training.cycle import Batch, CycleParams, CycleTraining

@@ -6,9 +6,9 @@ python -m trials.glyph_pix2pix --epochs 10   one trial with the baseline
 
 from __future__ import annotations
 
-from core.data.glyphs import load_glyphs
 from pydantic import Field
 
+from core.data.glyphs import load_glyphs
 from core.nets.encoder_decoder import Skip
 from core.run import main
 from core.task import Task
