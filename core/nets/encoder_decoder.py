@@ -22,8 +22,8 @@ class EncoderDecoder(nn.Module):
     on 1 x 1 pixel), LeakyReLU 0.2, dropout on the last three, then `blocks` residual blocks where
     there is more than one pixel. A step up: transposed c4s2, norm, ReLU, dropout on the first two.
     The last one doubles the nearest pixels: c4, tanh. `skip` hands each encoder map to the decoder
-    step of its size by concatenation or by addition. Width 64 at 64 pixels, without skips: about
-    20 million parameters.
+    step of its size by concatenation or by addition. Width 64 at 64 pixels has
+    22,287,745 parameters, with concatenated skips 29,235,585.
     """
 
     def __init__(

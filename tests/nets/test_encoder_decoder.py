@@ -24,6 +24,13 @@ def test_the_u_net_reads_each_map_twice_as_wide() -> None:
     assert up == [(512, 512), (1024, 512), (1024, 256), (512, 128), (256, 64), (128, 1)]
 
 
+def test_it_has_as_many_parameters_as_it_says() -> None:
+    counts = [sum(p.numel() for p in EncoderDecoder(64, skip=s).parameters())
+              for s in ("none", "concat")]  # fmt: skip
+    for count in counts:
+        assert f"{count:,}" in str(EncoderDecoder.__doc__)
+
+
 def test_norm_is_left_out_of_the_first_step_and_of_a_single_pixel() -> None:
     net = EncoderDecoder(64)
     normed = [any(isinstance(m, nn.InstanceNorm2d) for m in step.modules()) for step in net.down]
