@@ -52,15 +52,15 @@ CASES = (
     Case("dropout 0.5", AUTOENCODER, {"--dropout": "0.5"}),
     Case("lr 1e-2", AUTOENCODER, {"--lr-g": "1e-2"}),
     Case("lr 3e-3", AUTOENCODER, {"--lr-g": "3e-3"}),
-    Case("lr 1e-4, batch 8", AUTOENCODER, {"--lr-g": "1e-4", "--batch-size": "8"}),
     Case("u-net", AUTOENCODER, {"--skip": "concat"}),
     Case("u-net, added skips", AUTOENCODER, {"--skip": "add"}),
-    Case("resnet", AUTOENCODER, {"--generator": "resnet", "--blocks": "3"}),
     Case("4 steps down", AUTOENCODER, {"--depth": "4"}),
     Case("5 steps down", AUTOENCODER, {"--depth": "5"}),
     Case("gan", "glyph_gan", {}),
     Case("u-net, gan", "glyph_pix2pix", {}),
     Case("3 channels", AUTOENCODER, {"--channels": "3"}),
+    Case("lr 1e-4, batch 8", AUTOENCODER, {"--lr-g": "1e-4", "--batch-size": "8"}),
+    Case("resnet", AUTOENCODER, {"--generator": "resnet", "--blocks": "3"}),
 )
 
 
