@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import replace
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 from pydantic import Field
@@ -44,10 +45,10 @@ def load(params: GlyphDenoiseParams) -> Glyphs:
         return replace(data, source=noisy, fingerprint=f"{data.fingerprint}-spoilt")
     file = Path(params.outputs).expanduser() / "translations.npz"
     try:
-        with np.load(file) as saved:
+        with file.open("rb") as opened, np.load(opened) as saved:
             characters = [str(c) for c in saved["characters"]]
             outputs = saved["output"]
-    except (OSError, KeyError, ValueError) as error:
+    except (OSError, KeyError, ValueError, EOFError, BadZipFile) as error:
         raise UserError(
             f"--outputs {params.outputs}: cannot read {file.name} ({error}); "
             "`gantune translate` writes it"
