@@ -6,7 +6,7 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ import pytest
 from PIL import Image
 
 import core as core  # before PyTorch: it settles how threads wait
+from tests.postgres import Postgres
 
 if TYPE_CHECKING:
     from core.task import Params, Task
@@ -100,6 +101,13 @@ def gantune(runs: Path) -> Run:
         return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
 
     return call
+
+
+@pytest.fixture
+def postgres() -> Iterator[Postgres]:
+    """A running PostgreSQL server, empty and of this test's own."""
+    with Postgres() as server:
+        yield server
 
 
 def free_port() -> int:
