@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from core.flags import make
+from core.space import flatten
 from core.task import Ending, Objective, Outcome, Params, Score
 
 
@@ -76,7 +77,7 @@ def next_trial(
     """Ask NNI for the parameters; flags fill the rest. UserError for parameters it cannot take."""
     import nni
 
-    searched = nni.get_next_parameter()
+    searched = flatten(nni.get_next_parameter())
     where = "NNI's search space (searchSpaceFile of the experiment)"
     made = make(params, {**given, **searched}, where)
     study = f"nni-{nni.get_experiment_id()}"

@@ -9,14 +9,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from core.report.rows import Row
+from core.report.rows import Row, mapping
 from core.report.summary import Summary
 from core.report.wording import count
 
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
-    from core.space import Dimension
+    from core.dimension import Dimension
 
 ENOUGH, FEW = 4, 50
 WIDE = 50
@@ -69,10 +69,11 @@ def importance(summary: Summary) -> Importance:
 
 def _declared(name: str, spec: Any) -> Dimension | None:
     """The dimension a search space declares; None where it declares none that can be used."""
-    from core.space import Dimension
+    from core.dimension import NAME, Dimension
 
     try:
-        dimension = Dimension(name, spec["_type"], tuple(spec["_value"]))
+        args = (mapping(a).get(NAME, a) for a in spec["_value"])  # a nested choice is its names
+        dimension = Dimension(name, spec["_type"], tuple(args))
         return dimension if dimension.distribution else None
     except (KeyError, TypeError, ValueError, IndexError):
         return None
@@ -80,7 +81,7 @@ def _declared(name: str, spec: Any) -> Dimension | None:
 
 def _inferred(name: str, values: Sequence[Any]) -> Dimension | None:
     """A dimension from the values that were tried; None where they are all the same."""
-    from core.space import Dimension
+    from core.dimension import Dimension
 
     if all(isinstance(v, int | float) and not isinstance(v, bool) for v in values):
         low, high = float(min(values)), float(max(values))

@@ -60,7 +60,7 @@ def _range(spec: Mapping[str, Any]) -> str:
     kind, args = str(spec.get("_type", "")), spec.get("_value")
     if not isinstance(args, list) or not args:
         return ""
-    shown = [plain(a) for a in args]
+    shown = [plain(mapping(a).get("_name", a)) for a in args]  # a nested choice is its names
     if kind == "choice" or len(args) < 2:
         return " or ".join([", ".join(shown[:-1]), shown[-1]] if len(shown) > 1 else shown)
     if "normal" in kind:
