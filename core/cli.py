@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from core import __version__
-from core.commands import compare, dashboard, report, sweep, tasks, translate, tune
+from core.commands import compare, dashboard, doctor, report, sweep, tasks, translate, tune
 from core.signals import Interrupted, interruptible
 from core.task import UserError
 
@@ -19,6 +19,7 @@ COMMANDS = {
     "report": report,
     "translate": translate,
     "dashboard": dashboard,
+    "doctor": doctor,
 }
 SEARCHING = ("tune", "sweep", "compare")
 

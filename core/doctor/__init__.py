@@ -1,0 +1,1 @@
+"""What `gantune doctor` looks at, a subject a file; every check returns findings, none mends."""

@@ -1,0 +1,84 @@
+"""The judges under runs/evaluators: whole, good enough to believe, and those the studies had."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from core.doctor.finding import Finding, note, warning
+from core.record import read_json
+
+# What each judge says of itself, and the least of it a search may rely on.
+RELIABLE = {
+    "painting": ("accuracy", 0.8, "held-out accuracy"),
+    "glyph": ("reads_targets", 0.9, "share of the target font's glyphs it reads right"),
+}
+SHOWN = 3
+
+
+def check(runs: Path) -> list[Finding]:
+    """Check the judges that are kept, and find the studies whose judge is gone."""
+    kept: list[Mapping[str, Any]] = []
+    wrong: list[Finding] = []
+    homes = sorted(path for path in (runs / "evaluators").glob("*-*") if path.is_dir())
+    for home in homes:
+        facts = read_json(home / "judge.json")
+        if damage := _damage(home, facts):
+            remedy = "remove the folder; the next search trains it anew"
+            wrong.append(warning(home, damage, remedy))
+        elif facts:
+            kept.append(facts)
+            wrong += _weak(home, facts)
+    if not homes:
+        wrong.append(note(runs / "evaluators", "no judge yet: the first search trains one"))
+    return wrong + _missing(runs, kept)
+
+
+def _damage(home: Path, facts: Mapping[str, Any]) -> str:
+    """What is wrong with the files; a folder without any is a judge still being trained."""
+    network = home / "judge.pt"
+    if not network.exists() and not (home / "judge.json").exists():
+        return ""
+    if not network.exists():
+        return "judge.pt is gone"
+    if not facts:
+        return "judge.json is gone, or no JSON"
+    try:
+        with zipfile.ZipFile(network) as archive:
+            bad = archive.testzip()
+    except (OSError, zipfile.BadZipFile) as problem:
+        return f"judge.pt is damaged ({problem})"
+    return f"judge.pt is damaged ({bad})" if bad else ""
+
+
+def _weak(home: Path, facts: Mapping[str, Any]) -> list[Finding]:
+    key, least, meaning = RELIABLE.get(str(facts.get("evaluator")), ("", 0.0, ""))
+    figure = facts.get(key)
+    if not isinstance(figure, int | float):
+        return []
+    says = f"{meaning} {figure:.2f}"
+    if figure >= least and not facts.get("weak"):
+        return [note(home, says)]
+    what = f"a weak judge: {says}, below {least:g}; a search may win by fooling it"
+    return [warning(home, what, "give it more, or clearer, training images")]
+
+
+def _missing(runs: Path, kept: list[Mapping[str, Any]]) -> list[Finding]:
+    """Studies judged by a judge that is not kept: another takes its place, unlike it."""
+    there = {frozenset(_identity(facts)) for facts in kept}
+    gone: list[str] = []
+    for file in sorted(runs.glob("*/*/trial.json")):
+        judge = read_json(file).get("judge")
+        if isinstance(judge, dict) and judge and frozenset(_identity(judge)) not in there:
+            gone += [name] if (name := file.parent.parent.name) not in gone else []
+    named = ", ".join(gone[:SHOWN]) + (f" and {len(gone) - SHOWN} more" if gone[SHOWN:] else "")
+    what = f"the judge of {named} is not here: another is trained, and their scores may differ"
+    remedy = "copy it from where the study ran"
+    return [warning(runs / "evaluators", what, remedy)] if gone else []
+
+
+def _identity(facts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """What makes it this judge: its kind, its data and how it was asked to be made."""
+    return ((key, value) for key, value in facts.items() if isinstance(value, str))

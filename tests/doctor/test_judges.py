@@ -1,0 +1,89 @@
+"""Judges kept under runs/evaluators: whole, weak, damaged, gone."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from core.doctor import judges
+from core.doctor.finding import Finding, Level
+from core.record import Record
+
+GLYPH = {"evaluator": "glyph", "glyphs": "c0ffee", "reads_targets": 0.99, "weak": False}
+PAINTING = {"evaluator": "painting", "data": "beef", "target": "A", "accuracy": 0.95, "weak": False}
+
+
+def keep(runs: Path, **facts: Any) -> Path:
+    home = runs / "evaluators" / f"{facts['evaluator']}-0123456789abcdef"
+    home.mkdir(parents=True)
+    (home / "judge.json").write_text(json.dumps(facts))
+    torch.save({"weight": torch.zeros(1000)}, home / "judge.pt")
+    return home
+
+
+def faults(runs: Path) -> list[Finding]:
+    found = [f for f in judges.check(runs) if f.level is not Level.NOTE]
+    assert all(f.level is Level.WARNING for f in found), "a search makes a new judge"
+    return found
+
+
+def test_good_judges_and_none_at_all_are_well(tmp_path: Path) -> None:
+    assert faults(tmp_path) == []
+    keep(tmp_path, **GLYPH)
+    keep(tmp_path, **PAINTING)
+    (tmp_path / "evaluators" / "glyph-being-trained").mkdir()
+    assert faults(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("facts", "told"),
+    [
+        ({**GLYPH, "reads_targets": 0.85}, "0.85, below 0.9"),
+        ({**PAINTING, "accuracy": 0.75}, "0.75, below 0.8"),
+        ({**PAINTING, "weak": True}, "a weak judge"),
+    ],
+)
+def test_a_weak_judge(tmp_path: Path, facts: dict[str, Any], told: str) -> None:
+    home = keep(tmp_path, **facts)
+    (found,) = faults(tmp_path)
+    assert found.where == str(home)
+    assert told in found.what
+
+
+def test_a_damaged_judge(tmp_path: Path) -> None:
+    home = keep(tmp_path, **GLYPH)
+    whole = (home / "judge.pt").read_bytes()
+
+    def told() -> str:
+        (found,) = faults(tmp_path)
+        assert found.where == str(home)
+        return found.what
+
+    (home / "judge.pt").write_bytes(whole[: len(whole) // 2])
+    assert "judge.pt is damaged" in told()
+    middle = whole.index(b"\0" * 500)
+    (home / "judge.pt").write_bytes(whole[:middle] + b"\1" + whole[middle + 1 :])
+    assert "judge.pt is damaged" in told()
+    (home / "judge.pt").unlink()
+    assert "judge.pt is gone" in told()
+    (home / "judge.pt").write_bytes(whole)
+    (home / "judge.json").write_text('{"evaluator": ')
+    assert "judge.json is gone" in told()
+
+
+def test_a_study_whose_judge_is_gone(tmp_path: Path) -> None:
+    keep(tmp_path, **GLYPH)
+    Record(tmp_path / "here" / "0000").begin({"judge": {**GLYPH, "seconds": 3.0}})
+    assert faults(tmp_path) == []
+    for number in range(2):
+        Record(tmp_path / "elsewhere" / f"{number:04d}").begin({"judge": {**GLYPH, "glyphs": "ab"}})
+    (found,) = faults(tmp_path)
+    assert "the judge of elsewhere is not here" in found.what
+    for name in "abcd":
+        Record(tmp_path / name / "0000").begin({"judge": PAINTING})
+    (found,) = faults(tmp_path)
+    assert "the judge of a, b, c and 2 more is not here" in found.what
