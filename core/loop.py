@@ -1,15 +1,15 @@
-"""The only training loop: epochs, scores, early stopping, checkpoints, divergence."""
+"""The only training loop: epochs, scores, early stopping, checkpoints."""
 
 from __future__ import annotations
 
-import math
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
-from torch import Tensor
 
+from core.course import STUCK, Course, score_of
+from core.divergence import finite_losses, finite_score
 from core.pictures import save_strip
 from core.progress import Progress
 from core.record import EpochLine, Record, replace
@@ -27,10 +27,6 @@ from core.task import (
 from core.tensorboard import Board
 
 
-class Diverged(Exception):
-    """A loss or an output is no longer finite."""
-
-
 def train(
     task: Task,
     model: Trainable,
@@ -43,70 +39,42 @@ def train(
 
     With patience the score is the best epoch's, which is what early stopping keeps.
     """
-    lines = _resume(model, record)
-    with _board(model, record, trial.params, len(lines)) as board:
-        for epoch in range(len(lines) + 1, trial.params.epochs + 1):
-            if _waited(task, lines, trial.params.patience):
+    course = Course(task, trial.params, *_resume(model, record))
+    with _board(model, record, trial.params, len(course.lines)) as board:
+        for epoch in range(len(course.lines) + 1, trial.params.epochs + 1):
+            if course.over:
                 break
             started = time.monotonic()
             losses, rate = _epoch(model, epoch, progress)
             samples = model.samples()
-            if not samples.output.isfinite().all():
-                raise Diverged(f"non-finite output in epoch {epoch}")
-            score = evaluator(samples)
+            score = finite_score(evaluator, samples, f"after epoch {epoch}")
             seconds = time.monotonic() - started
             parts, violations = dict(score.parts), dict(score.violations)
-            lines.append(EpochLine(epoch, losses, score.value, parts, violations, seconds, rate))
-            _keep(task, model, trial.params, samples, lines, record)
+            line = EpochLine(epoch, losses, score.value, parts, violations, seconds, rate)
+            course.add(line, samples, model)
+            _keep(model, course, samples, record)
             if board:
                 board.epoch(epoch, losses, score, samples)
             progress.scored(epoch, score, rate)
-            if trial.report(epoch, score) and epoch < trial.params.epochs:
+            hopeless = trial.report(epoch, score) and epoch < trial.params.epochs
+            if hopeless and course.stuck < STUCK:
                 return Ending(Outcome.PRUNED, f"hopeless after epoch {epoch}", score)
-    return _completed(task, lines, trial.params)
+    return course.ending()
 
 
-def _keep(
-    task: Task,
-    model: Trainable,
-    params: Params,
-    samples: Samples,
-    lines: list[EpochLine],
-    record: Record,
-) -> None:
+def _keep(model: Trainable, course: Course, samples: Samples, record: Record) -> None:
     """Write the epoch; with patience, pictures and networks of the best epoch so far."""
-    best = _best(task, lines) is lines[-1]
-    if best or not params.patience:
+    best = course.best is course.lines[-1]
+    if best or not course.params.patience:
         pictures = {"source": samples.source, "output": samples.output, "target": samples.target}
         for name, images in pictures.items():
             if images is not None:
                 save_strip(record.samples / f"{name}.png", images)
-    if best and params.patience:
-        kept = {"epoch": len(lines), "model": model.state_dict()}
+    if best and course.params.patience:
+        kept = {"epoch": len(course.lines), "model": model.state_dict()}
         replace(record.best, lambda file: torch.save(kept, file))
-    record.write_epochs(lines)
-    _checkpoint(model, record, len(lines))  # last: a resumed trial redoes what it does not cover
-
-
-def _best(task: Task, lines: list[EpochLine]) -> EpochLine:
-    best = lines[0]
-    for line in lines:
-        if task.objective.better(line.value, best.value):
-            best = line
-    return best
-
-
-def _waited(task: Task, lines: list[EpochLine], patience: int) -> bool:
-    """Whether so many epochs have brought nothing better."""
-    return bool(patience and lines) and len(lines) - _best(task, lines).epoch >= patience
-
-
-def _completed(task: Task, lines: list[EpochLine], params: Params) -> Ending:
-    """The last epoch's score; with patience the best epoch's, which early stopping keeps."""
-    line = _best(task, lines) if params.patience else lines[-1]
-    stopped = _waited(task, lines, params.patience) and len(lines) < params.epochs
-    reason = f"stopped after epoch {len(lines)}: none better since {line.epoch}" if stopped else ""
-    return Ending(Outcome.COMPLETED, reason, _score(line))
+    record.write_epochs(course.lines)
+    _checkpoint(model, record, course)  # last: a resumed trial redoes what it does not cover
 
 
 @contextmanager
@@ -127,7 +95,8 @@ def _epoch(model: Trainable, epoch: int, progress: Progress) -> tuple[dict[str, 
     counts: dict[str, int] = {}
     images, started = 0, time.monotonic()
     for step, batch in enumerate(model.batches(), 1):
-        for name, value in _finite(model.step(batch), epoch, step).items():
+        where = f"step {step} of epoch {epoch}"
+        for name, value in finite_losses(model.step(batch), model.networks, where).items():
             sums[name] = sums.get(name, 0.0) + value
             counts[name] = counts.get(name, 0) + 1
         images += len(batch[0])
@@ -135,40 +104,29 @@ def _epoch(model: Trainable, epoch: int, progress: Progress) -> tuple[dict[str, 
     return {n: sums[n] / counts[n] for n in sums}, images / (time.monotonic() - started)
 
 
-def _finite(losses: Mapping[str, Tensor], epoch: int, step: int) -> dict[str, float]:
-    """The losses as numbers, read from the device at once; Diverged where one is not finite."""
-    values = torch.stack([loss.float() for loss in losses.values()]).tolist()
-    named = dict(zip(losses, values, strict=True))
-    for name, value in named.items():
-        if not math.isfinite(value):
-            raise Diverged(f"{name} is {value} at step {step} of epoch {epoch}")
-    return named
-
-
-def _checkpoint(model: Trainable, record: Record, epoch: int) -> None:
-    state = {"epoch": epoch, "model": model.state_dict(), "rng": torch.get_rng_state()}
+def _checkpoint(model: Trainable, record: Record, course: Course) -> None:
+    state = {"epoch": len(course.lines), "signs": course.signs, "model": model.state_dict()}
+    state["rng"] = torch.get_rng_state()
     if torch.cuda.is_available():
         state["cuda_rng"] = torch.cuda.get_rng_state_all()
     replace(record.checkpoint, lambda file: torch.save(state, file))
 
 
-def _resume(model: Trainable, record: Record) -> list[EpochLine]:
-    """Load the checkpoint if there is one; the epochs it covers."""
+def _resume(model: Trainable, record: Record) -> tuple[list[EpochLine], list[str]]:
+    """Load the checkpoint if there is one; the epochs it covers, and their signs of collapse."""
     if not record.checkpoint.is_file():
-        return []
+        return [], []
     state = torch.load(record.checkpoint, map_location="cpu", weights_only=True)
     model.load_state_dict(state["model"])
     torch.set_rng_state(state["rng"])
     if "cuda_rng" in state and torch.cuda.is_available():
         torch.cuda.set_rng_state_all(state["cuda_rng"][: torch.cuda.device_count()])
-    return record.epochs()[: state["epoch"]]
+    lines = record.epochs()[: state["epoch"]]
+    signs = state.get("signs") or [""] * len(lines)  # an earlier version's has none
+    return lines, signs[: len(lines)]
 
 
 def last_score(record: Record) -> Score | None:
     """The score of the last epoch recorded."""
     lines = record.epochs()
-    return _score(lines[-1]) if lines else None
-
-
-def _score(line: EpochLine) -> Score:
-    return Score(line.value, line.parts, line.violations)
+    return score_of(lines[-1]) if lines else None

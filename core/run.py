@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 import argparse
+import errno
+import gc
 import os
 import re
 import signal
@@ -17,11 +19,12 @@ from typing import Any, NoReturn
 
 import torch
 
-from core.device import hardware, seed_everything, use
+from core.device import hardware, pick_device, seed_everything, use
+from core.divergence import Diverged
 from core.engines import nni
 from core.engines.local import LocalTrial
 from core.flags import add_flags, flag, given, make, report_mistake
-from core.loop import Diverged, last_score, train
+from core.loop import last_score, train
 from core.progress import Progress
 from core.record import Record, valid_name
 from core.signals import Interrupted, interruptible, undisturbed
@@ -37,58 +40,116 @@ from core.task import (
     UserError,
 )
 
-OUT_OF_MEMORY = "out of memory|can't allocate memory|not enough memory"
+# What PyTorch, its allocators and the CUDA libraries call it, on every platform.
+OUT_OF_MEMORY = re.compile(
+    "out of memory|can't allocate memory|cannot allocate memory|not enough memory|"
+    "storage size calculation overflowed|_alloc_failed",
+    re.IGNORECASE,
+)
 
 
 def run_trial(task: Task, trial: Trial, progress: Progress, runs: Path) -> Ending:
     """Train, score and record one trial, and tell its engine how it ended.
 
-    Continues from the folder's checkpoint where there is one. Raises UserError for bad input,
-    and Interrupted again once the record is written.
+    Continues from the folder's checkpoint where there is one. A point of the search that the task
+    refuses is a failed trial. Raises UserError for a mistake that is not the point's, and
+    Interrupted again once the record is written.
     """
     record = Record(trial.workdir)
     started = time.monotonic()
     with record.alive():
-        device = use(trial.params)
-        data, evaluator, judge = prepare(task, trial.params, progress, runs)
         _same_trial(record, trial)
-        facts = {"judge": dict(judge), "notes": data.notes, "hardware": hardware(device)}
-        record.begin({**_about(task, trial), **facts})
-        progress.started(trial.number, trial.params.epochs)
-        interrupt: Interrupted | None = None
-        mistake: UserError | None = None
-        try:
-            seed_everything(trial.params.seed)
-            model = task.build(trial.params, data, device)
-            ending = train(task, model, evaluator, trial, record, progress)
-        except Interrupted as error:
-            interrupt = error
-            ending = Ending(Outcome.INTERRUPTED, f"stopped by {error}", last_score(record))
-        except Diverged as error:
-            ending = Ending(Outcome.DIVERGED, str(error), last_score(record))
-        except UserError as error:
-            mistake = error
-            ending = Ending(Outcome.FAILED, str(error))
-        except Exception as error:
-            ending = _failure(error)
-            if ending.outcome is Outcome.FAILED:
-                progress.console.print_exception()
+        ending, stop = _attempt(task, trial, record, progress, runs)
+        if ending.outcome is Outcome.OUT_OF_MEMORY:
+            _free()
         with undisturbed():
             record.end(ending, time.monotonic() - started)
             progress.finished(ending)
             trial.finish(ending)
-    if stopped := interrupt or mistake:
-        raise stopped
+    if stop:
+        raise stop
     return ending
 
 
-def _failure(error: Exception) -> Ending:
-    """Out of memory, which PyTorch says in several ways, or a failure."""
+def _attempt(
+    task: Task, trial: Trial, record: Record, progress: Progress, runs: Path
+) -> tuple[Ending, Interrupted | UserError | None]:
+    """How a trial ends, and what is to be raised again once that is told.
+
+    The model is this function's alone: when it returns, its memory is free.
+    """
+    begun = False
+
+    def begin(**facts: Any) -> None:
+        nonlocal begun
+        if not begun:
+            record.begin({**_about(task, trial), **facts})
+            progress.started(trial.number, trial.params.epochs)
+        begun = True
+
+    try:
+        make(task.params, dict(trial.params), "the search space")
+        device = use(trial.params)
+        data, evaluator, judge = prepare(task, trial.params, progress, runs)
+        begin(judge=dict(judge), notes=data.notes, hardware=hardware(device))
+        seed_everything(trial.params.seed)
+        model = task.build(trial.params, data, device)
+        return train(task, model, evaluator, trial, record, progress), None
+    except Interrupted as error:
+        begin()
+        return Ending(Outcome.INTERRUPTED, f"stopped by {error}", last_score(record)), error
+    except UserError as error:
+        to_blame = _is_to_blame(task, trial)
+        if not to_blame and not begun:
+            raise
+        begin()
+        ending = Ending(Outcome.FAILED, str(error), last_score(record))
+        return ending, None if to_blame else error
+    except Diverged as error:
+        return Ending(Outcome.DIVERGED, str(error), last_score(record)), None
+    except Exception as error:
+        outcome, reason = _failure(error)
+        if outcome is Outcome.FAILED and not begun:
+            raise
+        begin()
+        if outcome is Outcome.FAILED:
+            progress.console.print_exception()
+        return Ending(outcome, reason, last_score(record)), None
+
+
+def _failure(error: Exception) -> tuple[Outcome, str]:
+    """Out of memory, which is said in several ways, or a failure; with the reason."""
     first = str(error).split("\n")[0]
-    memory = isinstance(error, MemoryError | torch.OutOfMemoryError)
-    if memory or (isinstance(error, RuntimeError) and re.search(OUT_OF_MEMORY, str(error))):
-        return Ending(Outcome.OUT_OF_MEMORY, first or "out of memory")
-    return Ending(Outcome.FAILED, f"{type(error).__name__}: {first}")
+    lacking = isinstance(error, MemoryError | torch.OutOfMemoryError)
+    lacking |= isinstance(error, OSError) and error.errno == errno.ENOMEM
+    if lacking or (isinstance(error, RuntimeError) and OUT_OF_MEMORY.search(str(error))):
+        said = re.sub(r"^\[enforce fail at .*?\](?: err == 0\.)? *", "", first)
+        return Outcome.OUT_OF_MEMORY, said or "out of memory"
+    return Outcome.FAILED, f"{type(error).__name__}: {first}"
+
+
+def _free() -> None:
+    """Give back what a trial held that ran out of memory, for the next one in this process."""
+    gc.collect()
+    if torch.cuda.is_initialized():
+        torch.cuda.empty_cache()
+
+
+def _is_to_blame(task: Task, trial: Trial) -> bool:
+    """Whether a mistake is the search point's own: with its values at their defaults there is none.
+
+    What the defaults meet, too, would befall every trial of the search.
+    """
+    defaults = task.params()
+    if all(getattr(trial.params, k, None) == getattr(defaults, k, None) for k in trial.searched):
+        return False
+    others = {k: v for k, v in dict(trial.params).items() if k not in trial.searched}
+    try:
+        params = make(task.params, others)
+        task.build(params, task.load(params), pick_device(params.device))
+    except Exception:
+        return False
+    return True
 
 
 def prepare(
@@ -105,7 +166,7 @@ def prepare(
 def _same_trial(record: Record, trial: Trial) -> None:
     """UserError when the folder holds the start of a trial with other parameters."""
     before: dict[str, Any] = record.trial().get("params") or {}
-    after = trial.params.model_dump(mode="json")
+    after = trial.params.model_dump(mode="json", warnings=False)
     changed = [k for k in after if k not in SURROUNDINGS and before and before.get(k) != after[k]]
     if changed:
         told = ", ".join(f"{flag(k)} {before.get(k)} is now {after[k]}" for k in changed)
@@ -122,7 +183,7 @@ def _about(task: Task, trial: Trial) -> dict[str, Any]:
         "number": trial.number,
         "engine": trial.engine,
         "objective": {"name": task.objective.name, "direction": task.objective.direction},
-        "params": trial.params.model_dump(mode="json"),
+        "params": trial.params.model_dump(mode="json", warnings=False),
         "searched": sorted(trial.searched),
         "defaults": task.params().model_dump(mode="json"),
     }

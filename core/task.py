@@ -115,6 +115,10 @@ class Samples:
     target: Tensor | None = None
 
 
+class NotFinite(ValueError):
+    """A score that is no number; the message names the parts of it that are none either."""
+
+
 @dataclass(frozen=True)
 class Score:
     """A judge's opinion. `value` is finite; a violation above 0 breaks a guard (as in Optuna)."""
@@ -125,7 +129,9 @@ class Score:
 
     def __post_init__(self) -> None:
         if not math.isfinite(self.value):
-            raise ValueError(f"a score must be finite, not {self.value}")
+            broken = [f"{k} {v}" for k, v in self.parts.items() if not math.isfinite(v)]
+            parts = f" ({', '.join(broken)})" if broken else ""
+            raise NotFinite(f"the score is {self.value}{parts}")
 
 
 @dataclass(frozen=True)

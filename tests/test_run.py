@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from io import StringIO
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import torch
@@ -30,6 +30,8 @@ class NoData:
 
 class Walk:
     """A random walk that learns nothing: its state is one number, moved by PyTorch's generator."""
+
+    networks: ClassVar[Mapping[str, Any]] = {}
 
     def __init__(self, misbehave: Callable[[int], float | None]) -> None:
         self.position = torch.zeros(())

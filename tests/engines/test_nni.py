@@ -48,6 +48,7 @@ class KnownParams(Params):
     epochs: int = Field(40, ge=1, description="epochs")
 
 class Known:
+    networks = {}
     def __init__(self, params, data, device):
         self.quality = params.quality
     def batches(self):
