@@ -1,16 +1,20 @@
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
+import weakref
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from io import StringIO
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
+import numpy as np
 import pytest
 import torch
+from pydantic import Field, model_validator
 from rich.console import Console
 from torch import Tensor
 
@@ -171,6 +175,149 @@ def test_out_of_memory_and_bugs_are_outcomes_with_reasons(tmp_path: Path) -> Non
     assert ending.outcome is Outcome.OUT_OF_MEMORY
     ending = run(Heard(tmp_path / "c"), task(explode(KeyError("oops"))))
     assert (ending.outcome, ending.reason) == (Outcome.FAILED, "KeyError: 'oops'")
+
+
+def exploding(how: Callable[[], object]) -> Task:
+    """A task whose fifth step, in the second epoch, does this."""
+    return task(lambda step: how() and None if step == 5 else None)
+
+
+@pytest.mark.parametrize(
+    ("how", "said"),
+    [
+        pytest.param(lambda: torch.empty(10**15), "DefaultCPUAllocator: can't", id="torch"),
+        pytest.param(lambda: torch.nn.Linear(10**8, 10**8), "4000000000000000", id="a layer"),
+        pytest.param(lambda: torch.empty(10**6, 10**6, 10**8), "overflowed", id="past counting"),
+        pytest.param(lambda: np.empty(10**15), "Unable to allocate", id="numpy"),
+        pytest.param(lambda: bytearray(10**18), "out of memory", id="python"),
+    ],
+)  # fmt: skip
+def test_memory_that_is_not_there_is_an_outcome(
+    tmp_path: Path, how: Callable[[], object], said: str
+) -> None:
+    ending = run(Heard(tmp_path / "t"), exploding(how))
+    assert ending.outcome is Outcome.OUT_OF_MEMORY
+    assert said in ending.reason
+    assert "enforce fail" not in ending.reason
+    assert ending.score is not None, "its last epoch's"
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(errno.ENOMEM, "Cannot allocate memory"),
+        RuntimeError("CUDA error: out of memory"),
+        RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"),
+        RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+        RuntimeError("MPS backend out of memory (MPS allocated: 9.06 GB)"),
+    ],
+    ids=str,
+)
+def test_libraries_say_out_of_memory_in_their_ways(tmp_path: Path, error: Exception) -> None:
+    def fail() -> None:
+        raise error
+
+    assert run(Heard(tmp_path / "t"), exploding(fail)).outcome is Outcome.OUT_OF_MEMORY
+
+
+def test_another_full_thing_is_not_memory(tmp_path: Path) -> None:
+    def fail() -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    assert run(Heard(tmp_path / "t"), exploding(fail)).outcome is Outcome.FAILED
+
+
+def test_what_ran_out_of_memory_is_given_back_and_the_next_trial_runs(tmp_path: Path) -> None:
+    models: list[weakref.ref[Walk]] = []
+
+    def build(params: Params, data: Any, device: torch.device) -> Walk:
+        def fail(step: int) -> None:
+            held = torch.ones(1000)  # what the step that fails holds
+            held.me = held  # type: ignore[attr-defined]
+            torch.empty(10**15)
+
+        model = Walk(fail if not models else lambda step: None)
+        model.cycle = model  # type: ignore[attr-defined]
+        models.append(weakref.ref(model))
+        return model
+
+    one = replace(task(), build=build)
+    assert run(Heard(tmp_path / "a"), one).outcome is Outcome.OUT_OF_MEMORY
+    assert models[0]() is None
+    assert run(Heard(tmp_path / "b"), one).outcome is Outcome.COMPLETED
+
+
+class Deep(Params):
+    depth: int = Field(2, ge=1, le=9, description="")
+    folder: str = Field("there", description="")
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if self.depth > 5:
+            raise ValueError(f"--depth {self.depth}: 32 pixels halve 5 times at most")
+        return self
+
+
+def deep(where: str = "build") -> Task:
+    """A task that takes no depth of 4, and no folder but the one that is there."""
+
+    def check(params: Any, here: str) -> None:
+        if here == where and params.depth == 4:
+            raise UserError("--depth 4: this network has no fourth step; take another")
+        if here == where and params.folder != "there":
+            raise UserError(f"--folder {params.folder}: is not there")
+
+    def load(params: Any) -> Any:
+        check(params, "load")
+        return NoData()
+
+    def build(params: Any, data: Any, device: torch.device) -> Walk:
+        check(params, "build")
+        return Walk(lambda step: None)
+
+    return replace(task(), params=Deep, load=load, build=build)
+
+
+def proposed(workdir: Path, **values: Any) -> Heard:
+    """A trial that an engine proposed, with a depth the task may refuse."""
+    params = Deep(epochs=2, device="cpu").model_copy(update=values)
+    return Heard(workdir, params, searched={"depth": params.depth})
+
+
+@pytest.mark.parametrize("where", ["load", "build"])
+def test_a_point_the_task_refuses_is_a_failed_trial_and_no_end_of_the_search(
+    tmp_path: Path, where: str
+) -> None:
+    trial = proposed(tmp_path / "t", depth=4)
+    ending = run(trial, deep(where))
+    assert ending.outcome is Outcome.FAILED
+    assert ending.reason == "--depth 4: this network has no fourth step; take another"
+    assert trial.endings == [ending]
+    assert Record(trial.workdir).trial()["params"]["depth"] == 4
+
+
+def test_a_point_its_params_refuse_is_a_failed_trial_too(tmp_path: Path) -> None:
+    ending = run(proposed(tmp_path / "a", depth=7), deep())
+    assert ending.outcome is Outcome.FAILED
+    assert ending.reason == "the search space: --depth 7: 32 pixels halve 5 times at most"
+    ending = run(proposed(tmp_path / "b", depth="deep"), deep())
+    assert "--depth: 'deep' is refused" in ending.reason
+
+
+@pytest.mark.parametrize("where", ["load", "build"])
+@pytest.mark.parametrize("depth", [2, 3], ids=["the baseline", "another point"])
+def test_a_mistake_every_trial_would_meet_stops_the_search(
+    tmp_path: Path, where: str, depth: int
+) -> None:
+    with pytest.raises(UserError, match="--folder nowhere: is not there"):
+        run(proposed(tmp_path / "t", depth=depth, folder="nowhere"), deep(where))
+
+
+def test_nobody_proposed_a_trial_on_its_own_so_its_mistake_is_the_users(tmp_path: Path) -> None:
+    trial = proposed(tmp_path / "t", depth=4)
+    trial.searched = {}
+    with pytest.raises(UserError, match="no fourth step"):
+        run(trial, deep())
 
 
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
