@@ -13,6 +13,7 @@ from core.record import Study, now, write_bytes, write_json
 from core.report.heat import heat_maps
 from core.report.importance import importance
 from core.report.origin import cost, origin, provenance, train_again, train_baseline
+from core.report.outcomes import endings, shown
 from core.report.pictures import picture_blocks
 from core.report.plots import plots, validated
 from core.report.rows import Row
@@ -25,6 +26,7 @@ from core.report.wording import count, decimals, duration, fixed, gap, plain, si
 
 HERE = Path(__file__).parent
 FILTERS = {"plain": plain, "fixed": fixed, "signed": signed, "gap": gap, "duration": duration}
+FILTERS |= {"outcome": shown}
 
 
 def write_report(study: Study) -> Path:
@@ -82,6 +84,7 @@ def _context(summary: Summary) -> dict[str, Any]:
         "accuracy": accuracy(summary.judge),
         "confusion": confusion(summary.judge),
         "importance": importance(summary),
+        "endings": endings(summary),
         "cost": cost(summary),
         "origin": origin(summary),
         "again": train_again(summary, best) if best else "",

@@ -34,7 +34,8 @@ def verdict(summary: Summary) -> str:
         return f"{scored}; no trial ran the published baseline, so nothing says what that is worth."
     named = f"the published baseline (trial {baseline.label})"
     if summary.compared is None:
-        return f"{scored}; {named} did not complete ({baseline.outcome}), so nothing compares."
+        ended = baseline.outcome.replace("_", " ")
+        return f"{scored}; {named} did not complete ({ended}), so nothing compares."
     if not summary.beaten:
         return f"{scored}: no better than {named}, which scored {shown(baseline.score)}."
     lower = "" if summary.maximize else " (lower is better)"
