@@ -17,19 +17,22 @@ NETWORK = ("nfs", "cifs", "smb", "9p", "lustre", "ceph", "gpfs", "beegfs", "afs"
 
 def check(runs: Path) -> list[Finding]:
     """Check the folder of records, made or not; nothing is left behind."""
-    place = nearest(runs)
+    return writable(f"--runs {runs}", runs) or room(runs)
+
+
+def writable(where: str, folder: Path) -> list[Finding]:
+    """Why nothing could be written into a folder that is there or would be made."""
+    place = nearest(folder)
     if not place.is_dir():
-        return [
-            error(f"--runs {runs}", f"{place} is a file, not a folder", "name another by --runs")
-        ]
+        return [error(where, f"{place} is a file, not a folder", "name another")]
     try:
         with tempfile.TemporaryFile(dir=place) as file:
             file.write(b"\0" * 4096)
             file.flush()
     except OSError as problem:
         what = f"{place} cannot be written ({problem.strerror or problem})"
-        return [error(f"--runs {runs}", what, "make room or change its mode, or name another")]
-    return room(runs)
+        return [error(where, what, "make room, change its mode, or name another")]
+    return []
 
 
 def nearest(path: Path) -> Path:

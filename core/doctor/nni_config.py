@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from core.doctor import algorithm, trial_command
+from core.doctor import algorithm, disk, trial_command
 from core.doctor.finding import Finding, error, first_line, warning
 from core.space_file import read_json
 from core.task import UserError
@@ -95,7 +95,8 @@ def check(path: Path, gpus: int) -> tuple[Experiment | None, list[Finding]]:
         wrong += complaints
         experiment = replace(experiment, command=command)
     ours = bool(experiment.command and experiment.command.task)
-    wrong += [*_valid(path, config), *_gpus(experiment, gpus)]
+    wrong += [*_valid(path, config), *_working_directory(path, config)]
+    wrong += _gpus(experiment, gpus)
     wrong += algorithm.check(str(path), config, path.parent, ours)
     return experiment, wrong + ([] if ours or space is None else _types(space_where, space))
 
@@ -165,6 +166,13 @@ def _service(config: ExperimentConfig, name: str) -> Any:
 
 def _number(value: object) -> int:
     return value if isinstance(value, int) else 0
+
+
+def _working_directory(path: Path, config: ExperimentConfig) -> list[Finding]:
+    """Where NNI keeps its logs and database."""
+    folder = config.experiment_working_directory
+    place = path.parent / Path(str(folder)).expanduser()
+    return disk.writable(f"{path}: experimentWorkingDirectory {folder}", place)
 
 
 def _gpus(experiment: Experiment, there: int) -> list[Finding]:

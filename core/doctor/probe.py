@@ -12,7 +12,7 @@ import signal
 import subprocess
 import sys
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -61,8 +61,7 @@ def finish(child: subprocess.Popen[str], experiments: Sequence[Mapping[str, Any]
         child.kill()
         said, complaints = child.communicate()
         how = f"it took more than {PATIENCE} s"
-    for line in said.splitlines():
-        told = json.loads(line)
+    for told in _json_lines(said):
         doing = told.get("doing", doing)
         learnt.torch |= told.get("torch", {})
         learnt.directions |= told.get("directions", {})
@@ -71,6 +70,15 @@ def finish(child: subprocess.Popen[str], experiments: Sequence[Mapping[str, Any]
     if how:
         learnt.findings.append(error("torch", f"{doing} ended the process ({how})", PAIR))
     return learnt
+
+
+def _json_lines(text: str) -> Iterator[dict[str, Any]]:
+    """The lines that are ours: a compiled library may print, too."""
+    for line in text.splitlines():
+        with contextlib.suppress(ValueError):
+            told = json.loads(line)
+            if isinstance(told, dict):
+                yield told
 
 
 def _how(status: int, complaints: str) -> str:

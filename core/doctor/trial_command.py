@@ -163,7 +163,7 @@ def _reported(call: ast.Call) -> str:
     told = call.args[0]
     if isinstance(told, ast.Constant) and not isinstance(told.value, int | float):
         return f"{name}({told.value!r}) is no number: {kills}"
-    if not isinstance(told, ast.Dict) or None in told.keys:
+    if not isinstance(told, ast.Dict):
         return ""
     items = {k.value: v for k, v in zip(told.keys, told.values, strict=True)
              if isinstance(k, ast.Constant)}  # fmt: skip

@@ -6,6 +6,8 @@ import shutil
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import optuna
@@ -32,6 +34,18 @@ def doctor(folder: Path, *words: str, checkout: Path | None = None) -> tuple[int
 def write(path: Path, **changes: object) -> None:
     space = str(ROOT / "search_spaces" / "glyph_gan.json")
     path.write_text(yaml.safe_dump({**GOOD, "searchSpaceFile": space, **changes}))
+
+
+@contextmanager
+def adjacent() -> Iterator[int]:
+    """A port that somebody listens on, as on the next one."""
+    while True:
+        with ExitStack() as stack, suppress(OSError, OverflowError):
+            first = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+            port: int = first.getsockname()[1]
+            stack.enter_context(socket.create_server(("127.0.0.1", port + 1)))
+            yield port
+            return
 
 
 def test_silent_where_all_is_well(tmp_path: Path) -> None:
@@ -62,16 +76,19 @@ def test_every_planted_fault_is_a_line(tmp_path: Path) -> None:
     optuna.create_study(
         storage=f"sqlite:///{tmp_path}/studies.db", study_name="upside-down"
     ).set_user_attr("setup", {"task": "cyclegan"})
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = str(listener.getsockname()[1])
+    machine = {"host": "10.0.0.1", "user": "me", "sshKeyFile": str(tmp_path / "runs")}
+    far = {"platform": "remote", "machineList": [machine]}
+    write(tmp_path / "docs" / "nni" / "remote.yml", trainingService=far)
+    with adjacent() as port:
         storage = f"sqlite:///{tmp_path}/studies.db"
-        status, lines = doctor(tmp_path, "--port", port, "--storage", storage)
+        status, lines = doctor(tmp_path, "--port", str(port), "--storage", storage)
     assert status == 1
     wanted = (
         "error: --runs runs: ",
         "error: nni_config.yml: trialCommand: ",
         "error: docs/nni/other.yml: trialCommand: --size: 33 is refused",
         f"error: port {port}: in use",
+        f"error: port {port + 1}: in use",  # NNI talks to other machines there
         f"error: storage {storage}: study 'upside-down': it is to minimize",
     )
     for start in wanted:

@@ -77,7 +77,8 @@ def test_a_python_too_old(monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 def test_a_torchvision_that_breaks_at_import(first: Path, code: str, told: str) -> None:
-    (first / "torchvision.py").write_text(code + "\n")
+    noise = "import os; os.write(1, b'17, says a compiled library\\n')\n"
+    (first / "torchvision.py").write_text(noise + code + "\n")
     (first / "torch.py").write_text(STAND_IN)
     with probe.start() as child:
         learnt = probe.finish(child, [])

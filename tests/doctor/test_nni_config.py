@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from pathlib import Path
 from typing import Any
@@ -77,6 +78,13 @@ def test_what_nni_itself_refuses(tmp_path: Path, changes: dict[str, Any], told: 
     assert told in found.what
 
 
+def test_a_working_directory_that_cannot_be(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    found = only(write(tmp_path, experimentWorkingDirectory="file/nni"))
+    assert found.level is Level.ERROR
+    assert f"{tmp_path}/file is a file" in found.what
+
+
 def test_the_format_of_old_nni(tmp_path: Path) -> None:
     assert "NNI 2.2" in only(write(tmp_path, trainingServicePlatform="local")).what
 
@@ -141,6 +149,17 @@ def test_a_simple_command(tmp_path: Path, simple: str) -> None:
     assert request is not None
     assert request["task"] == "glyph_gan"
     assert request["words"][:2] == ["--threads", "1"]
+
+
+def test_the_words_are_the_shells(tmp_path: Path) -> None:
+    flags = "--characters ascii+greek --source-font 'DejaVu Sans' --study a:b@c,d%e"
+    command = f"{sys.executable} -W ignore -m trials.glyph_gan {flags}"
+    experiment, found = nni_config.check(write(tmp_path, trialCommand=command), 0)
+    assert found == []
+    assert experiment is not None
+    assert experiment.command is not None
+    assert experiment.command.program == sys.executable
+    assert experiment.command.words == shlex.split(flags)
 
 
 @pytest.mark.parametrize(
