@@ -29,6 +29,7 @@ ADAM_EPSILON = 1e-8  # gradients below it move no weight by as much as the learn
 SIDE = 32
 
 
+@torch.no_grad()
 def collapsed(samples: Samples) -> str:
     """What is wrong with the outputs, in words; '' where nothing is or nothing can be told.
 
@@ -37,17 +38,16 @@ def collapsed(samples: Samples) -> str:
     kept = _different(samples.source)
     n = len(kept)
     wanted = samples.source if samples.target is None else samples.target
-    if n < ENOUGH_INPUTS or spread(wanted[kept]) == 0:
+    if n < ENOUGH_INPUTS or (needed := spread(wanted[kept])) == 0:
         return ""
     output = samples.output[kept]
-    ratio = spread(output) / spread(wanted[kept])
-    if spread(output) == 0:
+    there = spread(output)
+    if there == 0:
         return f"the same output for {n} different inputs"
-    if ratio < NEGLIGIBLE:
+    if there / needed < NEGLIGIBLE:
         whose = "inputs" if samples.target is None else "targets"
-        return (
-            f"nearly the same output for {n} different inputs, {ratio:.1%} of the {whose}' spread"
-        )
+        share = f"{there / needed:.1%} of the {whose}' spread"
+        return f"nearly the same output for {n} different inputs, {share}"
     if n >= ENOUGH_TO_CORRELATE and unrelated(samples.source[kept], output):
         return f"outputs that have nothing to do with the {n} inputs"
     return ""
@@ -59,8 +59,8 @@ def spread(images: Tensor) -> float:
     N x C x H x W in [-1, 1], rounded to 8 bit first: what nobody can see is no spread.
     """
     images = _eight_bit(images)
-    images = images - images[:1]  # of equal ones exactly 0, which their mean may miss by a rounding
-    return float((images - images.mean(0)).square().mean().sqrt())
+    images -= images[:1].clone()  # of equal ones exactly 0, which their mean may miss by a rounding
+    return float(images.sub_(images.mean(0)).square_().mean().sqrt()) / 255
 
 
 def unrelated(a: Tensor, b: Tensor) -> bool:
@@ -105,16 +105,17 @@ def _centred(distances: Tensor) -> Tensor:
     return centred.fill_diagonal_(0)
 
 
-def _different(images: Tensor) -> Tensor:
+def _different(images: Tensor) -> list[int]:
     """The indices of images that differ in 8 bit, the first of each."""
-    _, which = _eight_bit(images).flatten(1).unique(dim=0, return_inverse=True)
-    first = torch.full((int(which.max()) + 1,), len(images))
-    return first.scatter_reduce(0, which, torch.arange(len(images)), "amin").sort().values
+    first: dict[bytes, int] = {}
+    for i, image in enumerate(_eight_bit(images).to(torch.uint8)):
+        first.setdefault(image.numpy().tobytes(), i)
+    return list(first.values())
 
 
 def _eight_bit(images: Tensor) -> Tensor:
-    """N x C x H x W in [-1, 1] to [0, 1], in steps of 1/255."""
-    return ((images.float().clamp(-1, 1) + 1) * 127.5).round() / 255
+    """N x C x H x W in [-1, 1] to whole numbers from 0 to 255."""
+    return images.float().clamp(-1, 1).add_(1).mul_(127.5).round_()
 
 
 def _small(images: Tensor) -> Tensor:

@@ -88,7 +88,7 @@ def _attempt(
         begun = True
 
     try:
-        make(task.params, dict(trial.params), "the search space")
+        make(task.params, dict(trial.params))  # an engine may propose what the task refuses
         device = use(trial.params)
         data, evaluator, judge = prepare(task, trial.params, progress, runs)
         begin(judge=dict(judge), notes=data.notes, hardware=hardware(device))

@@ -299,7 +299,7 @@ def test_a_point_the_task_refuses_is_a_failed_trial_and_no_end_of_the_search(
 def test_a_point_its_params_refuse_is_a_failed_trial_too(tmp_path: Path) -> None:
     ending = run(proposed(tmp_path / "a", depth=7), deep())
     assert ending.outcome is Outcome.FAILED
-    assert ending.reason == "the search space: --depth 7: 32 pixels halve 5 times at most"
+    assert ending.reason == "--depth 7: 32 pixels halve 5 times at most"
     ending = run(proposed(tmp_path / "b", depth="deep"), deep())
     assert "--depth: 'deep' is refused" in ending.reason
 
