@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 import random
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 
 from core.task import Params, UserError
+
+MOST = 4  # a trial takes one to two gigabytes
 
 
 def pick_device(name: str) -> torch.device:
@@ -54,6 +57,41 @@ def use(params: Params) -> torch.device:
 def cores() -> int:
     """The CPU cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@dataclass(frozen=True)
+class Share:
+    """One worker's part of the machine: its CPU threads, and the GPU it sees where there are."""
+
+    threads: int
+    gpu: str | None = None
+
+
+def shares(count: int) -> list[Share]:
+    """The machine divided among so many workers; GPUs are handed round."""
+    seen = gpus()
+    return [
+        Share(max(1, cores() // count), seen[i % len(seen)] if seen else None) for i in range(count)
+    ]
+
+
+def gpus() -> list[str]:
+    """The CUDA devices this process may use, as CUDA_VISIBLE_DEVICES names them."""
+    named = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if named:
+        return [name.strip() for name in named.split(",")][: torch.cuda.device_count()]
+    return [str(i) for i in range(torch.cuda.device_count())]
+
+
+def workers_for(params: Params) -> int:
+    """How many trials this machine runs best at once: one a GPU, else one a core, MOST of them.
+
+    Two CPU trials of one thread each are faster than one of two threads: the networks are small.
+    """
+    device = pick_device(params.device)
+    if device.type != "cpu":
+        return max(1, len(gpus()))
+    return max(1, min(cores() // (params.threads or 1), MOST))
 
 
 def seed_everything(seed: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import traceback
 from dataclasses import dataclass, field
 
 from rich.console import Console
@@ -11,6 +12,23 @@ from rich.markup import escape
 from rich.text import Text
 
 from core.task import Ending, Outcome, Score
+
+
+@dataclass
+class _Running:
+    """A trial that runs now."""
+
+    number: int
+    epochs: int
+    epoch: int = 0
+    step: int = 0
+    rate: float = 0.0
+
+    def __str__(self) -> str:
+        return (
+            f"trial {self.number} running: epoch {self.epoch}/{self.epochs}, step {self.step}, "
+            f"{self.rate:.3g} images/s"
+        )
 
 
 @dataclass
@@ -26,8 +44,7 @@ class Progress:
     _new: int = 0
     _said: set[str] = field(default_factory=set)
     _live: Live | None = None
-    _trial: tuple[int, int] = (0, 1)
-    _epoch: tuple[int, int, int, float] = (0, 0, 1, 0.0)
+    _running: dict[int, _Running] = field(default_factory=dict)
 
     def __enter__(self) -> Progress:
         if self.console.is_terminal:
@@ -58,29 +75,29 @@ class Progress:
         if self.best is None or ((value > self.best[0]) == self.maximize and value != self.best[0]):
             self.best = (value, number)
 
-    def started(self, number: int, epochs: int) -> None:
-        """A trial begins."""
-        self._trial = (number, epochs)
-        self._epoch = (0, 0, 1, 0.0)
+    def started(self, number: int, epochs: int, lane: int = 0) -> None:
+        """A trial begins; trials that run side by side have lanes of their own."""
+        self._running[lane] = _Running(number, epochs)
 
-    def step(self, epoch: int, step: int, images: int, seconds: float) -> None:
+    def step(self, epoch: int, step: int, images: int, seconds: float, lane: int = 0) -> None:
         """A training step of an epoch (from 1) is done; images and seconds of this epoch so far."""
-        self._epoch = (epoch, step, images, seconds)
-        if self._live:
-            self._live.update(Text(self._status()))
+        running = self._running[lane]
+        running.epoch, running.step = epoch, step
+        running.rate = images / seconds if seconds > 0 else 0.0
+        self._show()
 
-    def scored(self, epoch: int, score: Score, images_per_second: float) -> None:
+    def scored(self, epoch: int, score: Score, images_per_second: float, lane: int = 0) -> None:
         """An epoch is scored."""
-        number, epochs = self._trial
+        running = self._running[lane]
         parts = " ".join(f"{k} {v:.3g}" for k, v in score.parts.items())
         self.say(
-            f"trial {number} epoch {epoch}/{epochs}: score {score.value:.3f} ({parts}) "
-            f"{images_per_second:.3g} images/s"
+            f"trial {running.number} epoch {epoch}/{running.epochs}: score {score.value:.3f} "
+            f"({parts}) {images_per_second:.3g} images/s"
         )
 
-    def finished(self, ending: Ending) -> None:
+    def finished(self, ending: Ending, lane: int = 0) -> None:
         """The trial has ended."""
-        number, _ = self._trial
+        number = self._running.pop(lane).number
         value = ending.score.value if ending.score else None
         self._new += 1
         self.seen(ending.outcome, value, number)
@@ -88,6 +105,15 @@ class Progress:
         line += f", score {value:.3f}" if value is not None else ""
         line += f": {ending.reason}" if ending.reason else ""
         self.say(f"{line} | {self._standing()}")
+
+    def gone(self, lane: int) -> int | None:
+        """The lane's process is gone; the number of the trial it was at, if any."""
+        running = self._running.pop(lane, None)
+        return running.number if running else None
+
+    def traceback(self) -> None:
+        """Print the exception that is being handled: a bug, not a user's mistake."""
+        self.say(traceback.format_exc().rstrip())
 
     def _standing(self) -> str:
         done = sum(self.ended.values())
@@ -98,14 +124,10 @@ class Progress:
         time_left = f", about {_clock(spent / self._new * left)} left" if self._new and left else ""
         return f"{done}/{self.total} done, {pruned} pruned, {best}{time_left}"
 
-    def _status(self) -> str:
-        number, epochs = self._trial
-        epoch, step, images, seconds = self._epoch
-        rate = images / seconds if seconds > 0 else 0.0
-        return (
-            f"trial {number} running: epoch {epoch}/{epochs}, step {step}, {rate:.3g} images/s "
-            f"| {self._standing()}"
-        )
+    def _show(self) -> None:
+        if self._live:
+            lines = [str(running) for _, running in sorted(self._running.items())]
+            self._live.update(Text("\n".join([*lines, self._standing()])))
 
 
 def _clock(seconds: float) -> str:

@@ -29,11 +29,13 @@ from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 from typing import Any, BinaryIO
+from weakref import WeakValueDictionary
 
-from filelock import FileLock, Timeout
+from filelock import BaseFileLock, FileLock, Timeout
 
 from core.task import Ending, Outcome, Score, UserError
 
+LOCKS: WeakValueDictionary[str, BaseFileLock] = WeakValueDictionary()  # one a file and process
 RESERVED = ("evaluators", "artifacts", "gantune.db")
 
 
@@ -119,10 +121,9 @@ class Record:
     def alive(self) -> Iterator[None]:
         """Hold the lock that says a process works on this trial; a dead process lets it go.
 
-        Raises UserError when another process holds it.
+        A process may hold it twice over. Raises UserError when another process holds it.
         """
-        self.folder.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(self.folder / ".lock")
+        lock = self._lock()
         try:
             lock.acquire(timeout=1)
         except Timeout:
@@ -134,11 +135,22 @@ class Record:
 
     def is_alive(self) -> bool:
         """Whether some process works on this trial now."""
-        try:
-            with self.alive():
-                return False
-        except UserError:
+        lock = self._lock()
+        if lock.is_locked:
             return True
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            return True
+        lock.release()
+        return False
+
+    def _lock(self) -> BaseFileLock:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        path = str(self.folder.resolve() / ".lock")
+        if (lock := LOCKS.get(path)) is None:
+            lock = LOCKS[path] = FileLock(path)
+        return lock
 
 
 @dataclass(frozen=True)

@@ -113,7 +113,7 @@ def _attempt(
             raise
         begin()
         if outcome is Outcome.FAILED:
-            progress.console.print_exception()
+            progress.traceback()
         return Ending(outcome, reason, last_score(record)), None
 
 

@@ -20,15 +20,15 @@ class Interrupted(BaseException):
 
 
 @contextmanager
-def interruptible() -> Iterator[None]:
-    """Turn the first SIGINT or SIGTERM into Interrupted; a second one kills as usual."""
+def interruptible(signals: tuple[signal.Signals, ...] = SIGNALS) -> Iterator[None]:
+    """Turn the first of these signals into Interrupted; a second one kills as usual."""
 
     def handle(signum: int, frame: FrameType | None) -> NoReturn:
-        for each in SIGNALS:
+        for each in signals:
             signal.signal(each, signal.SIG_DFL)
         raise Interrupted(signum)
 
-    before = {s: signal.signal(s, handle) for s in SIGNALS}
+    before = {s: signal.signal(s, handle) for s in signals}
     try:
         yield
     finally:

@@ -13,13 +13,13 @@ from typing import Any
 import optuna
 import pytest
 
-from core.engines.optuna import default_storage
+from core.engines.storage import default_storage
 from core.record import Record, Study
 from tests.conftest import GANTUNE, ROOT, TINY, Run, free_port
 
 
 def tune(gantune: Run, domains: Path, *more: str) -> subprocess.CompletedProcess[str]:
-    return gantune("tune", "cyclegan", "--data", domains, *TINY, *more)
+    return gantune("tune", "cyclegan", "--data", domains, *TINY, "--workers", "1", *more)
 
 
 def history(runs: Path, study: str) -> list[tuple[Any, ...]]:
@@ -56,7 +56,19 @@ def test_a_search_is_repeatable_continues_and_ends_in_a_report(
 
 
 def test_ctrl_c_leaves_a_study_that_goes_on(gantune: Run, domains: Path, runs: Path) -> None:
-    long = [*TINY, "--epochs", "4", "--trials", "2", "--study", "cut", "--runs", str(runs)]
+    long = [
+        *TINY,
+        "--workers",
+        "1",
+        "--epochs",
+        "4",
+        "--trials",
+        "2",
+        "--study",
+        "cut",
+        "--runs",
+        str(runs),
+    ]
     command = [GANTUNE, "tune", "cyclegan", "--data", str(domains), *long]
     with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
@@ -112,7 +124,7 @@ def test_help_shows_every_parameter_with_its_meaning_and_range(gantune: Run) -> 
 
 def test_the_choices_offered_are_the_engines_own() -> None:
     from core.commands import tune as command
-    from core.engines import optuna as engine
+    from core.engines import samplers as engine
 
     assert set(command.SAMPLERS) == set(engine.SAMPLERS)
     assert set(command.PRUNERS) == set(engine.PRUNERS)

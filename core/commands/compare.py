@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from filelock import FileLock, Timeout
 
 from core.catalog import load_task, task_summaries
-from core.commands.tune import PRUNERS, SAMPLERS, positive, search
+from core.commands.tune import PRUNERS, SAMPLERS, add_worker_flags, positive, search
 from core.record import Study, provenance, read_json, valid_name, write_json
 from core.report.comparison import seeds_of, study_name
 from core.report.summary import summarize
@@ -35,6 +35,7 @@ def add_flags(parser: argparse.ArgumentParser, argv: list[str]) -> None:
                         help="shares of the training data to try too: .1,.3,1")  # fmt: skip
     parser.add_argument("--sampler", choices=SAMPLERS, default="tpe", help="who proposes (tpe)")
     parser.add_argument("--pruner", choices=PRUNERS, default="median", help="who stops (median)")
+    add_worker_flags(parser)
     parser.epilog = f"`{parser.prog} TASK TASK --help` shows the tasks' own parameters too."
     words = argv[1:] if parser.prog.split()[-1:] == argv[:1] else []
     flags = [i for i, word in enumerate(words) if word.startswith("-")]
@@ -138,7 +139,7 @@ def _checked(task: Task, arguments: argparse.Namespace) -> Space:
         raise UserError(f"--data-fractions: {task.name} has no parameter {DATA}")
     params = make(task.params, fixed, task.name)
     space = Space.load(task.search_space, task.params)
-    searched = {d.name for d in space.dimensions}
+    searched = set(space.fields)
     if both := sorted(searched & fixed.keys()):
         raise UserError(f"{flag(both[0])}: {task.search_space} searches it; drop the flag")
     if arguments.data_fractions:
@@ -218,11 +219,10 @@ def _search(task: Task, space: Space, arguments: argparse.Namespace) -> None:
     """Search as `gantune tune` does, or go on with it."""
     name = study_name(arguments.name, task.name)
     own = {f"param_{k}": v for k, v in _own(task, arguments).items()}
-    told = argparse.Namespace(
-        study=name, storage=None, trials=arguments.trials, runs=arguments.runs, **own
-    )
-    where = str(task.search_space)
-    search(task, told, lambda: space, where, arguments.sampler, arguments.pruner)
+    kept = ("trials", "runs", "workers", "retries")
+    told = {key: getattr(arguments, key) for key in kept} | {"study": name, "storage": None}
+    how = (str(task.search_space), arguments.sampler, arguments.pruner)
+    search(task, argparse.Namespace(**told, **own), lambda: space, *how)
 
 
 def _best(task: Task, arguments: argparse.Namespace) -> Row | None:

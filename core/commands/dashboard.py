@@ -18,17 +18,16 @@ def add_flags(parser: argparse.ArgumentParser, argv: list[str]) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Serve optuna-dashboard until Ctrl-C."""
-    from optuna.artifacts import FileSystemArtifactStore
     from optuna.exceptions import OptunaError
     from optuna_dashboard import run_server
     from sqlalchemy.exc import SQLAlchemyError
 
-    from core.engines.optuna import artifact_folder, default_storage
+    from core.engines.storage import artifact_store, default_storage
 
     if not arguments.storage and not (arguments.runs / "gantune.db").is_file():
         raise UserError(f"no study under {arguments.runs}/; `gantune tune` makes one")
     storage = arguments.storage or default_storage(arguments.runs)
-    store = FileSystemArtifactStore(artifact_folder(arguments.runs))
+    store = artifact_store(arguments.runs)
     print(f"http://{arguments.host}:{arguments.port}/ (Ctrl-C ends it)", flush=True)
     try:
         run_server(storage, arguments.host, arguments.port, artifact_store=store)

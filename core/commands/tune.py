@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from core.space import Space
 
 SUMMARY = "search a task's parameters with Optuna"
-SAMPLERS = ("tpe", "random")
+SAMPLERS = ("tpe", "random", "gp", "cmaes", "qmc")
 PRUNERS = ("median", "hyperband", "none")
 
 
@@ -37,6 +37,23 @@ def add_study_flags(parser: argparse.ArgumentParser) -> None:
     """Where a study is kept."""
     parser.add_argument("--study", type=str, help="the study's name (default: the task's)")
     parser.add_argument("--storage", help="Optuna storage URL (SQLite under --runs)")
+    add_worker_flags(parser)
+
+
+def add_worker_flags(parser: argparse.ArgumentParser) -> None:
+    """How many trials run at once, and what becomes of one whose process is killed."""
+    parser.add_argument(
+        "--workers",
+        type=positive,
+        help="trials at once, each in a process with its share of the machine (one a GPU, else "
+        "one a CPU core, 4 at most); 1: the same seed proposes the same trials",
+    )
+    parser.add_argument(
+        "--retries",
+        type=whole,
+        default=3,
+        help="times that a trial is continued whose process was killed (3)",
+    )
 
 
 def add_task_flags(parser: argparse.ArgumentParser, argv: list[str]) -> None:
@@ -58,7 +75,16 @@ def positive(text: str) -> int:
     return number
 
 
+def whole(text: str) -> int:
+    """A whole number from 0, as argparse wants it."""
+    number = int(text)
+    if number < 0:
+        raise ValueError
+    return number
+
+
 positive.__name__ = "whole number above 0"
+whole.__name__ = "whole number from 0"
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -80,18 +106,25 @@ def search(
     pruner: str,
 ) -> int:
     """Search a space (`where`: who declares it), report; 1 when no trial of the study completed."""
+    from core.device import workers_for
+    from core.flags import given, make
     from core.progress import Progress
     from core.run import run_trial
+    from core.workers import Job, run_workers
 
-    with Progress(arguments.trials, task.objective.direction == "maximize") as progress:
+    total = arguments.trials
+    with Progress(total, task.objective.direction == "maximize") as progress:
         searched = prepare_search(task, arguments, space(), where, sampler, pruner, progress)
         for number, ending in searched.ended():
             value = ending.score.value if ending.score else None
             progress.seen(ending.outcome, value, number)
-        for trial in searched.trials(arguments.trials):
+        wanted = arguments.workers or workers_for(make(task.params, given(arguments)))
+        if (workers := min(wanted, total - sum(progress.ended.values()))) > 1:
+            run_workers(Job.of(searched, total), workers, progress)
+        for trial in searched.trials(total, progress.once):
             run_trial(task, trial, progress, arguments.runs)
     publish(arguments.runs, searched.folder.name)
-    return 0 if progress.ended.get(Outcome.COMPLETED) else 1
+    return 0 if Outcome.COMPLETED in [ending.outcome for _, ending in searched.ended()] else 1
 
 
 def prepare_search(
@@ -105,22 +138,22 @@ def prepare_search(
 ) -> Search:
     """Check everything before any training, prepare the judge, open the study."""
     from core.device import use
-    from core.engines.optuna import default_storage, open_search
+    from core.engines.storage import default_storage
+    from core.engines.study import open_search
     from core.flags import flag, given, make
     from core.record import provenance, write_json
     from core.run import prepare
 
     fixed = given(arguments)
     # data, judge and device are checked for a point of the space, where it varies them
-    first = {d.name: d.args[0] for d in space.dimensions if d.kind == "choice"}
-    params = make(task.params, {**fixed, **first})
-    if both := [d.name for d in space.dimensions if d.name in fixed]:
+    params = make(task.params, {**space.point(), **fixed})
+    if both := [name for name in space.fields if name in fixed]:
         raise UserError(f"{flag(both[0])}: {where} searches it; drop the flag or the key")
     name = valid_name(arguments.study or task.name)
     use(params)
     task.load(params)
     storage = arguments.storage or default_storage(arguments.runs)
-    how = (sampler, pruner, params.seed)
+    how = (sampler, pruner, params.seed, arguments.retries)
     search = open_search(arguments.runs, name, storage, task, space, fixed, *how)
     prepare(task, params, progress, arguments.runs)
     about = {"task": task.name, "engine": "optuna", "trials": arguments.trials}

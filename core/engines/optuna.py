@@ -1,52 +1,46 @@
-"""Optuna proposes: a study that survives Ctrl-C and kills, and can be taken up again.
+"""Optuna proposes: a study that any number of processes, on any machine, work on together.
 
-Trial 0 is the published baseline. The sampler's seed is derived from the study's seed and the
-number of trials so far, so that an interrupted search proposes what an uninterrupted one would.
-A trial cut short is closed in Optuna and queued again with the same values and the same folder,
-where its checkpoint waits. A grid's trials are its points, each once, in the seed's order.
+Trial 0 is the published baseline. A trial is asked for, locked and given its first heartbeat while
+nobody else may ask, so that no share is taken twice and none is believed dead that is not. A grid's
+trials are its points, each once, in the seed's order.
 """
 
 from __future__ import annotations
 
-import socket
+import signal
+import threading
+import time
+import warnings
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
-import numpy as np
 import optuna
-from filelock import FileLock
-from optuna.artifacts import FileSystemArtifactStore, upload_artifact
+from optuna.artifacts import upload_artifact
 from optuna.distributions import (
     BaseDistribution,
     CategoricalDistribution,
     FloatDistribution,
     IntDistribution,
 )
-from optuna.exceptions import OptunaError
-from optuna.samplers import BaseSampler, RandomSampler, TPESampler
-from optuna.storages import RDBStorage
+from optuna.exceptions import StorageInternalError, UpdateFinishedTrialError
+from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial, TrialState
-from sqlalchemy import URL
-from sqlalchemy.exc import SQLAlchemyError
 
 from core.engines.grid import GRID, Grid
+from core.engines.recovery import KEPT, NUMBER, VALUES, Recovery, number_of, place
+from core.engines.samplers import make_sampler
+from core.engines.storage import HEARTBEAT, PatientStorage, artifact_store
 from core.flags import make
-from core.record import Record, without_passwords
+from core.record import Record
 from core.space import Space
-from core.task import SURROUNDINGS, Ending, Outcome, Params, Score, Task, UserError
+from core.task import Ending, Outcome, Params, Score, Task, UserError
 
-SAMPLERS: dict[str, Callable[[int], BaseSampler]] = {
-    "tpe": lambda seed: TPESampler(n_startup_trials=STARTUP, seed=seed),
-    "random": lambda seed: RandomSampler(seed=seed),
-}
-PRUNERS: dict[str, Callable[[int], optuna.pruners.BasePruner]] = {
-    "median": lambda epochs: optuna.pruners.MedianPruner(STARTUP, n_warmup_steps=epochs // 4),
-    "hyperband": lambda epochs: optuna.pruners.HyperbandPruner(1, epochs),
-    "none": lambda epochs: optuna.pruners.NopPruner(),
-}
-STARTUP = 4
+INTERRUPTED_PATIENCE = 10.0
+WAIT = 2.0
 
 
 @dataclass(frozen=True)
@@ -64,14 +58,29 @@ class OptunaTrial:
     engine: ClassVar[str] = "optuna"
 
     def report(self, epoch: int, score: Score) -> bool:
-        """Give the pruner the epoch's score; True when it sees no hope."""
-        if epoch > self.known:
-            self.trial.report(score.value, epoch)
-        return self.trial.should_prune()
+        """Give the pruner the epoch's score; True when it sees no hope.
+
+        Where the database stays away, or says that another machine has taken the trial over, it
+        is interrupted.
+        """
+        try:
+            if epoch > self.known:
+                self.trial.report(score.value, epoch)
+            return self.trial.should_prune()
+        except (StorageInternalError, UpdateFinishedTrialError):
+            signal.raise_signal(signal.SIGTERM)
+            return True
 
     def finish(self, ending: Ending) -> None:
-        """Close the trial in the study; one cut short is queued again."""
-        self.search.close(self.trial, ending, Record(self.workdir))
+        """Close the trial in the study; one cut short is queued again.
+
+        Where the database is away the record has it all, and the next run tells the study.
+        """
+        if ending.outcome is Outcome.INTERRUPTED:
+            storage = self.search.storage
+            storage.patience = min(storage.patience, INTERRUPTED_PATIENCE)
+        with suppress(StorageInternalError, UpdateFinishedTrialError):
+            self.search.close(self.trial, ending, Record(self.workdir))
 
 
 @dataclass(frozen=True)
@@ -79,98 +88,59 @@ class Search:
     """An Optuna study of a task: who is to be tried next, and what became of them."""
 
     study: optuna.Study
+    storage: PatientStorage
     task: Task
     space: Space
     fixed: Mapping[str, str]
     sampler: str
+    pruner: str
     seed: int
     folder: Path
+    retries: int
 
-    def trials(self, total: int) -> Iterator[OptunaTrial]:
-        """Propose trials until the study has `total`, those it already has included."""
-        self._take_up()
-        while (trial := self._next(total)) is not None:
-            yield trial
+    def trials(self, total: int, say: Callable[[str], None] = print) -> Iterator[OptunaTrial]:
+        """Propose trials until the study has `total`, those it already has included.
+
+        Waits for trials of other machines, to continue one whose machine dies.
+        """
+        while True:
+            with ExitStack() as held:
+                if trial := self._next(total, held):
+                    yield trial
+                    continue
+            if not (others := self._elsewhere()):
+                return
+            say(f"waiting for trials that run on {', '.join(others)}; Ctrl-C leaves them to it")
+            time.sleep(WAIT)
+
+    def take_up(self) -> None:
+        """Queue the baseline first, and again every trial whose process is gone."""
+        with self.storage.alone(self.study.study_name, self.folder):
+            self._take_up()
 
     def ended(self) -> Iterator[tuple[int, Ending]]:
-        """The trials that ended in earlier runs."""
-        for frozen in self._own(TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL):
-            if ending := Record(self._workdir(frozen)).ending():
-                yield _number(frozen), ending
+        """The trials that have ended, in this run or in earlier ones, by number."""
+        for frozen in self.own(TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL):
+            if ending := Record(self.workdir(frozen)).ending():
+                yield number_of(frozen), ending
 
-    def _own(self, *states: TrialState) -> list[FrozenTrial]:
+    def own(self, *states: TrialState) -> list[FrozenTrial]:
         """Trials in these states, without those that a later one continues."""
         trials = self.study.get_trials(deepcopy=False, states=states or None)
         return [t for t in trials if not t.user_attrs.get("continued")]
 
-    def _workdir(self, trial: FrozenTrial) -> Path:
-        return self.folder / f"{_number(trial):04d}"
+    def workdir(self, trial: FrozenTrial) -> Path:
+        """Where its record lies."""
+        return self.folder / f"{number_of(trial):04d}"
 
-    def _next(self, total: int) -> OptunaTrial | None:
-        with FileLock(self.folder / ".ask.lock"):
-            taken = self._own(*(s for s in TrialState if s is not TrialState.WAITING))
-            if len(taken) >= total:
-                return None
-            self.study.sampler = self._sampler(len(taken))
-            trial = self.study.ask()
-            searched = self._suggest(trial)
-        trial.set_user_attr("values", searched)
-        trial.set_user_attr("runs", self._place())
-        try:
-            params = make(self.task.params, {**self.fixed, **searched}, "the search space")
-        except UserError:
-            self.study.tell(trial, state=TrialState.FAIL)
-            raise
-        number = _number(trial)
-        workdir = self.folder / f"{number:04d}"
-        known = Record(workdir).epochs()
-        for line in known:
-            trial.report(line.value, line.epoch)
-        place = (self.study.study_name, number, workdir)
-        return OptunaTrial(params, searched, *place, self, trial, len(known))
-
-    def _sampler(self, taken: int) -> BaseSampler:
-        if self.sampler == GRID:
-            return Grid(self.space, self.seed)
-        seed = int(np.random.SeedSequence([self.seed, taken]).generate_state(1)[0])
-        return SAMPLERS[self.sampler](seed)
-
-    def _place(self) -> str:
-        """Where this process keeps records: only there can it tell that a trial is dead."""
-        return f"{socket.gethostname()}:{self.folder.resolve()}"
-
-    def _suggest(self, trial: optuna.Trial) -> dict[str, Any]:
-        outside: dict[str, Any] = trial.user_attrs.get("outside", {})
-        values = {}
-        for d in self.space.dimensions:
-            if d.name in outside:
-                values[d.name] = outside[d.name]
-            else:
-                values[d.name] = d.value(_draw(trial, d.name, d.distribution))
-        return values
-
-    def _take_up(self) -> None:
-        """Queue the baseline first, and again every trial of this place whose process is gone.
-
-        A grid has only its own points: the baseline is tried where it is one of them.
-        """
-        with FileLock(self.folder / ".ask.lock"):
-            if self.sampler != GRID and not self.study.get_trials(deepcopy=False):
-                self._enqueue(self.task.params().model_dump(), {})
-            for frozen in self._own(TrialState.RUNNING):
-                record = Record(self._workdir(frozen))
-                here = frozen.user_attrs.get("runs", self._place()) == self._place()
-                if here and not record.is_alive():
-                    gone = Ending(Outcome.INTERRUPTED, "its process was killed")
-                    trial = optuna.Trial(self.study, frozen._trial_id)
-                    self.close(trial, record.ending() or gone, record)
-
-    def close(self, trial: optuna.Trial, ending: Ending, record: Record) -> None:
+    def close(self, trial: optuna.Trial, ending: Ending, record: Record | None) -> None:
         """Tell the study how a trial ended, in the form its sampler learns most from."""
         trial.set_user_attr("outcome", str(ending.outcome))
         trial.set_user_attr("reason", ending.reason)
         trial.set_user_attr("parts", dict(ending.score.parts) if ending.score else {})
-        self._upload(trial, record)
+        for picture in sorted(record.samples.glob("*.png")) if record else ():
+            store = artifact_store(self.folder.parent)
+            upload_artifact(artifact_store=store, file_path=str(picture), study_or_trial=trial)
         if ending.outcome is Outcome.COMPLETED and ending.score:
             self.study.tell(trial, ending.score.value)
         elif ending.outcome is Outcome.PRUNED:
@@ -179,91 +149,84 @@ class Search:
             self.study.tell(trial, self.task.objective.worst)
         else:
             if ending.outcome is Outcome.INTERRUPTED:
-                self._queue_again(trial)
+                self._recovery.queue_again(trial, ending)
             self.study.tell(trial, state=TrialState.FAIL)
 
-    def _queue_again(self, trial: optuna.Trial) -> None:
-        number = _number(trial)
-        waiting = self.study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
-        values = trial.user_attrs.get("values") or self._known(trial)
-        nowhere = self.sampler == GRID and not values  # the grid gives its point to another trial
-        if not nowhere and all(_number(w) != number for w in waiting):
-            self._enqueue(values, {"continues": number})
-        trial.set_user_attr("continued", True)
+    @property
+    def _recovery(self) -> Recovery:
+        return Recovery(self)
 
-    def _known(self, trial: optuna.Trial) -> dict[str, Any]:
-        """The values of a trial killed before it could keep them, as far as the study has them."""
-        frozen = self.study._storage.get_trial(trial._trial_id)
-        latents = {**frozen.system_attrs.get("fixed_params", {}), **frozen.params}
-        if "grid_id" in frozen.system_attrs:
-            grid = self._sampler(0)
-            for d in self.space.dimensions:
-                latents[d.name] = grid.sample_independent(
-                    self.study, frozen, d.name, d.distribution
-                )
-        values = {d.name: d.value(latents[d.name]) for d in self.space.dimensions
-                  if d.name in latents}  # fmt: skip
-        return {**values, **frozen.user_attrs.get("outside", {})}
+    def _elsewhere(self) -> list[str]:
+        """The machines, but this one, that are at work on trials of the study."""
+        places = {t.user_attrs.get("runs") for t in self.own(TrialState.RUNNING)}
+        return sorted(p.split(":")[0] for p in places if p and p != place(self.folder))
 
-    def _enqueue(self, values: Mapping[str, Any], attributes: dict[str, Any]) -> None:
-        """Queue values; those outside the space are kept as they are, unknown to the sampler."""
-        latents: dict[str, Any] = {}
-        outside: dict[str, Any] = {}
-        for dimension in self.space.dimensions:
-            if dimension.name in values:
-                try:
-                    latents[dimension.name] = dimension.latent(values[dimension.name])
-                except ValueError:
-                    outside[dimension.name] = values[dimension.name]
-        self.study.enqueue_trial(latents, {**attributes, "outside": outside})
+    def _take_up(self) -> None:
+        """A grid has only its own points: the baseline is tried where it is one of them."""
+        if self.sampler != GRID and not self.study.get_trials(deepcopy=False):
+            self._recovery.enqueue(self.task.params().model_dump(), {})
+        self._recovery.bury_the_dead()
 
-    def _upload(self, trial: optuna.Trial, record: Record) -> None:
-        store = FileSystemArtifactStore(artifact_folder(self.folder.parent))
-        for picture in sorted(record.samples.glob("*.png")):
-            upload_artifact(artifact_store=store, file_path=str(picture), study_or_trial=trial)
+    def _next(self, total: int, held: ExitStack) -> OptunaTrial | None:
+        """The next trial, its lock and its heartbeat `held`; None when no share is left."""
+        with self.storage.alone(self.study.study_name, self.folder):
+            self._take_up()
+            taken = self.own(*(s for s in TrialState if s is not TrialState.WAITING))
+            if len(taken) >= total:
+                return None
+            together = any(t.state is TrialState.RUNNING for t in taken)
+            self.study.sampler = self.sampler_for(len(taken), together)
+            trial = _ask(self.study)
+            number = trial.user_attrs.get(NUMBER, len(taken))
+            workdir = self.folder / f"{number:04d}"
+            held.enter_context(Record(workdir).alive())
+            held.enter_context(_beating(self.storage, trial._trial_id))
+            trial.set_user_attr("runs", place(self.folder))
+            trial.set_user_attr(NUMBER, number)
+            kept: dict[str, Any] = trial.user_attrs.get(KEPT, {})
+            searched = self.space.draw(partial(_draw, trial), kept)
+            trial.set_user_attr(VALUES, searched)
+        try:
+            params = make(self.task.params, {**self.fixed, **searched}, "the search space")
+        except UserError:
+            self.study.tell(trial, state=TrialState.FAIL)
+            raise
+        known = Record(workdir).epochs()
+        for line in known:
+            trial.report(line.value, line.epoch)
+        which = (self.study.study_name, number, workdir)
+        return OptunaTrial(params, searched, *which, self, trial, len(known))
+
+    def sampler_for(self, taken: int, together: bool = False) -> BaseSampler:
+        """The sampler of a study that has taken so many trials."""
+        if self.sampler == GRID:
+            return Grid(self.space, self.seed)
+        return make_sampler(self.sampler, self.seed, taken, self.space.conditional, together)
 
 
-def open_search(
-    runs: Path,
-    name: str,
-    storage: str,
-    task: Task,
-    space: Space,
-    fixed: Mapping[str, str],
-    sampler: str,
-    pruner: str,
-    seed: int,
-) -> Search:
-    """Create a study, or take it up; UserError when it was set up otherwise, or out of reach."""
-    epochs = make(task.params, fixed).epochs
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
+def _ask(study: optuna.Study) -> optuna.Trial:
+    with warnings.catch_warnings():  # its heartbeats come from `_beating`
+        warnings.filterwarnings("ignore", "Heartbeat of storage is supposed", UserWarning)
+        return study.ask()
+
+
+@contextmanager
+def _beating(storage: PatientStorage, trial_id: int) -> Iterator[None]:
+    """Tell the database every HEARTBEAT seconds, from now on, that the trial's process lives."""
+    storage.record_heartbeat(trial_id)
+    over = threading.Event()
+
+    def beat() -> None:
+        with suppress(StorageInternalError):
+            while not over.wait(HEARTBEAT):
+                storage.record_heartbeat(trial_id)
+
+    thread = threading.Thread(target=beat, name="heartbeat", daemon=True)
+    thread.start()
     try:
-        study = optuna.create_study(
-            storage=RDBStorage(storage, engine_kwargs=_engine_options(storage)),
-            study_name=name,
-            direction=task.objective.direction,
-            pruner=PRUNERS[pruner](epochs),
-            load_if_exists=True,
-        )
-    except (SQLAlchemyError, OptunaError, ImportError, ValueError, OSError, RuntimeError) as error:
-        reason = without_passwords(f"{storage}: cannot open it ({str(error).splitlines()[0]})")
-        raise UserError(f"--storage {reason}") from None
-    params = make(task.params, fixed).model_dump(mode="json")
-    same = {k: params[k] for k in fixed if k not in SURROUNDINGS}
-    setup = {"task": task.name, "space": space.source, "fixed": same, "seed": seed}
-    setup |= {"sampler": sampler, "pruner": pruner}
-    before = study.user_attrs.get("setup") or setup
-    if changed := [k for k in setup if before.get(k) != setup[k]]:
-        told = "; ".join(f"{k} was {before.get(k)}, is now {setup[k]}" for k in changed)
-        raise UserError(f"study {name!r} was set up otherwise ({told}); name a new one by --study")
-    study.set_user_attr("setup", setup)
-    folder = runs / name
-    folder.mkdir(parents=True, exist_ok=True)
-    return Search(study, task, space, fixed, sampler, seed, folder)
-
-
-def _engine_options(storage: str) -> dict[str, Any]:
-    return {"connect_args": {"timeout": 60}} if storage.startswith("sqlite") else {}
+        yield
+    finally:
+        over.set()
 
 
 def _draw(trial: optuna.Trial, name: str, distribution: BaseDistribution) -> Any:
@@ -273,22 +236,3 @@ def _draw(trial: optuna.Trial, name: str, distribution: BaseDistribution) -> Any
         return trial.suggest_int(name, distribution.low, distribution.high)
     assert isinstance(distribution, FloatDistribution)
     return trial.suggest_float(name, distribution.low, distribution.high, log=distribution.log)
-
-
-def _number(trial: FrozenTrial | optuna.Trial) -> int:
-    """The number of the trial it continues, or its own."""
-    return int(trial.user_attrs.get("continues", trial.number))
-
-
-def artifact_folder(runs: Path) -> Path:
-    """Where Optuna's artifact store keeps the pictures."""
-    folder = runs / "artifacts"
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
-
-
-def default_storage(runs: Path) -> str:
-    """The URL of the SQLite file under `runs`."""
-    runs.mkdir(parents=True, exist_ok=True)
-    path = str((runs / "gantune.db").resolve())
-    return URL.create("sqlite", database=path).render_as_string(hide_password=False)

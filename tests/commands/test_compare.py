@@ -73,7 +73,7 @@ def moments(runs: Path) -> dict[str, int]:
 
 def test_killed_it_goes_on_and_ends_in_a_page(checkout: Path, runs: Path, domains: Path) -> None:
     words = ["compare", "left", "right", "--trials", "2", "--seeds", "2", "--data-fractions", ".5"]
-    words += [*TINY, "--data", str(domains), "--runs", str(runs)]
+    words += [*TINY, "--workers", "1", "--data", str(domains), "--runs", str(runs)]
     command = [sys.executable, "-c", PROGRAM, *words]
     environment = {**os.environ, "PYTHONPATH": str(checkout)}
     where: dict[str, Any] = {"cwd": checkout.parent, "env": environment, "text": True}

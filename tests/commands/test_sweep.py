@@ -16,7 +16,9 @@ import pytest
 from optuna.trial import TrialState
 
 from core.commands.sweep import grid_space
-from core.engines.optuna import OptunaTrial, Search, default_storage, open_search
+from core.engines.optuna import OptunaTrial, Search
+from core.engines.storage import default_storage
+from core.engines.study import open_search
 from core.record import EpochLine, Record, Study
 from core.task import Ending, Objective, Outcome, Params, Score, Task, UserError
 from tests.conftest import GANTUNE, ROOT, TINY, Run
@@ -33,7 +35,18 @@ def test_a_grid_is_swept_reported_and_not_swept_again(
     gantune: Run, domains: Path, runs: Path
 ) -> None:
     grid = ["--grid", "lr-g=1e-3,1e-2", "flip=true,false", "--study", "grid"]
-    words = ["sweep", "cyclegan", "--data", domains, *TINY, "--epochs", "1", *grid]
+    words = [
+        "sweep",
+        "cyclegan",
+        "--data",
+        domains,
+        *TINY,
+        "--epochs",
+        "1",
+        "--workers",
+        "1",
+        *grid,
+    ]
     result = gantune(*words)
     assert result.returncode == 0, result.stderr
     assert "4/4 done" in result.stderr
@@ -61,7 +74,19 @@ def test_ctrl_c_on_a_sweep_costs_no_point_and_repeats_none(
     gantune: Run, domains: Path, runs: Path
 ) -> None:
     grid = ["--grid", "lr_g=1e-3,1e-2", "seed=0,1", "--study", "cut", "--runs", str(runs)]
-    command = [GANTUNE, "sweep", "cyclegan", "--data", str(domains), *TINY, "--epochs", "2", *grid]
+    command = [
+        GANTUNE,
+        "sweep",
+        "cyclegan",
+        "--data",
+        str(domains),
+        *TINY,
+        "--epochs",
+        "2",
+        "--workers",
+        "1",
+        *grid,
+    ]
     for cut in (signal.SIGINT, signal.SIGKILL):
         with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) as process:
             assert process.stderr is not None

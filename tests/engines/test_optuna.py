@@ -13,7 +13,9 @@ import pytest
 from optuna.trial import TrialState
 from pydantic import Field
 
-from core.engines.optuna import OptunaTrial, Search, default_storage, open_search
+from core.engines.optuna import OptunaTrial, Search
+from core.engines.storage import default_storage
+from core.engines.study import open_search
 from core.record import EpochLine, Record
 from core.space import Space
 from core.task import Ending, Objective, Outcome, Params, Score, Task, UserError
@@ -148,7 +150,7 @@ def test_an_interrupted_trial_comes_back_in_its_own_folder(tmp_path: Path) -> No
     assert later.study.trials[2].intermediate_values == {1: 0.3}, "the pruner knows its past"
     climb(back)
     rest = proposals(later, 4)
-    assert [p["number"] for p in rest] == [3, 4]
+    assert [p["number"] for p in rest] == [2, 3]
     assert [p["x"] for p in rest] == [p["x"] for p in whole[2:]], "as if nothing had been"
 
 

@@ -1,0 +1,104 @@
+"""Trials whose process is gone: found, closed in Optuna, and queued again in their own folder.
+
+On this machine (and wherever its `runs/` is shared) a trial is alive while its record is locked; on
+other machines while its heartbeat is fresh. A trial that an interruption cut short is always
+continued; one whose process was killed is continued at most `retries` times, since it may be what
+kills the process.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import optuna
+from optuna.trial import FrozenTrial, TrialState
+
+from core.engines.grid import GRID
+from core.record import Record
+from core.task import Ending, Outcome
+
+if TYPE_CHECKING:
+    from core.engines.optuna import Search
+
+KEPT, NUMBER, VALUES = "kept", "number", "values"
+GONE = "its process was killed"
+
+
+def number_of(trial: FrozenTrial | optuna.Trial) -> int:
+    """Its number in the study, which it shares with the trials that it continues."""
+    return int(trial.user_attrs[NUMBER])
+
+
+def place(folder: Path) -> str:
+    """Where a process keeps its records: only there does a lock tell that a trial is dead."""
+    return f"{socket.gethostname()}:{folder.resolve()}"
+
+
+@dataclass(frozen=True)
+class Recovery:
+    """What a search does about the dead; all but `queue_again` want its lock."""
+
+    search: Search
+
+    def bury_the_dead(self) -> None:
+        """Close every running trial whose process is gone, and queue it again."""
+        running = self.search.own(TrialState.RUNNING)
+        stale = self._stale() if running else set()
+        for frozen in running:
+            if NUMBER not in frozen.user_attrs:  # a process sets it before it lets the lock go
+                self._bury(frozen, None)
+                continue
+            record = Record(self.search.workdir(frozen))
+            here = frozen.user_attrs["runs"] == place(self.search.folder)
+            if (here or frozen._trial_id in stale) and not record.is_alive():
+                self._bury(frozen, record)
+
+    def _stale(self) -> set[int]:
+        study = self.search.study
+        return set(self.search.storage._get_stale_trial_ids(study._study_id))
+
+    def _bury(self, frozen: FrozenTrial, record: Record | None) -> None:
+        trial = optuna.Trial(self.search.study, frozen._trial_id)
+        ending = record.ending() if record else None
+        if ending is None:
+            killed = frozen.user_attrs.get("killed", 0) + 1
+            trial.set_user_attr("killed", killed)
+            ending = Ending(Outcome.INTERRUPTED, GONE)
+            if killed > self.search.retries:
+                ending = Ending(Outcome.FAILED, f"{GONE} {killed} times")
+                if record:
+                    record.end(ending, record.seconds())
+        self.search.close(trial, ending, record)
+
+    def queue_again(self, trial: optuna.Trial, ending: Ending) -> None:
+        """Queue an interrupted trial with its values, unless it waits already."""
+        number = trial.user_attrs.get(NUMBER)
+        waiting = self.search.study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
+        values = trial.user_attrs.get(VALUES) or self._known(trial)
+        # a grid gives a point nobody knows to another trial
+        nowhere = self.search.sampler == GRID and not values
+        queued = number is not None and number in (w.user_attrs.get(NUMBER) for w in waiting)
+        if not nowhere and not queued:
+            again = {"killed": trial.user_attrs.get("killed", 0)}
+            self.enqueue(values, again if number is None else {**again, NUMBER: number})
+        trial.set_user_attr("continued", True)
+
+    def _known(self, trial: optuna.Trial) -> dict[str, Any]:
+        """The values of a trial killed before it could keep them, as far as the study has them."""
+        study, space = self.search.study, self.search.space
+        frozen = study._storage.get_trial(trial._trial_id)
+        latents = {**frozen.system_attrs.get("fixed_params", {}), **frozen.params}
+        if "grid_id" in frozen.system_attrs:
+            grid = self.search.sampler_for(0)
+            for d in space.dimensions:
+                latents[d.key] = grid.sample_independent(study, frozen, d.key, d.distribution)
+        return {**space.values(latents), **frozen.user_attrs.get(KEPT, {})}
+
+    def enqueue(self, values: Mapping[str, Any], attributes: dict[str, Any]) -> None:
+        """Queue values; those that the space cannot give back stay as they are, for the trial."""
+        latents, kept = self.search.space.latents(values)
+        self.search.study.enqueue_trial(latents, {**attributes, KEPT: kept})

@@ -1,0 +1,59 @@
+"""Opens an Optuna study as a search: a new one, or one that was set up in the same way."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import optuna
+
+from core.engines.optuna import Search
+from core.engines.samplers import PRUNERS
+from core.engines.storage import open_storage
+from core.flags import make
+from core.space import Space
+from core.task import SURROUNDINGS, Task, UserError
+
+RETRIES = 3
+
+
+def open_search(
+    runs: Path,
+    name: str,
+    storage: str,
+    task: Task,
+    space: Space,
+    fixed: Mapping[str, str],
+    sampler: str,
+    pruner: str,
+    seed: int,
+    retries: int = RETRIES,
+    patience: float = 0.0,
+) -> Search:
+    """Create a study, or take it up; UserError when it was set up otherwise, or out of reach.
+
+    `patience` is for a storage that may be away for so many seconds.
+    """
+    params = make(task.params, fixed)
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    database = open_storage(storage, patience)
+    study = optuna.create_study(
+        storage=database,
+        study_name=name,
+        direction=task.objective.direction,
+        pruner=PRUNERS[pruner](params.epochs),
+        load_if_exists=True,
+    )
+    given = params.model_dump(mode="json")
+    same = {k: given[k] for k in fixed if k not in SURROUNDINGS}
+    setup = {"task": task.name, "space": space.source, "fixed": same, "seed": seed}
+    setup |= {"sampler": sampler, "pruner": pruner}
+    before = study.user_attrs.get("setup") or setup
+    if changed := [k for k in setup if before.get(k) != setup[k]]:
+        told = "; ".join(f"{k} was {before.get(k)}, is now {setup[k]}" for k in changed)
+        raise UserError(f"study {name!r} was set up otherwise ({told}); name a new one by --study")
+    study.set_user_attr("setup", setup)
+    folder = runs / name
+    folder.mkdir(parents=True, exist_ok=True)
+    how = (sampler, pruner, seed, folder, retries)
+    return Search(study, database, task, space, fixed, *how)

@@ -1,0 +1,277 @@
+"""Several processes of this machine at work on one study: started, watched and stopped together.
+
+Each worker opens the study by itself and takes trials until no share is left; what it has to tell
+comes through a pipe of its own, so that a killed one leaves nothing locked behind. A worker that
+dies is replaced, and whoever asks for a trial next continues the one it was at.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from multiprocessing import get_context
+from multiprocessing.connection import Connection, wait
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from core.catalog import load_task
+from core.device import Share, shares
+from core.progress import Progress
+from core.run import run_trial
+from core.signals import Interrupted, interruptible, undisturbed
+from core.task import Ending, Score, UserError
+
+if TYPE_CHECKING:
+    from multiprocessing.process import BaseProcess
+
+    from core.engines.optuna import Search
+
+STILLBORN = 3
+EVERY = 0.25
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a worker needs to open the study by itself; plain values, so that it can be sent."""
+
+    task: str
+    runs: Path
+    study: str
+    storage: str
+    space: dict[str, Any]
+    fixed: Mapping[str, str]
+    sampler: str
+    pruner: str
+    seed: int
+    retries: int
+    total: int
+
+    @classmethod
+    def of(cls, search: Search, total: int) -> Job:
+        """The same search for another process."""
+        return cls(
+            task=search.task.name,
+            runs=search.folder.parent,
+            study=search.folder.name,
+            storage=search.storage.url,
+            space=search.space.source,
+            fixed=search.fixed,
+            sampler=search.sampler,
+            pruner=search.pruner,
+            seed=search.seed,
+            retries=search.retries,
+            total=total,
+        )
+
+    def open(self) -> Search:
+        """The study as a search of this process."""
+        from core.engines.storage import PATIENCE
+        from core.engines.study import open_search
+        from core.space import Space
+
+        task = load_task(self.task)
+        space = Space.parse(self.space, task.params, "the search space")
+        how = (self.sampler, self.pruner, self.seed, self.retries, PATIENCE)
+        return open_search(self.runs, self.study, self.storage, task, space, self.fixed, *how)
+
+
+@dataclass
+class _Worker:
+    lane: int
+    process: BaseProcess
+    pipe: Connection
+    took_a_trial: bool = False
+    mistake: str = ""
+
+
+@dataclass
+class Told(Progress):
+    """Progress that is told to another process, which shows it."""
+
+    pipe: Connection | None = None
+    _last: float = field(default=0.0)
+
+    def say(self, line: str) -> None:
+        """Send a line that stays."""
+        self.send("say", line)
+
+    def once(self, line: str) -> None:
+        """Send a line that stays, unless some worker has said it before."""
+        self.send("once", line)
+
+    def started(self, number: int, epochs: int, lane: int = 0) -> None:
+        """Send that a trial begins."""
+        self.send("started", number, epochs)
+
+    def step(self, epoch: int, step: int, images: int, seconds: float, lane: int = 0) -> None:
+        """Send how far the epoch is, now and then."""
+        if time.monotonic() - self._last >= EVERY:
+            self._last = time.monotonic()
+            self.send("step", epoch, step, images, seconds)
+
+    def scored(self, epoch: int, score: Score, images_per_second: float, lane: int = 0) -> None:
+        """Send an epoch's score."""
+        self.send("scored", epoch, score, images_per_second)
+
+    def finished(self, ending: Ending, lane: int = 0) -> None:
+        """Send how the trial has ended."""
+        self.send("finished", ending)
+
+    def send(self, *message: Any) -> None:
+        """Send what is not progress too."""
+        assert self.pipe is not None
+        try:
+            self.pipe.send(message)
+        except OSError:  # whoever started this worker is gone
+            signal.raise_signal(signal.SIGTERM)
+
+
+def run_workers(job: Job, count: int, progress: Progress) -> None:
+    """Work on the study with `count` processes until no share is left.
+
+    Raises Interrupted once all have stopped, and UserError for a mistake that one of them met.
+    """
+    crew = _Crew(job, shares(count), progress)
+    try:
+        crew.work()
+    finally:
+        crew.stop()
+
+
+class _Crew:
+    """The workers there are, one a share of the machine."""
+
+    def __init__(self, job: Job, shares: Sequence[Share], progress: Progress) -> None:
+        self.job = job
+        self.shares = shares
+        self.progress = progress
+        self.workers: list[_Worker] = []
+        self.stillborn = 0
+
+    def work(self) -> None:
+        """Start them, and replace those that die, until all have found nothing left to do."""
+        for lane in range(len(self.shares)):
+            self._start(lane)
+        while self.workers:
+            for worker in self._ready():
+                with undisturbed():  # half a message read would be the end of the next one
+                    self._hear(worker)
+                if not worker.process.is_alive():
+                    self._ended(worker)
+
+    def stop(self) -> None:
+        """Ask those still at work to end their trials in good order, and wait for them."""
+        for worker in self.workers:
+            worker.process.terminate()
+        while self.workers:
+            for worker in self._ready():
+                self._hear(worker)
+                if not worker.process.is_alive():
+                    self.workers.remove(worker)
+
+    def _start(self, lane: int) -> None:
+        context = get_context("spawn")
+        ours, theirs = context.Pipe(duplex=False)
+        process = context.Process(
+            target=_work, args=(self.job, self.shares[lane], theirs), name=f"worker {lane}"
+        )
+        with _deaf_to_ctrl_c():
+            process.start()
+        theirs.close()
+        self.workers.append(_Worker(lane, process, ours))
+
+    def _ready(self) -> list[_Worker]:
+        ready = wait([w.pipe for w in self.workers] + [w.process.sentinel for w in self.workers])
+        found = [w for w in self.workers if w.pipe in ready or w.process.sentinel in ready]
+        for worker in found:
+            if worker.process.sentinel in ready:
+                worker.process.join()
+        return found
+
+    def _hear(self, worker: _Worker) -> None:
+        """Show what a worker has told so far."""
+        tell: dict[str, Callable[..., None]] = {
+            "say": self.progress.say,
+            "once": self.progress.once,
+            "started": self.progress.started,
+            "step": self.progress.step,
+            "scored": self.progress.scored,
+            "finished": self.progress.finished,
+        }
+        while True:
+            try:
+                if not worker.pipe.poll():
+                    return
+                what, *how = worker.pipe.recv()
+            except (EOFError, OSError):  # closed, or cut off in the middle of a message
+                worker.process.join()
+                return
+            if what == "took":
+                worker.took_a_trial = True
+            elif what == "mistake":
+                worker.mistake = how[0]
+            elif what in ("say", "once"):
+                tell[what](*how)
+            else:
+                tell[what](*how, lane=worker.lane)
+
+    def _ended(self, worker: _Worker) -> None:
+        """Raise a worker's mistake; replace one that died."""
+        self.workers.remove(worker)
+        status = worker.process.exitcode
+        if worker.mistake:
+            raise UserError(worker.mistake)
+        if status == 0:
+            return
+        number = self.progress.gone(worker.lane)
+        told = f"killed by {signal.Signals(-status).name}" if status and status < 0 else "lost"
+        at = "" if number is None else f" at trial {number}; another one continues it"
+        self.progress.say(f"worker {worker.lane}: {told}{at}")
+        self.stillborn = 0 if worker.took_a_trial else self.stillborn + 1
+        if self.stillborn >= STILLBORN:
+            raise UserError(
+                f"{STILLBORN} workers in a row died before they began a trial (the last one "
+                f"{told}, exit status {status}); is there memory enough? try --workers 1"
+            )
+        self._start(worker.lane)
+
+
+@contextmanager
+def _deaf_to_ctrl_c() -> Iterator[None]:
+    """A process started within is born with SIGINT blocked: Ctrl-C in a terminal is for all."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _work(job: Job, share: Share, pipe: Connection) -> None:
+    """A worker: takes trials until none is left. Ctrl-C is its parent's to hear."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    if share.gpu is not None:
+        os.environ["CUDA_VISIBLE_DEVICES"] = share.gpu
+    job = replace(job, fixed={"threads": str(share.threads), **job.fixed})
+    told = Told(pipe=pipe)
+    try:
+        with interruptible((signal.SIGTERM,)):
+            search = job.open()
+            for trial in search.trials(job.total, told.once):
+                told.send("took")
+                run_trial(search.task, trial, told, job.runs)
+    except UserError as error:
+        told.send("mistake", str(error))
+    except OSError as error:
+        told.send("mistake", f"{error.filename or 'disk'}: {error.strerror or error}")
+    except Interrupted as error:
+        signal.signal(error.signum, signal.SIG_DFL)
+        os.kill(os.getpid(), error.signum)

@@ -1,0 +1,218 @@
+"""Several processes at one study: real workers, real kills, a real PostgreSQL that goes away."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import optuna
+import psutil
+import pytest
+from optuna.trial import TrialState
+
+from core.device import Share, shares, workers_for
+from core.engines.storage import default_storage, open_storage
+from core.record import Record, Study
+from core.task import Outcome, Params
+from tests.conftest import GANTUNE, ROOT, TINY_GLYPHS, smallest
+from tests.postgres import Postgres
+from trials.glyph_autoencoder import TASK
+
+EPOCHS = 40
+
+
+def command(runs: Path, *more: str) -> list[str]:
+    space = runs.with_name("space.json")
+    space.write_text(json.dumps({"lr_g": {"_type": "loguniform", "_value": [2e-3, 1e-2]}}))
+    small = [*TINY_GLYPHS, "--skip", "concat", "--epochs", str(EPOCHS)]
+    small += ["--pruner", "none", "--space", str(space)]
+    where = ["--study", "crew", "--runs", str(runs)]
+    return [GANTUNE, "tune", "glyph_autoencoder", *small, *where, *more]
+
+
+@pytest.fixture(scope="module")
+def reader(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of judges with the one that reads these glyphs."""
+    folder = tmp_path_factory.mktemp("judges")
+    params = smallest(TASK, folder)
+    TASK.evaluator(params).prepare(TASK.load(params), folder, lambda line: None)
+    return folder
+
+
+@pytest.fixture
+def runs(tmp_path: Path, reader: Path) -> Path:
+    """An empty `--runs` folder, but for the judge."""
+    folder = tmp_path / "runs"
+    folder.mkdir()
+    (folder / "evaluators").symlink_to(reader)
+    return folder
+
+
+@contextmanager
+def tuning(runs: Path, *more: str) -> Iterator[subprocess.Popen[str]]:
+    """`gantune tune` at work, with what it says in `runs/said`."""
+    with (runs / "said").open("a") as said:
+        process = subprocess.Popen(command(runs, *more), cwd=ROOT, stderr=said, stdout=said)
+        try:
+            yield process
+        finally:
+            process.kill()
+            process.wait()
+
+
+def said(runs: Path) -> str:
+    return (runs / "said").read_text()
+
+
+def wait_until(condition: Callable[[], object], seconds: float, runs: Path) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, said(runs)
+        time.sleep(0.05)
+
+
+def workers(process: subprocess.Popen[str]) -> list[psutil.Process]:
+    """The processes at work under a `gantune tune`."""
+    found = []
+    for child in psutil.Process(process.pid).children():
+        try:
+            if any("spawn_main" in word for word in child.cmdline()):
+                found.append(child)
+        except psutil.Error:
+            continue
+    return found
+
+
+def at_work(process: subprocess.Popen[str], runs: Path) -> list[psutil.Process]:
+    """Those of them that hold a trial's record."""
+    held = [str(lock) for lock in runs.glob("crew/*/.lock")]
+    found = []
+    for worker in workers(process):
+        try:
+            if any(file.path in held for file in worker.open_files()):
+                found.append(worker)
+        except psutil.Error:
+            continue
+    return found
+
+
+def scores(runs: Path) -> dict[int, float]:
+    """The score of each trial's record; every one of them complete, with all its epochs, once."""
+    found = {}
+    for record in Study.open(runs, "crew").records():
+        ending = record.ending()
+        assert ending is not None, record.folder
+        assert ending.score, ending
+        assert ending.outcome is Outcome.COMPLETED
+        assert [line.epoch for line in record.epochs()] == list(range(1, EPOCHS + 1))
+        found[record.trial()["number"]] = ending.score.value
+    return found
+
+
+def finished(storage: str) -> list[int]:
+    """The numbers of the trials that are finished in the study, by what they continue."""
+    database = open_storage(storage)
+    study = optuna.load_study(study_name="crew", storage=database)
+    assert not study.get_trials(states=(TrialState.RUNNING, TrialState.WAITING))
+    done = study.get_trials(states=(TrialState.COMPLETE,))
+    database.engine.dispose()
+    return sorted(int(t.user_attrs["number"]) for t in done)
+
+
+def test_kills_and_a_restarted_database_lose_nothing(runs: Path, postgres: Postgres) -> None:
+    total, chance = 7, random.Random(0)
+    words = ("--workers", "2", "--trials", str(total), "--storage", postgres.url)
+    with tuning(runs, *words, "--retries", "5") as process:
+        for kill in range(5):
+            wait_until(lambda: at_work(process, runs), 90, runs)
+            time.sleep(chance.uniform(0, 1))
+            if there := at_work(process, runs):
+                os.kill(chance.choice(there).pid, signal.SIGKILL)
+            if kill == 2:
+                postgres.kill()
+                time.sleep(2)
+                postgres.start()
+        assert process.wait(240) == 0, said(runs)
+    assert "killed by SIGKILL" in said(runs)
+    assert "Traceback" not in said(runs)
+    assert finished(postgres.url) == list(range(total)), "exactly N, none twice, none running"
+    found = scores(runs)
+    assert sorted(found) == list(range(total))
+    best = json.loads((runs / "crew" / "best.json").read_text())["best"]
+    assert best["score"] == min(found.values())
+    assert found[best["trial"]] == best["score"]
+
+
+def test_ctrl_c_stops_all_and_the_same_command_goes_on(runs: Path) -> None:
+    words = ("--workers", "2", "--trials", "3")
+    with tuning(runs, *words) as process:
+        wait_until(lambda: "epoch 1/" in said(runs), 90, runs)
+        crew = workers(process)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(30) == 130, said(runs)
+        assert crew
+        assert not any(worker.is_running() for worker in crew)
+    assert "nothing is lost" in said(runs)
+    assert "Traceback" not in said(runs)
+    epochs = {r.folder.name: r.epochs() for r in Study.open(runs, "crew").records()}
+    again = subprocess.run(command(runs, *words), cwd=ROOT, capture_output=True, text=True)
+    assert again.returncode == 0, again.stderr
+    assert finished(default_storage(runs)) == [0, 1, 2]
+    assert len(scores(runs)) == 3
+    for name, before in epochs.items():
+        assert Record(runs / "crew" / name).epochs()[: len(before)] == before, "not done twice"
+
+
+def test_workers_whose_parent_is_killed_end_by_themselves(runs: Path) -> None:
+    with tuning(runs, "--workers", "2", "--trials", "4", "--epochs", "1000") as process:
+        wait_until(lambda: "epoch 1/" in said(runs), 90, runs)
+        crew = workers(process)
+        process.kill()
+        _, left = psutil.wait_procs(crew, timeout=20)
+    assert not left
+    outcomes = {e.outcome for r in Study.open(runs, "crew").records() if (e := r.ending())}
+    assert outcomes == {Outcome.INTERRUPTED}
+
+
+def test_a_trial_that_kills_its_process_each_time_is_given_up(runs: Path) -> None:
+    words = ("--workers", "2", "--trials", "2", "--retries", "1", "--epochs", "100000")
+    with tuning(runs, *words) as process:
+        for _ in range(4):
+            wait_until(lambda: at_work(process, runs), 60, runs)
+            time.sleep(0.5)  # it has told of its trial by now
+            os.kill(at_work(process, runs)[0].pid, signal.SIGKILL)
+        assert process.wait(60) == 1, said(runs)
+    endings = [r.ending() for r in Study.open(runs, "crew").records()]
+    assert [e.outcome for e in endings if e] == [Outcome.FAILED] * 2
+    assert {e.reason for e in endings if e} == {"its process was killed 2 times"}
+
+
+@pytest.mark.parametrize(("cores", "count", "threads"), [(2, 2, 1), (8, 3, 2), (2, 5, 1)])
+def test_the_threads_are_divided(
+    monkeypatch: pytest.MonkeyPatch, cores: int, count: int, threads: int
+) -> None:
+    monkeypatch.setattr("core.device.cores", lambda: cores)
+    monkeypatch.setattr("core.device.gpus", list)
+    assert shares(count) == [Share(threads)] * count
+
+
+def test_gpus_are_handed_round(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("core.device.gpus", lambda: ["0", "3"])
+    assert [share.gpu for share in shares(3)] == ["0", "3", "0"]
+
+
+@pytest.mark.parametrize(
+    ("cores", "threads", "count"), [(2, 0, 2), (16, 0, 4), (8, 4, 2), (2, 4, 1)]
+)
+def test_the_default_fits_the_machine(
+    monkeypatch: pytest.MonkeyPatch, cores: int, threads: int, count: int
+) -> None:
+    monkeypatch.setattr("core.device.cores", lambda: cores)
+    assert workers_for(Params(device="cpu", threads=threads)) == count
