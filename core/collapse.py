@@ -22,8 +22,8 @@ from core.task import Samples
 
 ENOUGH_INPUTS = 8
 ENOUGH_TO_CORRELATE = 32
-# Of the outputs' spread, over the targets'. Collapsed GANs were measured at 0.0016 to 0.005, and
-# trained networks, bad ones too, at 0.23 to 1; young ones pass through 0.0024 (see the loop).
+# Of the outputs' spread, over the targets': a tenth of what the worst trained networks have, and
+# twice what collapsed GANs have (benchmarks/collapse.md).
 NEGLIGIBLE = 0.01
 ADAM_EPSILON = 1e-8  # gradients below it move no weight by as much as the learning rate
 SIDE = 32

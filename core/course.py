@@ -9,8 +9,7 @@ from core.collapse import collapsed, starved
 from core.record import EpochLine
 from core.task import Ending, Outcome, Params, Samples, Score, Task, Trainable
 
-# Epochs of collapse without a better score. Healthy trials were measured to have none, though in
-# the worst case 34 epochs on end with one output for all; collapsed ones soon have 5 and more.
+# Epochs of collapse without a better score: measured in benchmarks/collapse.md.
 STUCK = 5
 STUCK_AT_THE_END = 2  # one epoch is no evidence
 

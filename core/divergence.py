@@ -53,7 +53,7 @@ def finite_score(evaluator: Evaluator, samples: Samples, where: str) -> Score:
     try:
         score = evaluator(samples)
     except NotFinite as error:
-        raise Diverged(f"{error} {where}") from None
+        raise Diverged(f"{error}, {where}") from None
     for name, value in {**score.parts, **score.violations}.items():
         if not math.isfinite(value):
             raise Diverged(f"the score's part {name} is {value} {where}")

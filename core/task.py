@@ -131,7 +131,7 @@ class Score:
         if not math.isfinite(self.value):
             broken = [f"{k} {v}" for k, v in self.parts.items() if not math.isfinite(v)]
             parts = f" ({', '.join(broken)})" if broken else ""
-            raise NotFinite(f"the score is {self.value}{parts}")
+            raise NotFinite(f"the score is not finite: {self.value}{parts}")
 
 
 @dataclass(frozen=True)

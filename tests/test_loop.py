@@ -313,7 +313,7 @@ def test_weights_that_are_no_numbers_end_the_trial_at_that_step(tmp_path: Path) 
 def test_a_score_that_is_no_number_is_divergence(tmp_path: Path) -> None:
     ending = act(tmp_path / "a", "copy " * 3, "0.5 nan 0.3")
     assert ending.outcome is Outcome.DIVERGED
-    assert ending.reason == "the score is nan after epoch 2"
+    assert ending.reason == "the score is not finite: nan, after epoch 2"
     assert ending.score == Score(0.5, {"ssim": 0.5})
     ending = act(tmp_path / "b", "copy " * 3, "0.5 nan 0.3", part="inf")
     assert (ending.outcome, ending.reason, ending.score) == (
@@ -322,4 +322,4 @@ def test_a_score_that_is_no_number_is_divergence(tmp_path: Path) -> None:
         None,
     )
     ending = act(tmp_path / "c", "copy", "nan", part="-inf")
-    assert ending.reason == "the score is nan (ssim -inf) after epoch 1"
+    assert ending.reason == "the score is not finite: nan (ssim -inf), after epoch 1"

@@ -27,7 +27,7 @@ ENDS: dict[str, tuple[Outcome, str]] = {
     "well": (Outcome.COMPLETED, ""),
     "loss": (Outcome.DIVERGED, "pixel is nan at step 2 of epoch 2"),
     "weight": (Outcome.DIVERGED, "weight G.bias is not finite after step 2 of epoch 2"),
-    "score": (Outcome.DIVERGED, "the score is nan (legible nan) after epoch 2"),
+    "score": (Outcome.DIVERGED, "the score is not finite: nan (legible nan), after epoch 2"),
     "blank": (Outcome.COLLAPSED, "the same output for 10 different inputs, in epochs 2 to 6"),
     "memory": (Outcome.OUT_OF_MEMORY, "DefaultCPUAllocator: can't allocate memory"),
     "bug": (Outcome.FAILED, "KeyError: 'no <b>such</b> key'"),
