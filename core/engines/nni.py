@@ -6,17 +6,21 @@ is always told of something to maximize: a score that is better when lower has i
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from numbers import Real
 from pathlib import Path
 from typing import Any, ClassVar
 
 from core.flags import make
 from core.space import flatten
 from core.task import Ending, Objective, Outcome, Params, Score
+
+PRUNED_AFTER = "pruned_after"
 
 
 @dataclass(frozen=True)
@@ -54,16 +58,12 @@ class NniTrial:
             if ending.outcome is Outcome.COMPLETED and ending.score:
                 nni.report_final_result(self._metric(ending.score))
             elif ending.outcome in (Outcome.DIVERGED, Outcome.COLLAPSED):
-                nni.report_final_result({"default": self._sign * self.objective.worst})
-
-    @property
-    def _sign(self) -> int:
-        return 1 if self.objective.direction == "maximize" else -1
+                nni.report_final_result({"default": _sign(self.objective) * self.objective.worst})
 
     def _metric(self, score: Score) -> dict[str, float]:
         """NNI's form of a score: it maximizes `default`, the parts are for its web portal."""
         parts = {k: float(v) for k, v in score.parts.items()}
-        return {"default": self._sign * float(score.value)} | parts
+        return {"default": _sign(self.objective) * float(score.value)} | parts
 
 
 def present() -> bool:
@@ -83,3 +83,29 @@ def next_trial(
     study = f"nni-{nni.get_experiment_id()}"
     workdir = runs / study / nni.get_trial_id()
     return NniTrial(made, searched, study, workdir, nni.get_sequence_id(), objective)
+
+
+def ending_of(metric: Any, objective: Objective) -> Ending:
+    """What a final metric says of its trial: `NniTrial.finish`'s, or a number to maximize.
+
+    One of no number is a failed trial, one of no finite number a diverged one.
+    """
+    told = metric if isinstance(metric, Mapping) else {"default": metric}
+    parts = {str(k): float(v) for k, v in told.items() if _is_number(v)}
+    if "default" not in parts:
+        return Ending(Outcome.FAILED, f"its final metric is no number: {metric!r}")
+    value = _sign(objective) * parts.pop("default")
+    if not math.isfinite(value):
+        return Ending(Outcome.DIVERGED, f"its final metric is {value}")
+    score = Score(value, {k: v for k, v in parts.items() if math.isfinite(v)})
+    if PRUNED_AFTER in score.parts:
+        return Ending(Outcome.PRUNED, f"hopeless after epoch {parts[PRUNED_AFTER]:.0f}", score)
+    return Ending(Outcome.COMPLETED, "", score)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool)
+
+
+def _sign(objective: Objective) -> int:
+    return 1 if objective.direction == "maximize" else -1

@@ -118,6 +118,14 @@ class Search:
         with self.storage.alone(self.study.study_name, self.folder):
             self._take_up()
 
+    def baseline_first(self) -> None:
+        """Queue the published defaults, where the study is new.
+
+        A grid has only its own points: the baseline is tried where it is one of them.
+        """
+        if self.sampler != GRID and not self.study.get_trials(deepcopy=False):
+            self._recovery.enqueue(self.task.params().model_dump(), {})
+
     def ended(self) -> Iterator[tuple[int, Ending]]:
         """The trials that have ended, in this run or in earlier ones, by number."""
         for frozen in self.own(TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL):
@@ -162,9 +170,7 @@ class Search:
         return sorted(p.split(":")[0] for p in places if p and p != place(self.folder))
 
     def _take_up(self) -> None:
-        """A grid has only its own points: the baseline is tried where it is one of them."""
-        if self.sampler != GRID and not self.study.get_trials(deepcopy=False):
-            self._recovery.enqueue(self.task.params().model_dump(), {})
+        self.baseline_first()
         self._recovery.bury_the_dead()
 
     def _next(self, total: int, held: ExitStack) -> OptunaTrial | None:
@@ -174,18 +180,14 @@ class Search:
             taken = self.own(*(s for s in TrialState if s is not TrialState.WAITING))
             if len(taken) >= total:
                 return None
-            together = any(t.state is TrialState.RUNNING for t in taken)
-            self.study.sampler = self.sampler_for(len(taken), together)
-            trial = _ask(self.study)
+            trial = self.ask(taken)
             number = trial.user_attrs.get(NUMBER, len(taken))
             workdir = self.folder / f"{number:04d}"
             held.enter_context(Record(workdir).alive())
             held.enter_context(_beating(self.storage, trial._trial_id))
             trial.set_user_attr("runs", place(self.folder))
             trial.set_user_attr(NUMBER, number)
-            kept: dict[str, Any] = trial.user_attrs.get(KEPT, {})
-            searched = self.space.draw(partial(_draw, trial), kept)
-            trial.set_user_attr(VALUES, searched)
+            searched = self.draw(trial)
         try:
             params = make(self.task.params, {**self.fixed, **searched}, "the search space")
         except UserError:
@@ -197,17 +199,26 @@ class Search:
         which = (self.study.study_name, number, workdir)
         return OptunaTrial(params, searched, *which, self, trial, len(known))
 
+    def ask(self, taken: list[FrozenTrial]) -> optuna.Trial:
+        """Ask for the trial after those taken: a queued one, or the sampler's; its values later."""
+        together = any(t.state is TrialState.RUNNING for t in taken)
+        self.study.sampler = self.sampler_for(len(taken), together)
+        with warnings.catch_warnings():  # its heartbeats come from `_beating`
+            warnings.filterwarnings("ignore", "Heartbeat of storage is supposed", UserWarning)
+            return self.study.ask()
+
+    def draw(self, trial: optuna.Trial) -> dict[str, Any]:
+        """The values of a trial asked for, flat; the study keeps them with it."""
+        kept: dict[str, Any] = trial.user_attrs.get(KEPT, {})
+        values = self.space.draw(partial(_draw, trial), kept)
+        trial.set_user_attr(VALUES, values)
+        return values
+
     def sampler_for(self, taken: int, together: bool = False) -> BaseSampler:
         """The sampler of a study that has taken so many trials."""
         if self.sampler == GRID:
             return Grid(self.space, self.seed)
         return make_sampler(self.sampler, self.seed, taken, self.space.conditional, together)
-
-
-def _ask(study: optuna.Study) -> optuna.Trial:
-    with warnings.catch_warnings():  # its heartbeats come from `_beating`
-        warnings.filterwarnings("ignore", "Heartbeat of storage is supposed", UserWarning)
-        return study.ask()
 
 
 @contextmanager

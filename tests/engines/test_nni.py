@@ -1,22 +1,13 @@
-"""NNI for real: `nnictl` runs the trials; a home folder of its own keeps the user's clean."""
+"""NNI for real: `nnictl` runs the trials."""
 
 from __future__ import annotations
 
 import json
-import os
 import re
 import shlex
-import socket
-import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-from urllib.request import ProxyHandler, build_opener
 
-import psutil
 import pytest
 import requests
 import torch
@@ -24,15 +15,15 @@ import yaml
 
 from core.catalog import load_task
 from core.engines.nni import NniTrial
+from core.engines.nni_tuner import OptunaTuner
 from core.flags import given, make
 from core.record import Record
 from core.run import _parser
 from core.signals import Interrupted, interruptible
 from core.task import Outcome, Score
 from tests.conftest import ROOT, TINY, TINY_GLYPHS, Run
+from tests.nni_server import SHIPPED, Nni, wait_until
 from trials.cyclegan import TASK
-
-SHIPPED: dict[str, Any] = yaml.safe_load((ROOT / "nni_config.yml").read_text())
 
 # A trial whose score is what the search space says, in forty epochs of 0.05 s.
 KNOWN_SCORE = """
@@ -75,111 +66,6 @@ main(Task("known", "", KnownParams, load, Known, lambda params: Judge(), Judge.o
 """
 
 
-def wait_until(condition: Callable[[], object], seconds: float, what: str) -> None:
-    """Ask again and again; fails after so many seconds, saying what did not happen."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            pytest.fail(f"{what}: not within {seconds} s")
-        time.sleep(0.1)
-
-
-@dataclass
-class Nni:
-    """An NNI of its own: `~/nni-experiments` lies in `home`."""
-
-    home: Path
-    port: int = 0
-    experiment: str = ""
-
-    def ctl(self, *words: str) -> str:
-        """Run `nnictl`; what it printed."""
-        command = [str(Path(sys.executable).parent / "nnictl"), *words]
-        path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
-        done = subprocess.run(
-            command,
-            cwd=ROOT,
-            env={**os.environ, "HOME": str(self.home), "PYTHONPATH": path},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=90,
-        )
-        assert done.returncode == 0, done.stdout
-        return done.stdout
-
-    def create(self, **changes: Any) -> None:
-        """Start the shipped experiment with some keys of its config changed, from this folder."""
-        config = {**SHIPPED, "trialCodeDirectory": str(ROOT), **changes}
-        file = self.home / "config.yml"
-        file.write_text(yaml.safe_dump(config))
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
-        printed = self.ctl("create", "--config", str(file), "--port", str(self.port))
-        found = re.search(r"nnictl stop (\w+)", printed)
-        assert found, printed
-        self.experiment = found[1]
-
-    def rest(self, path: str) -> Any:
-        """What NNI's web portal asks."""
-        with build_opener(ProxyHandler({})).open(
-            f"http://127.0.0.1:{self.port}/api/v1/nni/{path}", timeout=20
-        ) as answer:
-            return json.load(answer)
-
-    def trials(self) -> dict[str, str]:
-        """NNI's status of each trial, by the trial's id."""
-        return {trial["trialJobId"]: trial["status"] for trial in self.rest("trial-jobs")}
-
-    def finals(self) -> dict[str, float]:
-        """The final metric of each trial that has one."""
-        return {
-            trial["trialJobId"]: json.loads(json.loads(trial["finalMetricData"][0]["data"]))[
-                "default"
-            ]
-            for trial in self.rest("trial-jobs")
-            if trial.get("finalMetricData")
-        }
-
-    def wait_done(self, seconds: float) -> None:
-        """Wait for the last trial's end."""
-        wait_until(lambda: self.rest("check-status")["status"] == "DONE", seconds, "status DONE")
-
-    def stderr(self, trial: str) -> str:
-        """What a trial printed to stderr."""
-        folder = self.home / "nni-experiments" / self.experiment / "environments"
-        return (folder / "local-env" / "trials" / trial / "trial.stderr").read_text()
-
-    def processes(self, variable: str, value: str) -> list[psutil.Process]:
-        """The living processes that have this in their environment."""
-        found = []
-        for process in psutil.process_iter():
-            try:
-                if process.environ().get(variable) == value:
-                    found.append(process)
-            except psutil.Error:
-                continue
-        return [p for p in found if p.is_running() and p.status() != psutil.STATUS_ZOMBIE]
-
-
-@pytest.fixture
-def nni(tmp_path: Path) -> Iterator[Nni]:
-    """An NNI without experiments; whatever is started in it is stopped at the end."""
-    home = tmp_path / "home"
-    home.mkdir()
-    nni = Nni(home)
-    try:
-        yield nni
-    finally:
-        try:
-            if nni.experiment:
-                nni.ctl("stop", nni.experiment)
-        finally:
-            for process in nni.processes("HOME", str(home)):
-                process.kill()
-
-
 def trial_command(domains: Path, runs: Path, *more: str) -> str:
     """The shipped command, by this Python, on tiny data: a later flag beats an earlier one."""
     words = shlex.split(SHIPPED["trialCommand"])
@@ -192,9 +78,10 @@ def test_the_shipped_config_is_fit_for_two_cores() -> None:
     assert words[1:3] == ["-m", "trials.cyclegan"]
     assert Path(words[0]).name.startswith("python")
     assert not re.search(r"[;&|<>$`(){}\n]", SHIPPED["trialCommand"])
-    assert (SHIPPED["tuner"]["name"], SHIPPED["assessor"]["name"]) == ("TPE", "Medianstop")
-    for algorithm in (SHIPPED["tuner"], SHIPPED["assessor"]):
-        assert algorithm["classArgs"]["optimize_mode"] == TASK.objective.direction == "maximize"
+    assert SHIPPED["tuner"]["className"] == f"{OptunaTuner.__module__}.{OptunaTuner.__name__}"
+    assert SHIPPED["tuner"]["classArgs"] == {"task": TASK.name, "sampler": "tpe", "seed": 0}
+    assert SHIPPED["assessor"]["name"] == "Medianstop"
+    assert SHIPPED["assessor"]["classArgs"]["optimize_mode"] == "maximize"
     assert _parser(TASK).parse_args(words[3:]).param_threads == "1"
     assert SHIPPED["trialConcurrency"] == 2
     assert (ROOT / SHIPPED["searchSpaceFile"]).samefile(TASK.search_space)
@@ -315,15 +202,22 @@ def test_a_hopeless_trial_is_stopped_early(nni: Nni, runs: Path) -> None:
 @pytest.mark.parametrize(
     "file", sorted((ROOT / "docs" / "nni").glob("*.yml")), ids=lambda f: f.stem
 )
-def test_an_example_differs_from_the_shipped_config_in_command_and_space_alone(file: Path) -> None:
+def test_an_example_differs_from_the_shipped_config_in_task_command_and_space_alone(
+    file: Path,
+) -> None:
     example = yaml.safe_load(file.read_text())
-    own = ("trialCommand", "searchSpaceFile", "experimentName", "trialCodeDirectory")
+    own = ("trialCommand", "searchSpaceFile", "experimentName", "trialCodeDirectory", "tuner")
     assert {k: v for k, v in example.items() if k not in own} == {
         k: v for k, v in SHIPPED.items() if k not in own
     }
-    assert (file.parent / example["trialCodeDirectory"]).samefile(ROOT)
     words = shlex.split(example["trialCommand"])
     task = load_task(words[2].removeprefix("trials."))
+    assert example["tuner"] == {
+        **SHIPPED["tuner"],
+        "codeDirectory": example["trialCodeDirectory"],
+        "classArgs": {**SHIPPED["tuner"]["classArgs"], "task": task.name},
+    }
+    assert (file.parent / example["trialCodeDirectory"]).samefile(ROOT)
     assert (file.parent / example["searchSpaceFile"]).samefile(task.search_space)
     make(task.params, given(_parser(task).parse_args(words[3:])))
 

@@ -1,0 +1,77 @@
+"""What NNI's manager knows of its trials, asked over the REST interface of its web portal.
+
+NNI tells a tuner of final metrics and, without a word of why, that a trial has ended. The tuner
+runs in a process that the manager started, and can ask for the rest.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.request import ProxyHandler, build_opener
+
+from core.space import flatten
+
+ENDED = ("SUCCEEDED", "FAILED", "USER_CANCELED", "SYS_CANCELED", "EARLY_STOPPED")
+STOPPED = ("USER_CANCELED", "EARLY_STOPPED")  # NNI 3.0 confuses the two
+PATIENCE = 20.0
+
+_logger = logging.getLogger("nni.tuner.optuna")
+
+
+@dataclass(frozen=True)
+class Job:
+    """A trial as NNI sees it: its id, the tuner's parameter id, its values (flat), its status."""
+
+    name: str
+    parameter: int | None
+    values: Mapping[str, Any]
+    status: str
+    final: Any = None
+
+    @property
+    def ended(self) -> bool:
+        """Whether it will not go on, unless NNI is told to run it anew."""
+        return self.status in ENDED
+
+
+def jobs() -> list[Job] | None:
+    """Every trial that NNI has started, this run or before; None where NNI cannot be asked."""
+    answer = _ask("trial-jobs")
+    return None if answer is None else [_job(job) for job in answer if job.get("hyperParameters")]
+
+
+def intermediates(job: Job) -> dict[int, Any]:
+    """The metric after each epoch (from 1) that a trial has told; empty where NNI is silent."""
+    told = _ask(f"metric-data/{job.name}?type=PERIODICAL") or ()
+    return {int(m["sequence"]) + 1: _metric(m) for m in told}
+
+
+def _job(answer: dict[str, Any]) -> Job:
+    asked = json.loads(answer["hyperParameters"][0])
+    values = asked.get("parameters")
+    flat = flatten(values) if isinstance(values, Mapping) else {}
+    final = [_metric(m) for m in answer.get("finalMetricData") or ()]
+    which = (answer["trialJobId"], asked.get("parameter_id"), flat)
+    return Job(*which, answer["status"], final[0] if final else None)
+
+
+def _metric(answer: dict[str, Any]) -> Any:
+    return json.loads(json.loads(answer["data"]))
+
+
+def _ask(path: str) -> Any:
+    channel = os.environ.get("NNI_TUNER_COMMAND_CHANNEL", "")  # ws://localhost:8080/prefix/tuner
+    if not channel.startswith("ws://"):
+        return None
+    address = "http" + channel.removeprefix("ws").removesuffix("tuner") + "api/v1/nni/" + path
+    try:
+        with build_opener(ProxyHandler({})).open(address, timeout=PATIENCE) as answer:
+            return json.load(answer)
+    except (OSError, ValueError) as error:
+        _logger.warning("%s: %s", address, error)
+        return None
