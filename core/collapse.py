@@ -22,7 +22,7 @@ from core.task import Samples
 
 ENOUGH_INPUTS = 8
 ENOUGH_TO_CORRELATE = 32
-# Of the outputs' spread, over the targets': a tenth of what the worst trained networks have, and
+# Of the outputs' spread, over the targets': a twentieth of what trained networks have at worst, and
 # twice what collapsed GANs have (benchmarks/collapse.md).
 NEGLIGIBLE = 0.01
 ADAM_EPSILON = 1e-8  # gradients below it move no weight by as much as the learning rate
