@@ -261,6 +261,8 @@ def test_a_nested_choice_is_its_name_and_its_inner_keys_are_fields() -> None:
     assert one.flat(WGAN) == WGAN
     assert one.nested(WGAN) == handed
     assert one.nested({"adversarial": "lsgan"}) == {"adversarial": {"_name": "lsgan"}}
+    left = {"clip": 0.5, "epochs": 3}
+    assert one.nested({**left, "adversarial": "bce"}) == {"adversarial": {"_name": "bce"}, **left}
     assert not space("uniform", 0, 1).conditional
 
 
@@ -321,6 +323,13 @@ def test_a_value_is_kept_to_its_last_digit_and_the_sampler_still_learns() -> Non
     (dimension,) = one.dimensions
     assert dimension.value(latents["x"]) == pytest.approx(2e-4)
     assert one.draw(from_these(latents), kept) == {"x": 2e-4}
+
+
+def test_a_rounded_values_latent_is_the_middle_of_all_that_is_rounded_to_it() -> None:
+    """So that a sampler does not take a common value for one at the edge."""
+    (dimension,) = space("qlognormal", -1, 1, 1).dimensions
+    share = NormalDist(-1, 1).cdf(math.log(0.5))  # of the draws that become 0
+    assert dimension.latent(0) == pytest.approx(share / 2)
 
 
 def test_equal_choices_are_told_apart_and_weigh_as_often_as_they_stand() -> None:
@@ -433,6 +442,13 @@ def test_a_field_may_be_searched_in_several_branches_of_one_choice() -> None:
     assert [d.key for d, _ in one.everywhere] == [
         "mode", "mode=a/x", "mode=b/y", "mode=b/y=1/x", "mode=b/y=2/x",
     ]  # fmt: skip
+
+
+def test_latents_have_names_of_their_own_whatever_the_branches_are_called() -> None:
+    inner = names({"_name": "b", "y": UNIT})
+    source = {"mode": names({"_name": "a/x=b", "y": UNIT}, {"_name": "a", "x": inner})}
+    one = Space.parse(source, Anything, "space.json")
+    assert len({d.key for d, _ in one.everywhere}) == len(one.everywhere)
 
 
 def test_values_are_tried_with_those_they_are_proposed_with() -> None:
