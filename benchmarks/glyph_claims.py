@@ -27,6 +27,7 @@ from core.flags import make
 from core.judging.ink import ink, ink_ratio
 from core.losses import fixed_l1, grey
 from core.record import Record, replace
+from core.task import Outcome
 
 FOLDER = Path("runs/claims")
 COMMON = ["--source-font", "WenQuanYi Zen Hei", "--target-font", "AR PL UKai CN"]
@@ -72,12 +73,17 @@ def folder(case: Case, seed: int) -> Path:
 def run(case: Case, seed: int) -> None:
     """Train one case with one seed, in a process of its own."""
     record = Record(folder(case, seed))
-    if (ending := record.ending()) and ending.outcome.scored:
+    if _over(record):
         return
     flags = [word for pair in {**BASE, **case.flags}.items() for word in pair]
     command = [sys.executable, "-m", f"trials.{case.task}", "--study", FOLDER.name, "--trial"]
     command += [record.folder.name, *COMMON, *flags, "--epochs", EPOCHS, "--seed", str(seed)]
     subprocess.run(command, check=False, stderr=subprocess.DEVNULL)
+
+
+def _over(record: Record) -> bool:
+    ending = record.ending()
+    return ending is not None and ending.outcome in (Outcome.COMPLETED, Outcome.COLLAPSED)
 
 
 def measure(case: Case, seed: int) -> dict[str, float]:
@@ -107,7 +113,7 @@ def table(seeds: list[int]) -> str:
         "|---|---|---|---|---|---|---|---|",
     ]
     for case in CASES:
-        there = [s for s in seeds if (e := Record(folder(case, s)).ending()) and e.outcome.scored]
+        there = [seed for seed in seeds if _over(Record(folder(case, seed)))]
         if not there:
             lines.append(f"| {case.name} | not finished | | | | | | |")
             continue

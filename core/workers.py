@@ -48,6 +48,7 @@ class Job:
     pruner: str
     seed: int
     retries: int
+    heartbeat: int
     total: int
 
     @classmethod
@@ -64,6 +65,7 @@ class Job:
             pruner=search.pruner,
             seed=search.seed,
             retries=search.retries,
+            heartbeat=search.storage.heartbeat,
             total=total,
         )
 
@@ -75,8 +77,11 @@ class Job:
 
         task = load_task(self.task)
         space = Space.parse(self.space, task.params, "the search space")
-        how = (self.sampler, self.pruner, self.seed, self.retries, PATIENCE)
-        return open_search(self.runs, self.study, self.storage, task, space, self.fixed, *how)
+        how = (self.sampler, self.pruner, self.seed)
+        care = (self.retries, self.heartbeat, PATIENCE)
+        return open_search(
+            self.runs, self.study, self.storage, task, space, self.fixed, *how, *care
+        )
 
 
 @dataclass

@@ -56,10 +56,13 @@ def runs(tmp_path: Path, reader: Path) -> Path:
 
 
 @contextmanager
-def tuning(runs: Path, *more: str) -> Iterator[subprocess.Popen[str]]:
-    """`gantune tune` at work, with what it says in `runs/said`."""
+def tuning(runs: Path, *more: str, host: str = "") -> Iterator[subprocess.Popen[str]]:
+    """`gantune tune` at work, on a host of this name, with what it says in `runs/said`."""
+    where = ["unshare", "--uts", "sh", "-c", 'hostname "$0" && exec "$@"', host] if host else []
     with (runs / "said").open("a") as said:
-        process = subprocess.Popen(command(runs, *more), cwd=ROOT, stderr=said, stdout=said)
+        process = subprocess.Popen(
+            [*where, *command(runs, *more)], cwd=ROOT, stderr=said, stdout=said, text=True
+        )
         try:
             yield process
         finally:
@@ -91,16 +94,11 @@ def workers(process: subprocess.Popen[str]) -> list[psutil.Process]:
 
 
 def at_work(process: subprocess.Popen[str], runs: Path) -> list[psutil.Process]:
-    """Those of them that hold a trial's record."""
-    held = [str(lock) for lock in runs.glob("crew/*/.lock")]
-    found = []
-    for worker in workers(process):
-        try:
-            if any(file.path in held for file in worker.open_files()):
-                found.append(worker)
-        except psutil.Error:
-            continue
-    return found
+    """Those of them that hold a trial's record, as the kernel sees it; asking opens it too."""
+    records = {str(lock.stat().st_ino) for lock in runs.glob("crew/*/.lock")}
+    locks = [line.split() for line in Path("/proc/locks").read_text().splitlines()]
+    holders = {int(pid) for _, _, _, _, pid, file, *_ in locks if file.split(":")[-1] in records}
+    return [worker for worker in workers(process) if worker.pid in holders]
 
 
 def scores(runs: Path) -> dict[int, float]:
@@ -148,6 +146,21 @@ def test_kills_and_a_restarted_database_lose_nothing(runs: Path, postgres: Postg
     best = json.loads((runs / "crew" / "best.json").read_text())["best"]
     assert best["score"] == min(found.values())
     assert found[best["trial"]] == best["score"]
+
+
+def test_a_machine_that_dies_loses_no_trial(
+    runs: Path, reader: Path, tmp_path: Path, postgres: Postgres
+) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "evaluators").symlink_to(reader)
+    words = ("--workers", "1", "--trials", "3", "--storage", postgres.url, "--heartbeat", "1")
+    with tuning(elsewhere, *words, host="elsewhere"):
+        wait_until(lambda: "trial 0 epoch 2/" in said(elsewhere), 60, elsewhere)
+    with tuning(runs, *words) as process:
+        assert process.wait(120) == 0, said(runs)
+    assert finished(postgres.url) == [0, 1, 2]
+    assert sorted(scores(runs)) == [0, 1, 2], "trial 0 began again, its record being elsewhere"
 
 
 def test_ctrl_c_stops_all_and_the_same_command_goes_on(runs: Path) -> None:

@@ -219,7 +219,7 @@ def _search(task: Task, space: Space, arguments: argparse.Namespace) -> None:
     """Search as `gantune tune` does, or go on with it."""
     name = study_name(arguments.name, task.name)
     own = {f"param_{k}": v for k, v in _own(task, arguments).items()}
-    kept = ("trials", "runs", "workers", "retries")
+    kept = ("trials", "runs", "workers", "retries", "heartbeat")
     told = {key: getattr(arguments, key) for key in kept} | {"study": name, "storage": None}
     how = (str(task.search_space), arguments.sampler, arguments.pruner)
     search(task, argparse.Namespace(**told, **own), lambda: space, *how)

@@ -54,6 +54,13 @@ def add_worker_flags(parser: argparse.ArgumentParser) -> None:
         default=3,
         help="times that a trial is continued whose process was killed (3)",
     )
+    parser.add_argument(
+        "--heartbeat",
+        type=positive,
+        default=30,
+        help="seconds between a trial's signs of life; one of another machine that has missed "
+        "four is continued here (30)",
+    )
 
 
 def add_task_flags(parser: argparse.ArgumentParser, argv: list[str]) -> None:
@@ -153,7 +160,7 @@ def prepare_search(
     use(params)
     task.load(params)
     storage = arguments.storage or default_storage(arguments.runs)
-    how = (sampler, pruner, params.seed, arguments.retries)
+    how = (sampler, pruner, params.seed, arguments.retries, arguments.heartbeat)
     search = open_search(arguments.runs, name, storage, task, space, fixed, *how)
     prepare(task, params, progress, arguments.runs)
     about = {"task": task.name, "engine": "optuna", "trials": arguments.trials}

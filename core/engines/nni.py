@@ -2,6 +2,11 @@
 
 NNI's config says whether to maximize, once for tuner and assessor, and cannot ask the task. So it
 is always told of something to maximize: a score that is better when lower has its sign turned.
+
+NNI 3.0 gives the parameters of trials that start together to whichever asks first, and notes, shows
+and resumes them as if it had not. So a trial writes down what it was given, and goes on with that
+whatever NNI gives it after `nnictl resume`; and our tuner's number of the trial goes with its
+parameters, and comes back with its metrics.
 """
 
 from __future__ import annotations
@@ -17,10 +22,12 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from core.flags import make
+from core.record import read_json, write_json
 from core.space import flatten
 from core.task import Ending, Objective, Outcome, Params, Score
 
 PRUNED_AFTER = "pruned_after"
+TRIAL = "_trial"
 
 
 @dataclass(frozen=True)
@@ -33,6 +40,7 @@ class NniTrial:
     workdir: Path
     number: int
     objective: Objective
+    tag: str | None = None
     engine: ClassVar[str] = "nni"
 
     def report(self, epoch: int, score: Score) -> bool:
@@ -58,12 +66,13 @@ class NniTrial:
             if ending.outcome is Outcome.COMPLETED and ending.score:
                 nni.report_final_result(self._metric(ending.score))
             elif ending.outcome in (Outcome.DIVERGED, Outcome.COLLAPSED):
-                nni.report_final_result({"default": _sign(self.objective) * self.objective.worst})
+                nni.report_final_result(self._metric(Score(self.objective.worst)))
 
-    def _metric(self, score: Score) -> dict[str, float]:
+    def _metric(self, score: Score) -> dict[str, Any]:
         """NNI's form of a score: it maximizes `default`, the parts are for its web portal."""
-        parts = {k: float(v) for k, v in score.parts.items()}
-        return {"default": _sign(self.objective) * float(score.value)} | parts
+        told: dict[str, Any] = {"default": _sign(self.objective) * float(score.value)}
+        told |= {k: float(v) for k, v in score.parts.items()}
+        return told if self.tag is None else told | {TRIAL: self.tag}
 
 
 def present() -> bool:
@@ -77,12 +86,24 @@ def next_trial(
     """Ask NNI for the parameters; flags fill the rest. UserError for parameters it cannot take."""
     import nni
 
-    searched = flatten(nni.get_next_parameter())
-    where = "NNI's search space (searchSpaceFile of the experiment)"
-    made = make(params, {**given, **searched}, where)
     study = f"nni-{nni.get_experiment_id()}"
     workdir = runs / study / nni.get_trial_id()
-    return NniTrial(made, searched, study, workdir, nni.get_sequence_id(), objective)
+    now = flatten(nni.get_next_parameter())
+    point = read_json(workdir / "nni.json") or now
+    number = point.get(TRIAL)
+    searched = {k: v for k, v in point.items() if k != TRIAL}
+    where = "NNI's search space (searchSpaceFile of the experiment)"
+    made = make(params, {**given, **searched}, where)
+    write_json(workdir / "nni.json", point)
+    if number is None:
+        return NniTrial(made, searched, study, workdir, nni.get_sequence_id(), objective)
+    tag = tag_of(nni.get_experiment_id(), number)
+    return NniTrial(made, searched, study, workdir, number, objective, tag)
+
+
+def tag_of(experiment: str, number: int) -> str:
+    """What a trial's metrics tell our tuner, so that it knows whose they are."""
+    return f"{experiment}-{number}"
 
 
 def ending_of(metric: Any, objective: Objective) -> Ending:
@@ -91,7 +112,7 @@ def ending_of(metric: Any, objective: Objective) -> Ending:
     One of no number is a failed trial, one of no finite number a diverged one.
     """
     told = metric if isinstance(metric, Mapping) else {"default": metric}
-    parts = {str(k): float(v) for k, v in told.items() if _is_number(v)}
+    parts = {str(k): float(v) for k, v in told.items() if _is_number(v) and k != TRIAL}
     if "default" not in parts:
         return Ending(Outcome.FAILED, f"its final metric is no number: {metric!r}")
     value = _sign(objective) * parts.pop("default")

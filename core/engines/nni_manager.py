@@ -14,8 +14,6 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.request import ProxyHandler, build_opener
 
-from core.space import flatten
-
 ENDED = ("SUCCEEDED", "FAILED", "USER_CANCELED", "SYS_CANCELED", "EARLY_STOPPED")
 STOPPED = ("USER_CANCELED", "EARLY_STOPPED")  # NNI 3.0 confuses the two
 PATIENCE = 20.0
@@ -25,18 +23,27 @@ _logger = logging.getLogger("nni.tuner.optuna")
 
 @dataclass(frozen=True)
 class Job:
-    """A trial as NNI sees it: its id, the tuner's parameter id, its values (flat), its status."""
+    """A trial as NNI sees it: its id, the parameters it believes it has, how it goes."""
 
     name: str
-    parameter: int | None
-    values: Mapping[str, Any]
+    parameters: Mapping[str, Any]
     status: str
-    final: Any = None
+    final: Any
 
     @property
     def ended(self) -> bool:
-        """Whether it will not go on, unless NNI is told to run it anew."""
+        """Whether it has ended."""
         return self.status in ENDED
+
+    @property
+    def stopped(self) -> bool:
+        """Whether it was stopped, by a person or by the assessor."""
+        return self.status in STOPPED
+
+    def intermediates(self) -> dict[int, Any]:
+        """The metric after each epoch (from 1) that it has told; empty where NNI is silent."""
+        told = _ask(f"metric-data/{self.name}?type=PERIODICAL") or ()
+        return {int(m["sequence"]) + 1: _metric(m) for m in told}
 
 
 def jobs() -> list[Job] | None:
@@ -45,19 +52,11 @@ def jobs() -> list[Job] | None:
     return None if answer is None else [_job(job) for job in answer if job.get("hyperParameters")]
 
 
-def intermediates(job: Job) -> dict[int, Any]:
-    """The metric after each epoch (from 1) that a trial has told; empty where NNI is silent."""
-    told = _ask(f"metric-data/{job.name}?type=PERIODICAL") or ()
-    return {int(m["sequence"]) + 1: _metric(m) for m in told}
-
-
 def _job(answer: dict[str, Any]) -> Job:
-    asked = json.loads(answer["hyperParameters"][0])
-    values = asked.get("parameters")
-    flat = flatten(values) if isinstance(values, Mapping) else {}
+    parameters = json.loads(answer["hyperParameters"][0]).get("parameters")
     final = [_metric(m) for m in answer.get("finalMetricData") or ()]
-    which = (answer["trialJobId"], asked.get("parameter_id"), flat)
-    return Job(*which, answer["status"], final[0] if final else None)
+    known = dict(parameters) if isinstance(parameters, Mapping) else {}
+    return Job(answer["trialJobId"], known, answer["status"], final[0] if final else None)
 
 
 def _metric(answer: dict[str, Any]) -> Any:

@@ -33,7 +33,7 @@ from optuna.trial import FrozenTrial, TrialState
 from core.engines.grid import GRID, Grid
 from core.engines.recovery import KEPT, NUMBER, VALUES, Recovery, number_of, place
 from core.engines.samplers import make_sampler
-from core.engines.storage import HEARTBEAT, PatientStorage, artifact_store
+from core.engines.storage import PatientStorage, artifact_store
 from core.flags import make
 from core.record import Record
 from core.space import Space
@@ -190,9 +190,8 @@ class Search:
             searched = self.draw(trial)
         try:
             params = make(self.task.params, {**self.fixed, **searched}, "the search space")
-        except UserError:
-            self.study.tell(trial, state=TrialState.FAIL)
-            raise
+        except UserError:  # the trial says so itself when it is run, and fails
+            params = make(self.task.params, self.fixed).model_copy(update=searched)
         known = Record(workdir).epochs()
         for line in known:
             trial.report(line.value, line.epoch)
@@ -223,13 +222,13 @@ class Search:
 
 @contextmanager
 def _beating(storage: PatientStorage, trial_id: int) -> Iterator[None]:
-    """Tell the database every HEARTBEAT seconds, from now on, that the trial's process lives."""
+    """Tell the database every `heartbeat` seconds, from now on, that the trial's process lives."""
     storage.record_heartbeat(trial_id)
     over = threading.Event()
 
     def beat() -> None:
         with suppress(StorageInternalError):
-            while not over.wait(HEARTBEAT):
+            while not over.wait(storage.heartbeat):
                 storage.record_heartbeat(trial_id)
 
     thread = threading.Thread(target=beat, name="heartbeat", daemon=True)

@@ -11,25 +11,44 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from core.engines.optuna import Search
 from core.engines.recovery import KEPT, NUMBER, VALUES
+from core.task import Score
 
 
-def key(values: Mapping[str, Any]) -> str:
-    """The same text for the same flat values, also after a visit to JavaScript (1.0 becomes 1)."""
-    plain = {k: float(v) if type(v) is int else v for k, v in values.items()}
-    return json.dumps(plain, sort_keys=True, default=str)
+def number_of(trial: FrozenTrial) -> int | None:
+    """A trial's number; None where its process died before the trial had one."""
+    number: int | None = trial.user_attrs.get(NUMBER)
+    return number
 
 
 def values_of(trial: FrozenTrial) -> dict[str, Any]:
-    """The flat values of a trial; empty where its process died before it had drawn them."""
+    """A trial's flat values; empty where its process died before it had drawn them."""
     values: dict[str, Any] = trial.user_attrs.get(VALUES, {})
     return values
 
 
-def known(search: Search) -> dict[str, FrozenTrial]:
-    """The study's trials by their values' key: of several an unfinished one, or a complete one."""
-    trials = search.own(*(s for s in TrialState if s is not TrialState.WAITING))
-    trials.sort(key=lambda t: (not t.state.is_finished(), t.state is TrialState.COMPLETE))
-    return {key(values_of(t)): t for t in trials}
+class Known:
+    """The trials that a study has now, but those that wait, by number and by values."""
+
+    def __init__(self, search: Search) -> None:
+        trials = search.own(*(s for s in TrialState if s is not TrialState.WAITING))
+        # where several have the same values, an unfinished one counts, or a complete one
+        trials.sort(key=lambda t: (not t.state.is_finished(), t.state is TrialState.COMPLETE))
+        self._values = {_key(values_of(t)): t for t in trials}
+        self._numbers = {number_of(t): t for t in trials}
+
+    def at(self, values: Mapping[str, Any]) -> FrozenTrial | None:
+        """The trial at these flat values."""
+        return self._values.get(_key(values))
+
+    def numbered(self, number: int) -> FrozenTrial | None:
+        """The trial with this number."""
+        return self._numbers.get(number)
+
+
+def completed(score: Score) -> FrozenTrial:
+    """A trial with this score, for `add`."""
+    facts = {"outcome": "completed", "reason": "", "parts": dict(score.parts)}
+    return create_trial(value=score.value, user_attrs=facts)
 
 
 def add(search: Search, values: Mapping[str, Any], like: FrozenTrial) -> bool:
@@ -51,7 +70,8 @@ def add(search: Search, values: Mapping[str, Any], like: FrozenTrial) -> bool:
         return False
     if point.keys() != values.keys():
         return False
-    number = len(search.own(*(s for s in TrialState if s is not TrialState.WAITING)))
+    numbers = [number_of(t) for t in search.study.get_trials(deepcopy=False)]
+    number = 1 + max((n for n in numbers if n is not None), default=-1)
     search.study.add_trial(
         create_trial(
             state=like.state,
@@ -63,3 +83,9 @@ def add(search: Search, values: Mapping[str, Any], like: FrozenTrial) -> bool:
         )
     )
     return True
+
+
+def _key(values: Mapping[str, Any]) -> str:
+    """The same text for the same values, also after a visit to JavaScript: 1.0 becomes 1 there."""
+    plain = {k: float(v) if type(v) is int else v for k, v in values.items()}
+    return json.dumps(plain, sort_keys=True, default=str)

@@ -34,7 +34,7 @@ from core.task import UserError
 PATIENCE = 300.0
 PAUSE = 0.5
 HEARTBEAT = 30
-STALE = 120
+MISSED = 4
 ANSWERED_LATER = (
     "_create_new_trial",
     "_get_best_trial_id",
@@ -62,19 +62,24 @@ ANSWERED_LATER = (
 class PatientStorage(RDBStorage):
     """Optuna's database, asked again for up to `patience` seconds while it does not answer.
 
-    Only one attempt is made when a wait was given up or interrupted before.
+    Only one attempt is made when a wait was given up or interrupted before. A trial that has
+    missed four heartbeats, `heartbeat` seconds apart, is stale.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, heartbeat: int = HEARTBEAT) -> None:
         options: dict[str, Any] = {"pool_pre_ping": True}
         if url.startswith("sqlite"):
             options["connect_args"] = {"timeout": 60}
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ExperimentalWarning)
             super().__init__(
-                url, engine_kwargs=options, heartbeat_interval=HEARTBEAT, grace_period=STALE
+                url,
+                engine_kwargs=options,
+                heartbeat_interval=heartbeat,
+                grace_period=MISSED * heartbeat,
             )
         self.shown = without_passwords(url)
+        self.heartbeat = heartbeat
         self.patience = PATIENCE
 
     @contextmanager
@@ -144,7 +149,7 @@ def _say(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
-def open_storage(url: str, patience: float = 0.0) -> PatientStorage:
+def open_storage(url: str, heartbeat: int = HEARTBEAT, patience: float = 0.0) -> PatientStorage:
     """Open Optuna's database, made where it is new; UserError when it is out of reach.
 
     One that was there before may be away for `patience` seconds.
@@ -153,7 +158,7 @@ def open_storage(url: str, patience: float = 0.0) -> PatientStorage:
     try:
         while True:
             try:
-                return PatientStorage(url)
+                return PatientStorage(url, heartbeat)
             except OperationalError:
                 if time.monotonic() > until:
                     raise

@@ -9,7 +9,7 @@ import optuna
 
 from core.engines.optuna import Search
 from core.engines.samplers import PRUNERS
-from core.engines.storage import open_storage
+from core.engines.storage import HEARTBEAT, open_storage
 from core.flags import make
 from core.space import Space
 from core.task import SURROUNDINGS, Task, UserError
@@ -28,15 +28,17 @@ def open_search(
     pruner: str,
     seed: int,
     retries: int = RETRIES,
+    heartbeat: int = HEARTBEAT,
     patience: float = 0.0,
 ) -> Search:
     """Create a study, or take it up; UserError when it was set up otherwise, or out of reach.
 
-    `patience` is for a storage that may be away for so many seconds.
+    A trial whose process was killed is continued `retries` times. `heartbeat`: seconds between the
+    signs of life of a trial; `patience`: seconds that the storage may be away.
     """
     params = make(task.params, fixed)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    database = open_storage(storage, patience)
+    database = open_storage(storage, heartbeat, patience)
     study = optuna.create_study(
         storage=database,
         study_name=name,
