@@ -19,6 +19,7 @@ import psutil
 import pytest
 import yaml
 
+from core.engines.nni import TRIAL
 from core.space import flatten
 from tests.conftest import ROOT, free_port
 
@@ -65,6 +66,7 @@ class Nni:
         tuner = {**SHIPPED["tuner"], "codeDirectory": str(self.code)}
         where = {"trialCodeDirectory": str(self.code), "tuner": tuner}
         config = {**SHIPPED, **where, **changes}
+        config = {k: v for k, v in config.items() if v is not None}
         file = self.home / "config.yml"
         file.write_text(yaml.safe_dump(config))
         self.port = free_port()
@@ -97,7 +99,8 @@ class Nni:
     def proposed(self) -> list[dict[str, Any]]:
         """What the tuner proposed, flat, in the order of NNI's sequence numbers."""
         trials = sorted(self.rest("trial-jobs"), key=lambda trial: int(trial["sequenceId"]))
-        return [flatten(json.loads(t["hyperParameters"][0])["parameters"]) for t in trials]
+        points = [flatten(json.loads(t["hyperParameters"][0])["parameters"]) for t in trials]
+        return [{k: v for k, v in point.items() if k != TRIAL} for point in points]
 
     def wait_done(self, seconds: float) -> None:
         """Wait for the last trial's end."""

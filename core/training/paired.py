@@ -49,7 +49,7 @@ class PairedParams(GlyphParams, GlyphJudging):
     beta1: float = Field(0.5, ge=0, lt=1, description="Adam's first-moment decay; beta2 is 0.999")
     batch_size: int = Field(8, ge=1, le=1024, description="pairs a step")
     dropout: float = Field(
-        0.5, ge=0, le=0.9, description="dropout in the last three steps down and first two up"
+        0.2, ge=0, le=0.9, description="dropout in the last three steps down and first two up"
     )
     generator: Literal["encoder-decoder", "resnet"] = Field(
         "encoder-decoder", description="the network; resnet is CycleGAN's, with `blocks` blocks"

@@ -6,17 +6,20 @@ import importlib.util
 import json
 import shlex
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import optuna
 import pytest
 
 from core.engines.storage import default_storage
 from core.engines.study import open_search
+from core.record import Record
 from core.space import Space
 from core.task import Ending, Outcome, Score, Task
-from tests.nni_server import Nni, nni_server
+from tests.nni_server import Nni, nni_server, wait_until
 
 # Its loss is known, lower is better, and one corner of the space always fails. Run as a script it
 # is a trial of NNI's in no time; run by `core.run` it takes its time.
@@ -157,3 +160,45 @@ def test_nni_and_optuna_propose_the_same(nni: Nni, checkout: Path, tmp_path: Pat
     nni.create(**experiment(checkout, "quick", maxTrialNumber=20))
     nni.wait_done(300)
     assert nni.proposed() == wanted
+
+
+def study_of(nni: Nni) -> optuna.Study:
+    """The tuner's study of an experiment."""
+    folder = nni.home / "nni-experiments" / nni.experiment / "checkpoint"
+    return optuna.load_study(study_name="0", storage=default_storage(folder))
+
+
+def test_an_experiment_stopped_in_mid_trial_goes_on(
+    nni: Nni, checkout: Path, tmp_path: Path
+) -> None:
+    runs = tmp_path / "runs"
+    command = ("--runs", str(runs), "--epochs", "100")
+    slow = experiment(checkout, *command, maxTrialNumber=5, trialConcurrency=2, assessor=None)
+    nni.create(**slow)
+    study = runs / f"nni-{nni.experiment}"
+    wait_until(lambda: len(list(study.glob("*/checkpoint.pt"))) == 2, 90, "two first epochs")
+    nni.ctl("stop", nni.experiment)
+    wait_until(lambda: not nni.processes("NNI_EXP_ID", nni.experiment), 30, "the trials' end")
+    cut = {r.folder.name: (r.trial(), r.epochs(), r.ending()) for r in map(Record, study.iterdir())}
+    assert [e.outcome for *_, e in cut.values() if e] == [Outcome.INTERRUPTED] * 2
+
+    nni.ctl("resume", nni.experiment, "--port", str(nni.port))
+    nni.wait_done(240)
+    print(nni.trials(), nni.proposed())
+    print({k: (v[0]["number"], v[0]["searched"], len(v[1])) for k,v in cut.items()})
+    for t in study_of(nni).trials: print(t.number, t.state, t.value, t.user_attrs)
+    print({r.folder.name: (r.trial()["number"], len(r.epochs()), r.ending()) for r in map(Record, study.iterdir())})
+    print((nni.home / "nni-experiments" / nni.experiment / "log" / "dispatcher.log").read_text())
+    records = {r.folder.name: r for r in map(Record, study.iterdir())}
+    assert len(records) == 5
+    assert {r.ending().outcome for r in records.values()} == {Outcome.COMPLETED}
+    for name, (about, epochs, _) in cut.items():
+        assert 0 < len(epochs) < 100
+        assert records[name].epochs()[: len(epochs)] == epochs, "what was trained is not redone"
+        assert records[name].trial()["params"] == about["params"]
+        assert [line.losses["steps"] for line in records[name].epochs()] == [*range(1, 101)]
+    assert sorted(r.trial()["number"] for r in records.values()) == [0, 1, 2, 3, 4]
+    points = [{k: t["params"][k] for k in t["searched"]} for t in (r.trial() for r in records.values())]
+    assert all(points.count(point) == 1 for point in points), "no point is tried twice"
+    told = {t.user_attrs["number"]: t.value for t in study_of(nni).trials if t.value is not None}
+    assert told == {r.trial()["number"]: r.ending().score.value for r in records.values()}
