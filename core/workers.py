@@ -7,81 +7,24 @@ dies is replaced, and whoever asks for a trial next continues the one it was at.
 
 from __future__ import annotations
 
-import os
 import signal
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from core.catalog import load_task
 from core.device import Share, shares
 from core.progress import Progress
-from core.run import run_trial
-from core.signals import Interrupted, interruptible, undisturbed
-from core.task import Ending, Score, UserError
+from core.signals import undisturbed
+from core.task import UserError
+from core.worker import Job, work
 
 if TYPE_CHECKING:
     from multiprocessing.process import BaseProcess
 
-    from core.engines.optuna import Search
-
 STILLBORN = 3
-EVERY = 0.25
-
-
-@dataclass(frozen=True)
-class Job:
-    """What a worker needs to open the study by itself; plain values, so that it can be sent."""
-
-    task: str
-    runs: Path
-    study: str
-    storage: str
-    space: dict[str, Any]
-    fixed: Mapping[str, str]
-    sampler: str
-    pruner: str
-    seed: int
-    retries: int
-    heartbeat: int
-    total: int
-
-    @classmethod
-    def of(cls, search: Search, total: int) -> Job:
-        """The same search for another process."""
-        return cls(
-            task=search.task.name,
-            runs=search.folder.parent,
-            study=search.folder.name,
-            storage=search.storage.url,
-            space=search.space.source,
-            fixed=search.fixed,
-            sampler=search.sampler,
-            pruner=search.pruner,
-            seed=search.seed,
-            retries=search.retries,
-            heartbeat=search.storage.heartbeat,
-            total=total,
-        )
-
-    def open(self) -> Search:
-        """The study as a search of this process."""
-        from core.engines.storage import PATIENCE
-        from core.engines.study import open_search
-        from core.space import Space
-
-        task = load_task(self.task)
-        space = Space.parse(self.space, task.params, "the search space")
-        how = (self.sampler, self.pruner, self.seed)
-        care = (self.retries, self.heartbeat, PATIENCE)
-        return open_search(
-            self.runs, self.study, self.storage, task, space, self.fixed, *how, *care
-        )
 
 
 @dataclass
@@ -91,48 +34,6 @@ class _Worker:
     pipe: Connection
     took_a_trial: bool = False
     mistake: str = ""
-
-
-@dataclass
-class Told(Progress):
-    """Progress that is told to another process, which shows it."""
-
-    pipe: Connection | None = None
-    _last: float = field(default=0.0)
-
-    def say(self, line: str) -> None:
-        """Send a line that stays."""
-        self.send("say", line)
-
-    def once(self, line: str) -> None:
-        """Send a line that stays, unless some worker has said it before."""
-        self.send("once", line)
-
-    def started(self, number: int, epochs: int, lane: int = 0) -> None:
-        """Send that a trial begins."""
-        self.send("started", number, epochs)
-
-    def step(self, epoch: int, step: int, images: int, seconds: float, lane: int = 0) -> None:
-        """Send how far the epoch is, now and then."""
-        if time.monotonic() - self._last >= EVERY:
-            self._last = time.monotonic()
-            self.send("step", epoch, step, images, seconds)
-
-    def scored(self, epoch: int, score: Score, images_per_second: float, lane: int = 0) -> None:
-        """Send an epoch's score."""
-        self.send("scored", epoch, score, images_per_second)
-
-    def finished(self, ending: Ending, lane: int = 0) -> None:
-        """Send how the trial has ended."""
-        self.send("finished", ending)
-
-    def send(self, *message: Any) -> None:
-        """Send what is not progress too."""
-        assert self.pipe is not None
-        try:
-            self.pipe.send(message)
-        except OSError:  # whoever started this worker is gone
-            signal.raise_signal(signal.SIGTERM)
 
 
 def run_workers(job: Job, count: int, progress: Progress) -> None:
@@ -182,7 +83,7 @@ class _Crew:
         context = get_context("spawn")
         ours, theirs = context.Pipe(duplex=False)
         process = context.Process(
-            target=_work, args=(self.job, self.shares[lane], theirs), name=f"worker {lane}"
+            target=work, args=(self.job, self.shares[lane], theirs), name=f"worker {lane}"
         )
         with _deaf_to_ctrl_c():
             process.start()
@@ -256,27 +157,3 @@ def _deaf_to_ctrl_c() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def _work(job: Job, share: Share, pipe: Connection) -> None:
-    """A worker: takes trials until none is left. Ctrl-C is its parent's to hear."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    if hasattr(signal, "pthread_sigmask"):
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
-    if share.gpu is not None:
-        os.environ["CUDA_VISIBLE_DEVICES"] = share.gpu
-    job = replace(job, fixed={"threads": str(share.threads), **job.fixed})
-    told = Told(pipe=pipe)
-    try:
-        with interruptible((signal.SIGTERM,)):
-            search = job.open()
-            for trial in search.trials(job.total, told.once):
-                told.send("took")
-                run_trial(search.task, trial, told, job.runs)
-    except UserError as error:
-        told.send("mistake", str(error))
-    except OSError as error:
-        told.send("mistake", f"{error.filename or 'disk'}: {error.strerror or error}")
-    except Interrupted as error:
-        signal.signal(error.signum, signal.SIG_DFL)
-        os.kill(os.getpid(), error.signum)

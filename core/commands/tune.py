@@ -117,7 +117,8 @@ def search(
     from core.flags import given, make
     from core.progress import Progress
     from core.run import run_trial
-    from core.workers import Job, run_workers
+    from core.worker import Job
+    from core.workers import run_workers
 
     total = arguments.trials
     with Progress(total, task.objective.direction == "maximize") as progress:
