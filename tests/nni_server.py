@@ -104,7 +104,13 @@ class Nni:
 
     def wait_done(self, seconds: float) -> None:
         """Wait for the last trial's end."""
-        wait_until(lambda: self.rest("check-status")["status"] == "DONE", seconds, "status DONE")
+
+        def done() -> bool:
+            now = self.rest("check-status")
+            assert now["status"] != "ERROR", now
+            return bool(now["status"] == "DONE")
+
+        wait_until(done, seconds, "status DONE")
 
     def stderr(self, trial: str) -> str:
         """What a trial printed to stderr."""

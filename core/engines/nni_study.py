@@ -47,12 +47,16 @@ class NniStudy:
         self.over.discard(parameter_id)
         return {**self.search.space.nested(self.search.draw(trial)), TRIAL: self.first + number}
 
+    def known(self) -> Known:
+        """What the study knows by now, for `hear`."""
+        return Known(self.search)
+
     def hear(
         self, parameters: Any, metric: Any, known: Known, parameter_id: int | None = None
     ) -> None:
         """Take in a final metric: it knows best whose it is, and the parameters worst.
 
-        That of a point that nobody asked for is taken in as well. `known`: what the study knows.
+        That of a point that nobody asked for is taken in as well.
         """
         values = {k: v for k, v in flatten(parameters).items() if k != TRIAL}
         number = self._number_in(metric)

@@ -20,20 +20,19 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import nni
-import optuna
 from nni.tuner import Tuner
 
 from core.catalog import load_task, task_summaries
-from core.engines.nni_study import NniStudy
-from core.engines.points import Known
-from core.engines.samplers import SAMPLERS
-from core.engines.storage import default_storage, open_storage
-from core.engines.study import open_search
-from core.space import Space
 from core.task import UserError
+
+if TYPE_CHECKING:
+    from core.engines.nni_study import NniStudy
+    from core.space import Space
+
+# NNI waits 10 s for its tuner: Optuna and the task are imported once it is there.
+SAMPLERS = ("tpe", "random", "gp", "cmaes", "qmc")
 
 _logger = logging.getLogger("nni.tuner.optuna")
 
@@ -42,7 +41,7 @@ class OptunaTuner(Tuner):  # type: ignore[misc]  # NNI has no types
     """NNI's side of an Optuna search of a task of trials/, by sampler's name and seed."""
 
     def __init__(self, task: str, sampler: str = "tpe", seed: int = 0) -> None:
-        """UserError for what there is not; the task is imported later: NNI waits 10 s for us."""
+        """UserError for what there is not."""
         super().__init__()
         if task not in task_summaries():
             raise UserError(f"task: no task {task!r}; there are: {', '.join(task_summaries())}")
@@ -92,7 +91,7 @@ class OptunaTuner(Tuner):  # type: ignore[misc]  # NNI has no types
     ) -> None:
         """Tell the study a final metric: a number to maximize, or an object with one, `default`."""
         with self._lock, _undying():
-            self.study.hear(parameters, value, Known(self.study.search), parameter_id)
+            self.study.hear(parameters, value, self.study.known(), parameter_id)
 
     def trial_end(self, parameter_id: int, success: bool, **_: Any) -> None:
         """Note that a trial has ended; its final metric may yet be on its way."""
@@ -101,18 +100,26 @@ class OptunaTuner(Tuner):  # type: ignore[misc]  # NNI has no types
 
     def import_data(self, data: Any) -> None:
         """Learn from finished trials: those NNI replays when it resumes, and a user's import."""
+        import nni
+
         with self._lock, _undying():
-            known = Known(self.study.search)
+            known = self.study.known()
             for entry in nni.load(data) if isinstance(data, str) else data:
                 with _undying():
                     told = nni.load(entry) if isinstance(entry, str) else entry
                     self.study.hear(told["parameter"], told["value"], known)
 
     def _space(self, source: Any) -> Space:
+        from core.space import Space
+
         return Space.parse(source, load_task(self._task).params, "NNI's search space")
 
     def _latest(self) -> NniStudy | None:
         """The study that the experiment came to before it was stopped."""
+        import optuna
+
+        from core.engines.storage import default_storage, open_storage
+
         storage = default_storage(self._folder)
         firsts = [int(name) for name in optuna.get_all_study_names(open_storage(storage))]
         if not firsts:
@@ -122,10 +129,21 @@ class OptunaTuner(Tuner):  # type: ignore[misc]  # NNI has no types
 
     def _open(self, space: Space, first: int) -> NniStudy:
         """The study, named by the number of its first trial."""
-        what = (load_task(self._task), space)
-        how = {"fixed": {}, "sampler": self._sampler, "pruner": "none", "seed": self._seed}
-        storage = default_storage(self._folder)
-        search = open_search(self._folder, str(first), storage, *what, **how)
+        from core.engines.nni_study import NniStudy
+        from core.engines.storage import default_storage
+        from core.engines.study import open_search
+
+        search = open_search(
+            self._folder,
+            str(first),
+            default_storage(self._folder),
+            load_task(self._task),
+            space,
+            fixed={},
+            sampler=self._sampler,
+            pruner="none",
+            seed=self._seed,
+        )
         return NniStudy(search, self._folder.parent.name, first)
 
 

@@ -6,13 +6,13 @@ import importlib.util
 import json
 import shlex
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import optuna
 import pytest
+from optuna.trial import TrialState
 
 from core.engines.storage import default_storage
 from core.engines.study import open_search
@@ -173,7 +173,7 @@ def test_an_experiment_stopped_in_mid_trial_goes_on(
 ) -> None:
     runs = tmp_path / "runs"
     command = ("--runs", str(runs), "--epochs", "100")
-    slow = experiment(checkout, *command, maxTrialNumber=5, trialConcurrency=2, assessor=None)
+    slow = experiment(checkout, *command, maxTrialNumber=4, trialConcurrency=2, assessor=None)
     nni.create(**slow)
     study = runs / f"nni-{nni.experiment}"
     wait_until(lambda: len(list(study.glob("*/checkpoint.pt"))) == 2, 90, "two first epochs")
@@ -184,21 +184,35 @@ def test_an_experiment_stopped_in_mid_trial_goes_on(
 
     nni.ctl("resume", nni.experiment, "--port", str(nni.port))
     nni.wait_done(240)
-    print(nni.trials(), nni.proposed())
-    print({k: (v[0]["number"], v[0]["searched"], len(v[1])) for k,v in cut.items()})
-    for t in study_of(nni).trials: print(t.number, t.state, t.value, t.user_attrs)
-    print({r.folder.name: (r.trial()["number"], len(r.epochs()), r.ending()) for r in map(Record, study.iterdir())})
-    print((nni.home / "nni-experiments" / nni.experiment / "log" / "dispatcher.log").read_text())
     records = {r.folder.name: r for r in map(Record, study.iterdir())}
-    assert len(records) == 5
+    assert len(records) == 4
     assert {r.ending().outcome for r in records.values()} == {Outcome.COMPLETED}
     for name, (about, epochs, _) in cut.items():
         assert 0 < len(epochs) < 100
         assert records[name].epochs()[: len(epochs)] == epochs, "what was trained is not redone"
         assert records[name].trial()["params"] == about["params"]
         assert [line.losses["steps"] for line in records[name].epochs()] == [*range(1, 101)]
-    assert sorted(r.trial()["number"] for r in records.values()) == [0, 1, 2, 3, 4]
-    points = [{k: t["params"][k] for k in t["searched"]} for t in (r.trial() for r in records.values())]
+    assert sorted(r.trial()["number"] for r in records.values()) == [0, 1, 2, 3]
+    points = [
+        {k: t["params"][k] for k in t["searched"]} for t in (r.trial() for r in records.values())
+    ]
     assert all(points.count(point) == 1 for point in points), "no point is tried twice"
     told = {t.user_attrs["number"]: t.value for t in study_of(nni).trials if t.value is not None}
     assert told == {r.trial()["number"]: r.ending().score.value for r in records.values()}
+
+
+def test_a_trial_that_nnis_assessor_stops_teaches_the_sampler(
+    nni: Nni, checkout: Path, tmp_path: Path
+) -> None:
+    command = ("--runs", str(tmp_path / "runs"), "--epochs", "40")
+    nni.create(**experiment(checkout, *command, maxTrialNumber=4))
+    nni.wait_done(240)
+    records = map(Record, (tmp_path / "runs" / f"nni-{nni.experiment}").iterdir())
+    record = {r.trial()["number"]: r for r in records}[2]
+    assert nni.trials()[record.folder.name] in ("EARLY_STOPPED", "USER_CANCELED")
+    stopped = study_of(nni).trials[2]
+    assert stopped.state is TrialState.PRUNED
+    known = {line.epoch: line.value for line in record.epochs()}
+    assert 2 <= len(stopped.intermediate_values) <= len(known) < 40
+    assert stopped.intermediate_values.items() <= known.items()
+    assert stopped.value == stopped.intermediate_values[stopped.last_step]
