@@ -13,11 +13,12 @@ from core.doctor.finding import Finding, error, first_line, warning
 if TYPE_CHECKING:
     from nni.experiment.config import ExperimentConfig
 
+OURS = "core.engines.nni_tuner"
 DIES = "NNI's dispatcher dies of it while the experiment's status stays RUNNING"
 
 
-def check(where: str, config: ExperimentConfig, folder: Path, ours: bool) -> list[Finding]:
-    """Check both (`ours`: trials of gantune's, which always send something to maximize)."""
+def check(where: str, config: ExperimentConfig, folder: Path, task: str) -> list[Finding]:
+    """Check both; `task`: that of the trials where they are gantune's, else ''."""
     modes: dict[str, str | None] = {}
     wrong: list[Finding] = []
     for kind in ("tuner", "assessor"):
@@ -30,6 +31,8 @@ def check(where: str, config: ExperimentConfig, folder: Path, ours: bool) -> lis
             made = _class(kind, chosen, folder)
             accepted = inspect.signature(made)
             accepted.bind(**arguments)
+            if made.__module__ == OURS:
+                made(**arguments)
         except Exception as problem:
             name = chosen.name or chosen.class_name
             what = f"{name} cannot be made ({first_line(problem)}): {DIES}"
@@ -37,8 +40,11 @@ def check(where: str, config: ExperimentConfig, folder: Path, ours: bool) -> lis
             continue
         default = getattr(accepted.parameters.get("optimize_mode"), "default", None)
         modes[kind] = arguments.get("optimize_mode", default)
-        wrong += _mode(at, chosen.name or chosen.class_name, modes[kind], arguments, ours)
-    if not ours and len({mode for mode in modes.values() if mode}) > 1:
+        wrong += _mode(at, chosen.name or chosen.class_name, modes[kind], arguments, bool(task))
+        if made.__module__ == OURS and task and arguments["task"] != task:
+            what = f"proposes parameters of {arguments['task']}, and the trials are {task}'s"
+            wrong.append(error(f"{at}: classArgs: task", what, f"write task: {task}"))
+    if not task and len({mode for mode in modes.values() if mode}) > 1:
         what = f"the tuner wants to {modes['tuner']}, the assessor to {modes['assessor']}"
         wrong.append(error(f"{where}: optimize_mode", what, "one of them stops the best trials"))
     return wrong

@@ -94,11 +94,11 @@ def check(path: Path, gpus: int) -> tuple[Experiment | None, list[Finding]]:
         command, complaints = trial_command.check(str(path), text, where)
         wrong += complaints
         experiment = replace(experiment, command=command)
-    ours = bool(experiment.command and experiment.command.task)
     wrong += [*_valid(path, config), *_working_directory(path, config)]
     wrong += _gpus(experiment, gpus)
-    wrong += algorithm.check(str(path), config, path.parent, ours)
-    return experiment, wrong + ([] if ours or space is None else _types(space_where, space))
+    task = experiment.command.task if experiment.command else ""
+    wrong += algorithm.check(str(path), config, path.parent, task)
+    return experiment, wrong + ([] if task or space is None else _types(space_where, space))
 
 
 def _load(path: Path) -> tuple[ExperimentConfig | None, list[Finding]]:

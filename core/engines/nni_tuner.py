@@ -19,6 +19,7 @@ import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -50,7 +51,6 @@ class OptunaTuner(Tuner):  # type: ignore[misc]  # NNI has no types
         if type(seed) is not int or seed < 0:
             raise UserError(f"seed: {seed!r} is refused; it takes a whole number from 0")
         self._task, self._sampler, self._seed = task, sampler, seed
-        self._folder = Path(self.get_checkpoint_path() or tempfile.mkdtemp(prefix="gantune-nni-"))
         self._study: NniStudy | None = None
         self._lock = threading.RLock()  # NNI tells of trials' ends in a thread of their own
 
@@ -108,6 +108,10 @@ class OptunaTuner(Tuner):  # type: ignore[misc]  # NNI has no types
                 with _undying():
                     told = nni.load(entry) if isinstance(entry, str) else entry
                     self.study.hear(told["parameter"], told["value"], known)
+
+    @cached_property
+    def _folder(self) -> Path:
+        return Path(self.get_checkpoint_path() or tempfile.mkdtemp(prefix="gantune-nni-"))
 
     def _space(self, source: Any) -> Space:
         from core.space import Space

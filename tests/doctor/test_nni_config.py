@@ -208,6 +208,13 @@ def test_what_a_trial_of_ones_own_reports(tmp_path: Path, call: str, told: str) 
     assert [told in f.what and "mine.py:2" in f.where for f in found] == ([True] if told else [])
 
 
+def ours(**arguments: Any) -> dict[str, Any]:
+    """gantune's own tuner."""
+    name = "core.engines.nni_tuner.OptunaTuner"
+    classed = {"task": "glyph_gan", **arguments}
+    return {"className": name, "codeDirectory": str(ROOT), "classArgs": classed}
+
+
 def tuner(name: str = "TPE", **arguments: Any) -> dict[str, Any]:
     return {"name": name, "classArgs": arguments or None}
 
@@ -223,6 +230,13 @@ def tuner(name: str = "TPE", **arguments: Any) -> dict[str, Any]:
         ({"tuner": tuner("TPEE")}, "no tuner of this name"),
         ({"tuner": {"className": "nowhere.Tuner", "codeDirectory": "."}}, "nowhere"),
         ({"tuner": {"className": "own.Tuner", "codeDirectory": "."}}, "looks for the worst"),
+        ({"tuner": ours()}, ""),
+        ({"tuner": ours(sampler="random", seed=3)}, ""),
+        ({"tuner": ours(task="glyph_gans")}, "no task 'glyph_gans'; there are: cyclegan, "),
+        ({"tuner": ours(sampler="tpee")}, "no sampler 'tpee'; there are: tpe, random, "),
+        ({"tuner": ours(seed="0")}, "seed: '0' is refused"),
+        ({"tuner": ours(optimize_mode="maximize")}, "unexpected keyword argument 'optimize_mode'"),
+        ({"tuner": ours(task="cyclegan")}, "cyclegan, and the trials are glyph_gan's"),
         ({"tuner": tuner("Random")}, ""),
         ({"assessor": tuner("Medianstop")}, ""),
         ({"assessor": None}, ""),
