@@ -164,7 +164,7 @@ class Study:
     def open(cls, runs: Path, name: str) -> Study:
         """Open `runs/name`; UserError, with the studies there are, when it holds no trial."""
         study = cls(runs / name, read_json(runs / name / "study.json"))
-        if not study.records():
+        if not any(study.folder.glob("*/trial.json")):
             there = sorted(p.parent.parent.name for p in runs.glob("*/*/trial.json"))
             known = f"there are: {', '.join(dict.fromkeys(there))}" if there else "it has none yet"
             raise UserError(f"no trial of a study {name!r} under {runs}/ ({known})")

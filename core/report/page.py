@@ -15,7 +15,7 @@ from core.report.importance import importance
 from core.report.origin import cost, origin, provenance, train_again, train_baseline
 from core.report.outcomes import endings, shown
 from core.report.pictures import picture_blocks
-from core.report.plots import plots, validated
+from core.report.plots import curves_caption, plots, validated
 from core.report.rows import Row
 from core.report.setting import other_settings, searched_settings
 from core.report.summary import Summary, summarize
@@ -104,6 +104,7 @@ def _page_only(summary: Summary, grid: Grid | None) -> dict[str, Any]:
         "script": Markup(script),
         "script_hash": digest,
         "plots": {name: Markup(svg) for name, svg in drawn.items()},
+        "curves_caption": curves_caption(summary),
         "heat": heat_maps(grid) if grid else None,
         "panels": loss_panels(grid) if grid else None,
         "validated": {

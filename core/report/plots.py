@@ -25,6 +25,7 @@ LOOKS = {
 }
 HOLLOW = "vDsd"
 WIDE = 50
+CURVES = 400
 
 
 def plots(summary: Summary) -> dict[str, str]:
@@ -43,9 +44,24 @@ def plots(summary: Summary) -> dict[str, str]:
     return drawn
 
 
-def _curves(axes: Axes, summary: Summary) -> None:
-    """Score per epoch: every trial thin, best and baseline on top."""
+def curves_caption(summary: Summary) -> str:
+    """What the plot of the curves shows."""
+    drawn, there = _others(summary)
+    if len(drawn) == there:
+        return "Score after each epoch, every trial; thin grey lines are the others."
+    grey = f"{len(drawn)} of the {there} others, evenly chosen"
+    return f"Score after each epoch; thin grey lines are {grey}."
+
+
+def _others(summary: Summary) -> tuple[list[Row], int]:
+    """Trials to show beside best and baseline, too many being a blot; and how many there are."""
     others = [row for row in summary.rows if row not in (summary.best, summary.baseline)]
+    return others[:: max(1, -(-len(others) // CURVES))], len(others)
+
+
+def _curves(axes: Axes, summary: Summary) -> None:
+    """Score per epoch: the others thin, best and baseline on top."""
+    others, _ = _others(summary)
     alpha = 0.45 if len(others) <= 60 else 0.2
     for other in others:
         _curve(axes, other, color=MUTED, linewidth=0.7, alpha=alpha)
@@ -128,8 +144,9 @@ def _history(axes: Axes, summary: Summary) -> None:
             axes.scatter(xs, ys, 22, marker=marker, facecolors=face, edgecolors=colour,
                          linewidths=1.1, label=outcome.replace("_", " "))  # fmt: skip
     steps: list[tuple[int, float]] = []
+    counted = {id(row) for row in summary.candidates}
     for i, row in enumerate(summary.rows):
-        if row in summary.candidates and row.score is not None:
+        if id(row) in counted and row.score is not None:
             pick = max if summary.maximize else min
             steps.append((i, pick(row.score, steps[-1][1]) if steps else row.score))
     if steps:

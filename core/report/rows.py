@@ -7,6 +7,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 from core.record import EpochLine, Record, Study, read_json
@@ -77,7 +78,8 @@ class Row:
 
 def read_rows(study: Study) -> list[Row]:
     """The rows of a study, in its order, each with a label no other has."""
-    rows = [_read(record) for record in study.records()]
+    rows = [_read(Record(path.parent)) for path in study.folder.glob("*/trial.json")]
+    rows.sort(key=lambda row: (row.number, row.record.folder.name))
     times = Counter(row.label for row in rows)
     return [
         r if times[r.label] == 1 else replace(r, label=f"{r.label} ({r.record.folder.name})")
@@ -147,10 +149,11 @@ def mapping(value: Any) -> dict[str, Any]:
 
 def numbers(value: Any) -> dict[str, float]:
     """The entries of a JSON object that are finite numbers."""
-    found = {text(str(name)): _number(v) for name, v in mapping(value).items()}
-    return {name: v for name, v in found.items() if v is not None}
+    found = ((name, _number(v)) for name, v in mapping(value).items())
+    return {text(str(name)): v for name, v in found if v is not None}
 
 
+@lru_cache(4096)
 def text(value: str) -> str:
     """Text that any font, file and terminal takes."""
     unfit = {c for c in set(value) - set("\n\t") if unicodedata.category(c) in ("Cc", "Cs")}
@@ -169,6 +172,8 @@ def clean(value: Any) -> Any:
 
 
 def _number(value: Any) -> float | None:
+    if type(value) is float:
+        return value if math.isfinite(value) else None
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     try:
