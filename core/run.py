@@ -40,6 +40,8 @@ from core.task import (
     UserError,
 )
 
+# Endings of which an engine has heard a score.
+TOLD = (Outcome.COMPLETED, Outcome.PRUNED, Outcome.DIVERGED, Outcome.COLLAPSED)
 # What PyTorch, its allocators and the CUDA libraries call it, on every platform.
 OUT_OF_MEMORY = re.compile(
     "out of memory|can't allocate memory|cannot allocate memory|not enough memory|"
@@ -207,12 +209,13 @@ def main(task: Task, argv: list[str] | None = None) -> NoReturn:
         signal.signal(error.signum, signal.SIG_DFL)
         os.kill(os.getpid(), error.signum)
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # nothing left to save: no traceback at exit
-    sys.exit(0 if ending.outcome in (Outcome.COMPLETED, Outcome.DIVERGED, Outcome.COLLAPSED) else 1)
+    sys.exit(0 if ending.outcome in TOLD else 1)
 
 
 def _trial(task: Task, arguments: argparse.Namespace) -> Trial:
     if nni.present():
-        return nni.next_trial(task.params, given(arguments), arguments.runs, task.objective)
+        how = (arguments.runs, task.objective, arguments.pruner)
+        return nni.next_trial(task.params, given(arguments), *how)
     params = make(task.params, given(arguments))
     name = arguments.trial or time.strftime("%Y%m%d-%H%M%S")
     workdir = arguments.runs / valid_name(arguments.study) / valid_name(name)
@@ -228,5 +231,7 @@ def _parser(task: Task) -> argparse.ArgumentParser:
     parser.add_argument("--runs", type=Path, default=Path("runs"), help="where records go (runs)")
     parser.add_argument("--study", default="standalone", help="the study to file it under")
     parser.add_argument("--trial", help="its name (default: the time); an unfinished one continues")
+    told = "inside NNI: who stops the trial when those before it were better by then (none)"
+    parser.add_argument("--pruner", choices=("median", "none"), default="none", help=told)
     add_flags(parser, task.params)
     return parser

@@ -22,12 +22,13 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from core.flags import make
-from core.record import read_json, write_json
+from core.record import Record, read_json, write_json
 from core.space import flatten
 from core.task import Ending, Objective, Outcome, Params, Score
 
 PRUNED_AFTER = "pruned_after"
 TRIAL = "_trial"
+NONE = "none"
 
 
 @dataclass(frozen=True)
@@ -41,12 +42,14 @@ class NniTrial:
     number: int
     objective: Objective
     tag: str | None = None
+    pruner: str = NONE
     engine: ClassVar[str] = "nni"
 
     def report(self, epoch: int, score: Score) -> bool:
-        """Give NNI the epoch's score; its assessor stops trials by a signal, never from here.
+        """Give NNI the epoch's score; True when the pruner that the trial runs itself sees no hope.
 
-        The last epoch's is the final score: an assessor would stop the trial while it says so.
+        NNI's assessor stops trials by a signal, never from here. The last epoch's is the final
+        score: an assessor would stop the trial while it says so.
         """
         import nni
 
@@ -56,17 +59,44 @@ class NniTrial:
                 nni.report_intermediate_result(self._metric(score))
             except OSError:  # `nnictl stop` closes the channel seconds before it signals the trials
                 signal.raise_signal(signal.SIGINT)
-        return False
+        return self.pruner != NONE and self._hopeless()
 
     def finish(self, ending: Ending) -> None:
-        """Give NNI a finite final score; none where the trial did not come to a verdict."""
+        """Give NNI a finite final score; none where the trial did not come to a verdict.
+
+        Of one that pruned itself NNI's own tuners learn too: it has succeeded, with that score.
+        """
         import nni
 
         with suppress(OSError):  # NNI has gone: the record has it all
             if ending.outcome is Outcome.COMPLETED and ending.score:
                 nni.report_final_result(self._metric(ending.score))
+            elif ending.outcome is Outcome.PRUNED and ending.score:
+                epoch = len(Record(self.workdir).epochs())
+                nni.report_final_result({**self._metric(ending.score), PRUNED_AFTER: epoch})
             elif ending.outcome in (Outcome.DIVERGED, Outcome.COLLAPSED):
                 nni.report_final_result(self._metric(Score(self.objective.worst)))
+
+    def _hopeless(self) -> bool:
+        """Ask Optuna's pruner, by the records of the experiment's other trials on this disk."""
+        import optuna
+        from optuna.trial import create_trial
+
+        from core.engines.samplers import PRUNERS
+
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        pruner = PRUNERS[self.pruner](self.params.epochs)
+        study = optuna.create_study(direction=self.objective.direction, pruner=pruner)
+        for other in map(Record, self.workdir.parent.iterdir()):
+            ending = other.ending()
+            if ending and ending.outcome is Outcome.COMPLETED and ending.score:
+                steps = {line.epoch: line.value for line in other.epochs()}
+                done = create_trial(value=ending.score.value, intermediate_values=steps)
+                study.add_trial(done)
+        trial = study.ask()
+        for line in Record(self.workdir).epochs():
+            trial.report(line.value, line.epoch)
+        return bool(trial.should_prune())
 
     def _metric(self, score: Score) -> dict[str, Any]:
         """NNI's form of a score: it maximizes `default`, the parts are for its web portal."""
@@ -81,7 +111,11 @@ def present() -> bool:
 
 
 def next_trial(
-    params: type[Params], given: Mapping[str, Any], runs: Path, objective: Objective
+    params: type[Params],
+    given: Mapping[str, Any],
+    runs: Path,
+    objective: Objective,
+    pruner: str = NONE,
 ) -> NniTrial:
     """Ask NNI for the parameters; flags fill the rest. UserError for parameters it cannot take."""
     import nni
@@ -95,10 +129,9 @@ def next_trial(
     where = "NNI's search space (searchSpaceFile of the experiment)"
     made = make(params, {**given, **searched}, where)
     write_json(workdir / "nni.json", point)
-    if number is None:
-        return NniTrial(made, searched, study, workdir, nni.get_sequence_id(), objective)
-    tag = tag_of(nni.get_experiment_id(), number)
-    return NniTrial(made, searched, study, workdir, number, objective, tag)
+    tag = None if number is None else tag_of(nni.get_experiment_id(), number)
+    number = nni.get_sequence_id() if number is None else number
+    return NniTrial(made, searched, study, workdir, number, objective, tag, pruner)
 
 
 def tag_of(experiment: str, number: int) -> str:

@@ -15,6 +15,8 @@ with it.
 from __future__ import annotations
 
 import logging
+import os
+import sys
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -62,7 +64,7 @@ class OptunaTuner(Tuner):  # type: ignore[misc]  # NNI has no types
 
     def update_search_space(self, search_space: Any) -> None:
         """Search this space from now on, with all that is known of its points."""
-        with self._lock:
+        with self._lock, _fatal():
             before = self._study or self._latest()
             try:
                 space = self._space(search_space)
@@ -82,7 +84,7 @@ class OptunaTuner(Tuner):  # type: ignore[misc]  # NNI has no types
 
     def generate_parameters(self, parameter_id: int, **_: Any) -> dict[str, Any]:
         """The next point, in NNI's form, with its number in the study."""
-        with self._lock:
+        with self._lock, _fatal():
             self.study.catch_up()
             return self.study.propose(parameter_id)
 
@@ -158,3 +160,17 @@ def _undying() -> Iterator[None]:
         yield
     except Exception:
         _logger.exception("left aside: what NNI told")
+
+
+@contextmanager
+def _fatal() -> Iterator[None]:
+    """End NNI's dispatcher when it cannot go on: then the experiment's status is ERROR."""
+    try:
+        yield
+    except Exception as error:
+        if os.environ.get("SDK_PROCESS") != "dispatcher":
+            raise
+        _logger.error("%s", error, exc_info=not isinstance(error, UserError))
+        print(f"error: {error}", file=sys.stderr)
+        logging.shutdown()
+        os._exit(1)

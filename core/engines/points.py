@@ -65,11 +65,12 @@ def add(search: Search, values: Mapping[str, Any], like: FrozenTrial) -> bool:
         return latent
 
     try:
-        point = search.space.draw(ask, kept)
+        point = search.space.draw(ask)
     except KeyError:
         return False
     if point.keys() != values.keys():
         return False
+    kept = {name: kept[name] for name in point if name in kept}
     numbers = [number_of(t) for t in search.study.get_trials(deepcopy=False)]
     number = 1 + max((n for n in numbers if n is not None), default=-1)
     search.study.add_trial(
@@ -79,7 +80,7 @@ def add(search: Search, values: Mapping[str, Any], like: FrozenTrial) -> bool:
             intermediate_values=like.intermediate_values,
             params={name: latents[name] for name in distributions},
             distributions=distributions,
-            user_attrs={**like.user_attrs, NUMBER: number, VALUES: point, KEPT: kept},
+            user_attrs={**like.user_attrs, NUMBER: number, VALUES: {**point, **kept}, KEPT: kept},
         )
     )
     return True

@@ -159,6 +159,7 @@ def test_parameters_the_task_refuses_fail_with_one_clear_line_each(
         trialCommand=trial_command(domains, runs),
         searchSpaceFile=str(file),
         maxTrialNumber=1,
+        tuner={"name": "TPE", "classArgs": {"optimize_mode": "maximize"}},
     )
     nni.wait_done(60)
 

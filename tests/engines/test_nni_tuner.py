@@ -1,218 +1,334 @@
-"""Optuna inside NNI, with a real `nnictl` and a task of the tests' own."""
+"""The tuner, driven as NNI's dispatcher drives it; `test_nni_optuna.py` has the real one."""
 
 from __future__ import annotations
 
-import importlib.util
 import json
-import shlex
+import math
 import sys
+import threading
 from collections.abc import Iterator
+from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-import optuna
+import nni
 import pytest
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState
 
-from core.engines.storage import default_storage
-from core.engines.study import open_search
-from core.record import Record
-from core.space import Space
-from core.task import Ending, Outcome, Score, Task
-from tests.nni_server import Nni, nni_server, wait_until
-
-# Its loss is known, lower is better, and one corner of the space always fails. Run as a script it
-# is a trial of NNI's in no time; run by `core.run` it takes its time.
-HILL = '''"""a hill"""
-import math, sys, time
-from types import SimpleNamespace
-from pydantic import Field
-from core.task import Objective, Params, Samples, Score, Task
-
-class HillParams(Params):
-    x: float = Field(0.25, ge=0, le=1)
-    rate: float = Field(0.01, gt=0, le=1)
-    n: int = Field(3, ge=1, le=8)
-    spread: float = 0.0
-    kind: str = "plain"
-    slope: float = Field(0.5, ge=0, le=1)
-    epochs: int = Field(100, ge=1)
-
-def loss(values):
-    steep = values["slope"] if values["kind"] == "steep" else 0.1
-    far = abs(values["x"] - 0.7) + abs(math.log10(values["rate"]) + 3) + abs(values["n"] - 5)
-    return far + abs(values["spread"] - 0.5) - steep
-
-class Climb:
-    networks = {}
-    def __init__(self, params, data, device):
-        self.loss, self.steps = loss(dict(params)), 0
-    def batches(self):
-        import torch
-        yield (torch.zeros(1),)
-    def step(self, batch):
-        import torch
-        time.sleep(0.1)
-        self.steps += 1
-        return {"steps": torch.tensor(float(self.steps))}
-    def samples(self):
-        import torch
-        return Samples(torch.rand(1, 3, 8, 8), torch.full((1, 3, 8, 8), self.loss))
-    def state_dict(self):
-        return {"steps": self.steps}
-    def load_state_dict(self, state):
-        self.steps = state["steps"]
-
-class Judge:
-    objectives = (Objective("height", "minimize", worst=99.0),)
-    def prepare(self, data, folder, say):
-        return {}
-    def __call__(self, samples):
-        return Score(float(samples.output.mean()))
-
-def load(params):
-    return SimpleNamespace(fingerprint="", notes=())
-
-TASK = Task("hill", "", HillParams, load, Climb, lambda params: Judge(), Judge.objectives[0])
-
-if __name__ == "__main__" and "quick" in sys.argv:
-    import nni
-    from core.space import flatten
-    values = flatten(nni.get_next_parameter())
-    if values["x"] > 0.8:
-        sys.exit(1)
-    nni.report_final_result({"default": -loss(values)})
-elif __name__ == "__main__":
-    from core.run import main
-    main(TASK)
-'''
-
-SPACE = {
-    "x": {"_type": "uniform", "_value": [0, 1]},
-    "rate": {"_type": "loguniform", "_value": [1e-4, 1]},
-    "n": {"_type": "quniform", "_value": [1, 8, 1]},
-    "spread": {"_type": "normal", "_value": [0, 1]},
-    "kind": {
-        "_type": "choice",
-        "_value": [
-            {"_name": "plain"},
-            {"_name": "steep", "slope": {"_type": "uniform", "_value": [0, 1]}},
-        ],
-    },
-}
+import trials
+from core.engines import nni_tuner, samplers
+from core.engines.nni import PRUNED_AFTER, TRIAL, NniTrial, next_trial, tag_of
+from core.engines.nni_tuner import OptunaTuner
+from core.record import EpochLine, Record
+from core.space import flatten
+from core.task import Ending, Outcome, Score, UserError
+from tests.engines import hill
+from tests.engines.conftest import proposed_by_optuna
 
 
-@pytest.fixture
-def checkout(tmp_path: Path) -> Path:
-    """A folder of code with one task, hill, and its search space."""
-    folder = tmp_path / "checkout"
-    (folder / "trials").mkdir(parents=True)
-    (folder / "trials" / "__init__.py").write_text("")
-    (folder / "trials" / "hill.py").write_text(HILL)
-    (folder / "space.json").write_text(json.dumps(SPACE))
-    return folder
+@pytest.fixture(autouse=True)
+def dispatcher(tmp_path: Path, checkout: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """What NNI tells its dispatcher of an experiment called exp; `trials.hill` is there."""
+    folder = tmp_path / "exp" / "checkpoint"
+    folder.mkdir(parents=True)
+    monkeypatch.setenv("NNI_CHECKPOINT_DIRECTORY", str(folder))
+    monkeypatch.delenv("NNI_TUNER_COMMAND_CHANNEL", raising=False)
+    monkeypatch.setitem(sys.modules, "trials.hill", hill)
+    trials.__path__.append(str(checkout / "trials"))
+    yield
+    trials.__path__.remove(str(checkout / "trials"))
 
 
-@pytest.fixture
-def nni(tmp_path: Path, checkout: Path) -> Iterator[Nni]:
-    """An NNI that finds `trials.hill`."""
-    with nni_server(tmp_path / "home", checkout) as server:
-        yield server
+def tuner(space: Any = hill.SPACE, **arguments: Any) -> OptunaTuner:
+    made = OptunaTuner(**{"task": "hill", "seed": 3, **arguments})
+    made.update_search_space(space)
+    return made
 
 
-def hill(checkout: Path) -> tuple[Any, Task]:
-    """The task's module, under another name than the package's `trials`."""
-    spec = importlib.util.spec_from_file_location("hill", checkout / "trials" / "hill.py")
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module, module.TASK
+def states(of: OptunaTuner) -> list[tuple[TrialState, float | None]]:
+    return [(t.state, t.value) for t in told(of)]
 
 
-def experiment(checkout: Path, *flags: str, **changes: Any) -> dict[str, Any]:
-    """The changes to the shipped config that make it one of the hill's."""
-    arguments = {"task": "hill", "seed": 3}
-    tuner = {"className": "core.engines.nni_tuner.OptunaTuner", "codeDirectory": str(checkout)}
-    return {
-        "trialCommand": shlex.join([sys.executable, "-m", "trials.hill", *flags]),
-        "searchSpaceFile": str(checkout / "space.json"),
-        "tuner": {**tuner, "classArgs": arguments},
-        "trialConcurrency": 1,
-        **changes,
-    }
+def told(of: OptunaTuner) -> list[FrozenTrial]:
+    return of.study.search.own()
 
 
-def test_nni_and_optuna_propose_the_same(nni: Nni, checkout: Path, tmp_path: Path) -> None:
-    module, task = hill(checkout)
-    space = Space.parse(SPACE, task.params, "space")
-    how = {"fixed": {}, "sampler": "tpe", "pruner": "none", "seed": 3}
-    search = open_search(tmp_path, "s", default_storage(tmp_path), task, space, **how)
-    wanted = []
-    for trial in search.trials(20):
-        wanted.append(dict(trial.searched))
-        lost = trial.searched["x"] > 0.8
-        score = None if lost else Score(module.loss(trial.searched))
-        trial.finish(Ending(Outcome.FAILED if lost else Outcome.COMPLETED, "", score))
-    assert 0 < sum(values["x"] > 0.8 for values in wanted) < 10
-    assert {values["kind"] for values in wanted} == {"plain", "steep"}
-
-    nni.create(**experiment(checkout, "quick", maxTrialNumber=20))
-    nni.wait_done(300)
-    assert nni.proposed() == wanted
+def point(parameters: dict[str, Any]) -> dict[str, Any]:
+    return {k: v for k, v in flatten(parameters).items() if k != TRIAL}
 
 
-def study_of(nni: Nni) -> optuna.Study:
-    """The tuner's study of an experiment."""
-    folder = nni.home / "nni-experiments" / nni.experiment / "checkpoint"
-    return optuna.load_study(study_name="0", storage=default_storage(folder))
+def run(of: OptunaTuner, parameter_id: int) -> dict[str, Any]:
+    """One trial from its proposal to its end, as the quick one of `tests.engines.hill`."""
+    parameters = of.generate_parameters(parameter_id)
+    values = point(parameters)
+    if hill.fails(values):
+        of.trial_end(parameter_id, False)
+    else:
+        of.receive_trial_result(parameter_id, parameters, {"default": -hill.loss(values)})
+        of.trial_end(parameter_id, True)
+    return values
 
 
-def test_an_experiment_stopped_in_mid_trial_goes_on(
-    nni: Nni, checkout: Path, tmp_path: Path
-) -> None:
-    runs = tmp_path / "runs"
-    command = ("--runs", str(runs), "--epochs", "100")
-    slow = experiment(checkout, *command, maxTrialNumber=4, trialConcurrency=2, assessor=None)
-    nni.create(**slow)
-    study = runs / f"nni-{nni.experiment}"
-    wait_until(lambda: len(list(study.glob("*/checkpoint.pt"))) == 2, 90, "two first epochs")
-    nni.ctl("stop", nni.experiment)
-    wait_until(lambda: not nni.processes("NNI_EXP_ID", nni.experiment), 30, "the trials' end")
-    cut = {r.folder.name: (r.trial(), r.epochs(), r.ending()) for r in map(Record, study.iterdir())}
-    assert [e.outcome for *_, e in cut.values() if e] == [Outcome.INTERRUPTED] * 2
+@pytest.mark.parametrize("sampler", nni_tuner.SAMPLERS)
+def test_it_proposes_what_optuna_alone_does(tmp_path: Path, sampler: str) -> None:
+    wanted = proposed_by_optuna(tmp_path, sampler, 3, 9)
+    assert wanted[0] == {"x": 0.25, "rate": 0.01, "n": 3.0, "spread": 0.0, "kind": "plain"}
+    one = tuner(sampler=sampler)
+    assert [run(one, i) for i in range(9)] == wanted
 
-    nni.ctl("resume", nni.experiment, "--port", str(nni.port))
-    nni.wait_done(240)
-    records = {r.folder.name: r for r in map(Record, study.iterdir())}
-    assert len(records) == 4
-    assert {r.ending().outcome for r in records.values()} == {Outcome.COMPLETED}
-    for name, (about, epochs, _) in cut.items():
-        assert 0 < len(epochs) < 100
-        assert records[name].epochs()[: len(epochs)] == epochs, "what was trained is not redone"
-        assert records[name].trial()["params"] == about["params"]
-        assert [line.losses["steps"] for line in records[name].epochs()] == [*range(1, 101)]
-    assert sorted(r.trial()["number"] for r in records.values()) == [0, 1, 2, 3]
-    points = [
-        {k: t["params"][k] for k in t["searched"]} for t in (r.trial() for r in records.values())
+
+def test_the_samplers_are_the_engines() -> None:
+    assert tuple(samplers.SAMPLERS) == nni_tuner.SAMPLERS
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ({"task": "hills"}, "no task 'hills'; there are: .*hill"),
+        ({"sampler": "tpee"}, "no sampler 'tpee'; there are: tpe, "),
+        ({"seed": -1}, "-1 is refused"),
+        ({"seed": True}, "True is refused"),
+    ],
+)
+def test_bad_arguments_are_refused_at_once(arguments: dict[str, Any], said: str) -> None:
+    with pytest.raises(UserError, match=said):
+        OptunaTuner(**{"task": "hill", **arguments})
+
+
+def test_a_resumed_experiment_goes_on(tmp_path: Path) -> None:
+    """Ids begin anew, and NNI replays what has finished."""
+    wanted = proposed_by_optuna(tmp_path, "tpe", 3, 12)
+    first = tuner()
+    seen = [run(first, i) for i in range(7)]
+    replay = [
+        {"parameter": dict(values), "value": json.dumps({"default": -hill.loss(values)})}
+        for values in json.loads(json.dumps(seen))
+        if not hill.fails(values)
     ]
-    assert all(points.count(point) == 1 for point in points), "no point is tried twice"
-    told = {t.user_attrs["number"]: t.value for t in study_of(nni).trials if t.value is not None}
-    assert told == {r.trial()["number"]: r.ending().score.value for r in records.values()}
+    again = tuner()
+    again.import_data([{**e, "value": nni.load(e["value"])} for e in replay])
+    assert len(told(again)) == 7
+    assert seen + [run(again, i) for i in range(1, 6)] == wanted
+    assert [t.user_attrs["number"] for t in told(again)] == list(range(12))
 
 
-def test_a_trial_that_nnis_assessor_stops_teaches_the_sampler(
-    nni: Nni, checkout: Path, tmp_path: Path
+def test_several_trials_at_once_end_in_any_order() -> None:
+    one = tuner()
+    asked = [one.generate_parameters(i) for i in range(5)]
+    assert len({json.dumps(point(p)) for p in asked}) == 5
+    for i in (3, 0, 4, 1, 2):
+        one.receive_trial_result(i, asked[i], -float(i))
+    assert [value for _, value in states(one)] == [0.0, 1.0, 2.0, 3.0, 4.0]
+
+
+def test_metrics_that_nobody_can_use_kill_nothing() -> None:
+    one = tuner()
+    first = one.generate_parameters(0)
+    one.receive_trial_result(0, first, {"default": -2.0, "extra": math.inf})
+    for odd in (-7.0, {"default": -7.0}, "text", None, {"other": 1}, math.nan):
+        one.receive_trial_result(0, first, odd)  # a second time
+        one.receive_trial_result(99, {"x": 0.5}, odd)  # of a trial nobody asked for
+        one.receive_trial_result(99, None, odd)
+        one.import_data([{"parameter": {"x": 0.5}, "value": odd}, odd])
+    one.import_data("no JSON")
+    one.trial_end(99, False)
+    one.trial_end(None, True)  # type: ignore[arg-type]  # a trial that a person added
+    assert states(one) == [(TrialState.COMPLETE, 2.0)]
+    run(one, 1)
+    assert len(told(one)) == 2
+
+
+@pytest.mark.parametrize(
+    ("metric", "state", "value"),
+    [
+        (math.nan, TrialState.COMPLETE, hill.WORST),
+        ({"default": -math.inf}, TrialState.COMPLETE, hill.WORST),
+        ({"default": -3, "ssim": 0.5}, TrialState.COMPLETE, 3.0),
+        ({"default": "3"}, TrialState.FAIL, None),
+        ({"default": True}, TrialState.FAIL, None),
+        ([1.0], TrialState.FAIL, None),
+        ({"default": -3.0, PRUNED_AFTER: 4.0}, TrialState.PRUNED, 3.0),
+    ],
+)
+def test_what_a_final_metric_teaches(metric: Any, state: TrialState, value: float | None) -> None:
+    one = tuner()
+    parameters = one.generate_parameters(0)
+    one.receive_trial_result(0, parameters, metric)
+    assert states(one) == [(state, value)]
+    (trial,) = told(one)
+    assert trial.intermediate_values == ({4: 3.0} if state is TrialState.PRUNED else {})
+
+
+def test_a_trial_without_a_metric_has_failed_and_one_that_was_only_late_has_not() -> None:
+    one = tuner()
+    parameters = one.generate_parameters(0)
+    one.trial_end(0, False)
+    assert states(one) == [(TrialState.RUNNING, None)], "its metric may be on its way"
+    one.generate_parameters(1)
+    assert [s for s, _ in states(one)] == [TrialState.FAIL, TrialState.RUNNING]
+    one.receive_trial_result(0, parameters, -1.0)
+    assert states(one)[2] == (TrialState.COMPLETE, 1.0)
+    assert told(one)[2].user_attrs["values"] == point(parameters)
+
+
+def test_a_metric_knows_whose_it_is_whatever_nni_believes() -> None:
+    one = tuner()
+    first, second = (one.generate_parameters(i) for i in range(2))
+    again = tuner()
+    swapped = [(first, 1, -2.0), (second, 0, -1.0)]
+    again.import_data(
+        [{"parameter": p, "value": {"default": v, TRIAL: tag_of("exp", n)}} for p, n, v in swapped]
+    )
+    assert states(again) == [(TrialState.COMPLETE, 1.0), (TrialState.COMPLETE, 2.0)]
+
+
+def test_a_users_import_teaches_where_it_is_of_this_space() -> None:
+    one = tuner()
+    whole = {"x": 0.5, "rate": 0.1, "n": 4, "spread": 0.25, "kind": {"_name": "plain"}}
+    one.import_data(json.dumps([
+        {"parameter": whole, "value": {"default": -4.0, TRIAL: tag_of("other", 0)}},
+        {"parameter": {**whole, "x": 2.0}, "value": -5.0},
+        {"parameter": {k: v for k, v in whole.items() if k != "n"}, "value": -5.0},
+        {"parameter": {**whole, "width": 4}, "value": -5.0},
+    ]))  # fmt: skip
+    known = [t for t in told(one) if t.state is TrialState.COMPLETE]
+    assert [(t.value, t.params["x"], t.params["n"]) for t in known] == [(4.0, 0.5, 4.0)]
+    assert run(one, 0)["x"] == 0.25, "the baseline is still the first that is tried"
+
+
+def test_the_search_space_may_change_under_way() -> None:
+    one = tuner()
+    done = [run(one, i) for i in range(3)]
+    late = point(one.generate_parameters(3))
+    high = 0.9 * late["x"]
+    one.update_search_space({**hill.SPACE, "x": {"_type": "uniform", "_value": [0.0, high]}})
+    inside = [v for v in done if v["x"] <= high and not hill.fails(v)]
+    assert [t.user_attrs["values"] for t in told(one) if t.state.is_finished()] == inside
+    assert inside
+    one.update_search_space({"width": {"_type": "uniform", "_value": [0, 1]}})  # refused, and said
+    fresh = one.generate_parameters(4)
+    assert 0 <= fresh["x"] <= high
+    assert fresh[TRIAL] > 3
+    wide = {**hill.SPACE, "x": {"_type": "uniform", "_value": [0.0, 0.99]}}
+    one.update_search_space(wide)
+    one.receive_trial_result(3, late, {"default": -1.0, TRIAL: tag_of("exp", 3)})
+    assert [*inside, late] == [t.user_attrs["values"] for t in told(one)]
+    assert [t.params for t in told(tuner(wide))] == [t.params for t in told(one)]
+
+
+@pytest.fixture
+def manager(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Any]]:
+    """NNI's REST interface: what it answers, by path."""
+    answers: dict[str, Any] = {"trial-jobs": []}
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            path = self.path.removeprefix("/api/v1/nni/")
+            found = answers.get(path, [] if path.startswith("metric-data/") else None)
+            self.send_response(404 if found is None else 200)
+            self.end_headers()
+            self.wfile.write(json.dumps(found).encode())
+
+        def log_message(self, *_: Any) -> None: ...
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever).start()
+        address = f"ws://127.0.0.1:{server.server_port}/tuner"
+        monkeypatch.setenv("NNI_TUNER_COMMAND_CHANNEL", address)
+        yield answers
+        server.shutdown()
+
+
+def job(name: str, parameters: dict[str, Any], status: str, final: Any = None) -> dict[str, Any]:
+    packed = json.dumps({"parameter_id": 0, "parameters": parameters})
+    metrics = [] if final is None else [{"data": json.dumps(json.dumps(final))}]
+    answer = {"trialJobId": name, "status": status, "hyperParameters": [packed]}
+    return {**answer, "finalMetricData": metrics} if metrics else answer
+
+
+def epochs(number: int, *values: float) -> list[dict[str, Any]]:
+    told = ({"default": -v, TRIAL: tag_of("exp", number)} for v in values)
+    return [{"sequence": i, "data": json.dumps(json.dumps(m))} for i, m in enumerate(told)]
+
+
+def test_what_nni_does_not_tell_is_asked(manager: dict[str, Any]) -> None:
+    one = tuner()
+    a, b, c, d, e = (one.generate_parameters(i) for i in range(5))
+    manager["trial-jobs"] = [
+        job("a", a, "FAILED"),
+        job("b", b, "EARLY_STOPPED"),
+        job("c", c, "USER_CANCELED"),
+        job("d", d, "SUCCEEDED", {"default": -4.0}),
+        job("e", e, "RUNNING"),
+    ]
+    manager["metric-data/b?type=PERIODICAL"] = epochs(1, 3.0, 2.5)
+    one.generate_parameters(5)
+    done, running = TrialState.COMPLETE, TrialState.RUNNING
+    fail, pruned = TrialState.FAIL, TrialState.PRUNED
+    assert states(one) == [
+        (fail, None), (pruned, 2.5), (fail, None), (done, 4.0), (running, None), (running, None),
+    ]  # fmt: skip
+    assert told(one)[1].intermediate_values == {1: 3.0, 2: 2.5}
+    assert "EARLY_STOPPED" in told(one)[1].user_attrs["reason"]
+
+
+def test_trials_that_nni_mistakes_for_one_another_are_told_apart(manager: dict[str, Any]) -> None:
+    one = tuner()
+    a, b = (one.generate_parameters(i) for i in range(2))
+    manager["trial-jobs"] = [job("a", a, "RUNNING"), job("b", b, "FAILED")]
+    manager["metric-data/b?type=PERIODICAL"] = epochs(0, 3.0)  # b has a's parameters
+    one.generate_parameters(2)
+    assert [s for s, _ in states(one)] == [TrialState.FAIL, TrialState.RUNNING, TrialState.RUNNING]
+
+
+def test_what_nni_never_began_is_proposed_again(manager: dict[str, Any]) -> None:
+    one = tuner()
+    a, b = (one.generate_parameters(i) for i in range(2))
+    manager["trial-jobs"] = [job("a", a, "SUCCEEDED", {"default": -1.0})]
+    again = tuner()
+    assert again.generate_parameters(1) == b
+    assert [t.state for t in told(again)] == [TrialState.COMPLETE, TrialState.RUNNING]
+
+
+def test_a_trial_goes_on_with_what_it_was_given_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    command = ("--runs", str(tmp_path / "runs"), "--epochs", "40")
-    nni.create(**experiment(checkout, *command, maxTrialNumber=4))
-    nni.wait_done(240)
-    records = map(Record, (tmp_path / "runs" / f"nni-{nni.experiment}").iterdir())
-    record = {r.trial()["number"]: r for r in records}[2]
-    assert nni.trials()[record.folder.name] in ("EARLY_STOPPED", "USER_CANCELED")
-    stopped = study_of(nni).trials[2]
-    assert stopped.state is TrialState.PRUNED
-    known = {line.epoch: line.value for line in record.epochs()}
-    assert 2 <= len(stopped.intermediate_values) <= len(known) < 40
-    assert stopped.intermediate_values.items() <= known.items()
-    assert stopped.value == stopped.intermediate_values[stopped.last_step]
+    given = [{"x": 0.5, "kind": {"_name": "plain"}, TRIAL: 4}, {"x": 0.75, TRIAL: 3}]
+    monkeypatch.setattr(nni, "get_next_parameter", lambda: given.pop(0))
+    first, second = (
+        next_trial(hill.TASK.params, {"n": "2"}, tmp_path, hill.TASK.objective) for _ in range(2)
+    )
+    assert first.searched == {"x": 0.5, "kind": "plain"}
+    assert (first.number, first.params.model_dump()["n"]) == (4, 2)
+    assert second == first
+
+
+def test_a_trial_prunes_itself_by_the_records_of_those_before_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    finals: list[Any] = []
+    monkeypatch.setattr(nni, "report_intermediate_result", lambda metric: None)
+    monkeypatch.setattr(nni, "report_final_result", finals.append)
+    objective = hill.TASK.objective
+
+    def lines(*values: float) -> list[EpochLine]:
+        return [EpochLine(e, {}, v, {}, {}, 1.0, 1.0) for e, v in enumerate(values, 1)]
+
+    for number in range(samplers.STARTUP):
+        record = Record(tmp_path / str(number))
+        record.write_epochs(lines(3.0, 2.0, 1.0, 1.0))
+        record.end(Ending(Outcome.COMPLETED, "", Score(1.0)), 1.0)
+    params = hill.HillParams(epochs=4)
+    for name, values, hopeless in (("good", (3.5, 1.9), False), ("bad", (2.5, 2.4), True)):
+        trial = NniTrial(params, {}, "", tmp_path / name, 9, objective, tag_of("exp", 0), "median")
+        Record(trial.workdir).write_epochs(lines(*values))
+        assert trial.report(2, Score(values[-1])) is hopeless
+        assert replace(trial, pruner="none").report(2, Score(values[-1])) is False
+    trial.finish(Ending(Outcome.PRUNED, "", Score(2.4)))
+    assert finals == [{"default": -2.4, TRIAL: tag_of("exp", 0), PRUNED_AFTER: 2}]
+
+    one = tuner()
+    one.receive_trial_result(0, one.generate_parameters(0), finals[0])
+    assert states(one) == [(TrialState.PRUNED, 2.4)]
+    assert told(one)[0].intermediate_values == {2: 2.4}
