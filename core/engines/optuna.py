@@ -169,15 +169,24 @@ class Search:
         places = {t.user_attrs.get("runs") for t in self.own(TrialState.RUNNING)}
         return sorted(p.split(":")[0] for p in places if p and p != place(self.folder))
 
-    def _take_up(self) -> None:
-        self.baseline_first()
-        self._recovery.bury_the_dead()
+    def _take_up(self) -> list[FrozenTrial]:
+        """The trials taken so far, once the baseline is queued and the dead are closed.
+
+        They are read once: with thousands of them that is what asking takes.
+        """
+        if not (taken := self._taken()):
+            self.baseline_first()
+        if self._recovery.bury_the_dead([t for t in taken if t.state is TrialState.RUNNING]):
+            taken = self._taken()
+        return taken
+
+    def _taken(self) -> list[FrozenTrial]:
+        return self.own(*(s for s in TrialState if s is not TrialState.WAITING))
 
     def _next(self, total: int, held: ExitStack) -> OptunaTrial | None:
         """The next trial, its lock and its heartbeat `held`; None when no share is left."""
         with self.storage.alone(self.study.study_name, self.folder):
-            self._take_up()
-            taken = self.own(*(s for s in TrialState if s is not TrialState.WAITING))
+            taken = self._take_up()
             if len(taken) >= total:
                 return None
             trial = self.ask(taken)

@@ -9,7 +9,7 @@ kills the process.
 from __future__ import annotations
 
 import socket
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -44,18 +44,19 @@ class Recovery:
 
     search: Search
 
-    def bury_the_dead(self) -> None:
-        """Close every running trial whose process is gone, and queue it again."""
-        running = self.search.own(TrialState.RUNNING)
+    def bury_the_dead(self, running: Sequence[FrozenTrial]) -> bool:
+        """Close those whose process is gone, and queue them again; whether there were any."""
         stale = self._stale() if running else set()
+        buried = False
         for frozen in running:
-            if NUMBER not in frozen.user_attrs:  # a process sets it before it lets the lock go
-                self._bury(frozen, None)
-                continue
-            record = Record(self.search.workdir(frozen))
-            here = frozen.user_attrs["runs"] == place(self.search.folder)
-            if (here or frozen._trial_id in stale) and not record.is_alive():
+            # a process numbers its trial before it lets the lock go
+            record = Record(self.search.workdir(frozen)) if NUMBER in frozen.user_attrs else None
+            here = frozen.user_attrs.get("runs") == place(self.search.folder)
+            near = here or frozen._trial_id in stale
+            if record is None or (near and not record.is_alive()):
                 self._bury(frozen, record)
+                buried = True
+        return buried
 
     def _stale(self) -> set[int]:
         study = self.search.study
