@@ -41,9 +41,10 @@ def check(where: str, config: ExperimentConfig, folder: Path, task: str) -> list
         default = getattr(accepted.parameters.get("optimize_mode"), "default", None)
         modes[kind] = arguments.get("optimize_mode", default)
         wrong += _mode(at, chosen.name or chosen.class_name, modes[kind], arguments, bool(task))
-        if made.__module__ == OURS and task and arguments["task"] != task:
+        if made.__module__ == OURS and task and arguments.get("task", task) != task:
             what = f"proposes parameters of {arguments['task']}, and the trials are {task}'s"
-            wrong.append(error(f"{at}: classArgs: task", what, f"write task: {task}"))
+            remedy = f"write task: {task}, or leave it out"
+            wrong.append(error(f"{at}: classArgs: task", what, remedy))
     if not task and len({mode for mode in modes.values() if mode}) > 1:
         what = f"the tuner wants to {modes['tuner']}, the assessor to {modes['assessor']}"
         wrong.append(error(f"{where}: optimize_mode", what, "one of them stops the best trials"))

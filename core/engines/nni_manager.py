@@ -52,6 +52,12 @@ def jobs() -> list[Job] | None:
     return None if answer is None else [_job(job) for job in answer if job.get("hyperParameters")]
 
 
+def trial_command() -> str:
+    """The experiment's trialCommand; '' where NNI cannot be asked."""
+    answer = _ask("experiment") or {}
+    return str(answer.get("params", {}).get("trialCommand", ""))
+
+
 def _job(answer: dict[str, Any]) -> Job:
     parameters = json.loads(answer["hyperParameters"][0]).get("parameters")
     final = [_metric(m) for m in answer.get("finalMetricData") or ()]

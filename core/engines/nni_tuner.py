@@ -5,7 +5,10 @@ The tuner of an NNI config:
     tuner:
       codeDirectory: .
       className: core.engines.nni_tuner.OptunaTuner
-      classArgs: {task: cyclegan, sampler: tpe, seed: 0}
+      classArgs: {sampler: tpe, seed: 0}
+
+The task is the one whose `python -m trials.TASK` the experiment's trialCommand runs; where that is
+not how it is run, `task: TASK` in classArgs says which.
 
 Trial 0 is the published baseline, and the rest is what `gantune tune --workers 1` proposes with the
 same seed. The study lies in the experiment's `checkpoint` folder, so that `nnictl resume` goes on
@@ -16,6 +19,7 @@ from __future__ import annotations
 
 import logging
 import os
+import shlex
 import sys
 import tempfile
 import threading
@@ -28,7 +32,8 @@ from typing import TYPE_CHECKING, Any
 from nni.tuner import Tuner
 
 from core.catalog import load_task, task_summaries
-from core.task import UserError
+from core.engines import nni_manager
+from core.task import Task, UserError
 
 if TYPE_CHECKING:
     from core.engines.nni_study import NniStudy
@@ -43,16 +48,16 @@ _logger = logging.getLogger("nni.tuner.optuna")
 class OptunaTuner(Tuner):  # type: ignore[misc]  # NNI has no types
     """NNI's side of an Optuna search of a task of trials/, by sampler's name and seed."""
 
-    def __init__(self, task: str, sampler: str = "tpe", seed: int = 0) -> None:
+    def __init__(self, task: str = "", sampler: str = "tpe", seed: int = 0) -> None:
         """UserError for what there is not."""
         super().__init__()
-        if task not in task_summaries():
+        if task and task not in task_summaries():
             raise UserError(f"task: no task {task!r}; there are: {', '.join(task_summaries())}")
         if sampler not in SAMPLERS:
             raise UserError(f"sampler: no sampler {sampler!r}; there are: {', '.join(SAMPLERS)}")
         if type(seed) is not int or seed < 0:
             raise UserError(f"seed: {seed!r} is refused; it takes a whole number from 0")
-        self._task, self._sampler, self._seed = task, sampler, seed
+        self._named, self._sampler, self._seed = task, sampler, seed
         self._study: NniStudy | None = None
         self._lock = threading.RLock()  # NNI tells of trials' ends in a thread of their own
 
@@ -112,13 +117,28 @@ class OptunaTuner(Tuner):  # type: ignore[misc]  # NNI has no types
                     self.study.hear(told["parameter"], told["value"], known)
 
     @cached_property
+    def _task(self) -> Task:
+        """The task named in classArgs, else that of the experiment's trialCommand."""
+        if self._named:
+            return load_task(self._named)
+        command = nni_manager.trial_command()
+        words = shlex.split(command)
+        names = [word.removeprefix("trials.") for word in words if word.startswith("trials.")]
+        if not names:
+            raise UserError(
+                f"trialCommand {command!r} does not run `python -m trials.TASK`: say which task it "
+                "is by `task: TASK` in the tuner's classArgs"
+            )
+        return load_task(names[0])
+
+    @cached_property
     def _folder(self) -> Path:
         return Path(self.get_checkpoint_path() or tempfile.mkdtemp(prefix="gantune-nni-"))
 
     def _space(self, source: Any) -> Space:
         from core.space import Space
 
-        return Space.parse(source, load_task(self._task).params, "NNI's search space")
+        return Space.parse(source, self._task.params, "NNI's search space")
 
     def _latest(self) -> NniStudy | None:
         """The study that the experiment came to before it was stopped."""
@@ -143,7 +163,7 @@ class OptunaTuner(Tuner):  # type: ignore[misc]  # NNI has no types
             self._folder,
             str(first),
             default_storage(self._folder),
-            load_task(self._task),
+            self._task,
             space,
             fixed={},
             sampler=self._sampler,

@@ -248,13 +248,11 @@ def _no_grid_id(search: Search) -> None:
 
 def _no_values(search: Search) -> None:
     """As when it dies before a value is drawn."""
-    search.study.sampler = search.sampler_for(0)
-    search.study.ask()
+    search.ask([])
 
 
 def _half_the_values(search: Search) -> None:
-    search.study.sampler = search.sampler_for(0)
-    trial = search.study.ask()
+    trial = search.ask([])
     (dimension, *_) = search.space.dimensions
     trial.suggest_categorical(dimension.name, dimension.args)
 

@@ -29,7 +29,7 @@ def nni(tmp_path: Path, checkout: Path) -> Iterator[Nni]:
 
 def experiment(checkout: Path, *flags: str, **changes: Any) -> dict[str, Any]:
     """The changes to the shipped config that make it one of the hill's."""
-    arguments = {"task": "hill", "seed": 3}
+    arguments = {"seed": 3}
     tuner = {"className": "core.engines.nni_tuner.OptunaTuner", "codeDirectory": str(checkout)}
     return {
         "trialCommand": shlex.join([sys.executable, "-m", "trials.hill", *flags]),
