@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from optuna.distributions import distribution_to_json
+from optuna.distributions import BaseDistribution, FloatDistribution, distribution_to_json
 from optuna.storages._rdb import models
 from optuna.trial import FrozenTrial, TrialState, create_trial
 from PIL import Image
@@ -28,7 +28,9 @@ from core.record import EpochLine, provenance
 from core.task import Outcome
 
 HALF = EPOCHS // 2
-DISTRIBUTIONS = {d.key: d.distribution for d in SPACE.dimensions}
+DISTRIBUTIONS = {
+    d.key: d.distribution for d in SPACE.dimensions if isinstance(d.distribution, FloatDistribution)
+}
 LOSSES = ("generator", "discriminator", "cycle", "identity")
 
 
@@ -47,11 +49,12 @@ class Finished:
         return _parts(self.scores[-1]) if self.scores else {}
 
 
-def finished(count: int, first: int = 0) -> list[Finished]:
-    """So many trials from number `first`; trial 0 is the baseline."""
-    return [_finish(number) for number in range(first, first + count)]
+def finished(count: int) -> list[Finished]:
+    """So many trials; trial 0 is the baseline."""
+    return [_finish(number) for number in range(count)]
 
 
+@cache
 def _finish(number: int) -> Finished:
     random = np.random.default_rng(number)
     values = CurveParams().model_dump(include=set(DISTRIBUTIONS))
@@ -84,7 +87,7 @@ def frozen(trial: Finished, folder: Path) -> FrozenTrial:
         state=TrialState.PRUNED if pruned else TrialState.COMPLETE,
         value=trial.scores[-1] if scored else TASK.objective.worst,
         params=latents,
-        distributions=DISTRIBUTIONS,
+        distributions=dict[str, BaseDistribution](DISTRIBUTIONS),
         intermediate_values=dict(enumerate(trial.scores, 1)),
         user_attrs=told,
     )
@@ -104,8 +107,8 @@ def store(search: Search, trials: Sequence[Finished]) -> None:
             {"number": n, "study_id": study, "state": t.state, **times} for n, t in kept
         ])  # fmt: skip
         table = models.TrialModel.__table__.c
-        known = connection.execute(select(table.number, table.trial_id)).all()
-        ids = {number: trial_id for number, trial_id in known}
+        which = select(table.number, table.trial_id).where(table.study_id == study)
+        ids = {row.number: row.trial_id for row in connection.execute(which)}
         rows = [({"trial_id": ids[number]}, trial) for number, trial in kept]
         fill(models.TrialParamModel, [
             {**row, "param_name": name, "param_value": t.distributions[name].to_internal_repr(v),
@@ -120,9 +123,9 @@ def store(search: Search, trials: Sequence[Finished]) -> None:
         fill(models.TrialValueModel, [
             {**row, "objective": 0, "value": t.value, "value_type": finite} for row, t in rows
         ])  # fmt: skip
-        finite = models.TrialIntermediateValueModel.TrialIntermediateValueType.FINITE
+        known = models.TrialIntermediateValueModel.TrialIntermediateValueType.FINITE
         fill(models.TrialIntermediateValueModel, [
-            {**row, "step": step, "intermediate_value": v, "intermediate_value_type": finite}
+            {**row, "step": step, "intermediate_value": v, "intermediate_value_type": known}
             for row, t in rows for step, v in t.intermediate_values.items()
         ])  # fmt: skip
 
@@ -135,19 +138,19 @@ def record(folder: Path, trials: Sequence[Finished]) -> None:
     facts |= {"searched": sorted(DISTRIBUTIONS), "defaults": CurveParams().model_dump(mode="json")}
     folder.mkdir(parents=True, exist_ok=True)
     about = {"task": TASK.name, "engine": "optuna", "space": SPACE.source, **provenance()}
-    (folder / "study.json").write_text(json.dumps(about, indent=2))
+    (folder / "study.json").write_text(json.dumps(about))
     for trial in trials:
         place = folder / f"{trial.number:04d}"
         place.mkdir()
         params = CurveParams(**trial.values).model_dump(mode="json")
         told = {**facts, "number": trial.number, "params": params}
-        (place / "trial.json").write_text(json.dumps(told, indent=2))
-        lines = [json.dumps(asdict(_line(e, score))) for e, score in enumerate(trial.scores, 1)]
+        (place / "trial.json").write_text(json.dumps(told))
+        lines = [json.dumps(vars(_line(e, score))) for e, score in enumerate(trial.scores, 1)]
         (place / "epochs.jsonl").write_text("".join(line + "\n" for line in lines))
         score = {"value": trial.scores[-1], "parts": trial.parts} if trial.scores else None
         ending = {"outcome": trial.outcome, "reason": "", "score": score}
         ended = {**ending, "seconds": 30.0, "ended": "2026-01-01T00:00:00+00:00"}
-        (place / "outcome.json").write_text(json.dumps(ended, indent=2))
+        (place / "outcome.json").write_text(json.dumps(ended))
         if trial.number % 100 == 0:
             _pictures(place / "samples", trial.number)
 
