@@ -72,7 +72,9 @@ def test_a_report_of_thousands_of_trials_is_written_in_seconds(tmp_path: Path) -
     started = time.process_time()
     page = write_report(Study.open(tmp_path, "many"))
     assert time.process_time() - started < REPORT
-    assert page.read_text().count('<th scope="row" class="n" data-v=') == MANY, "every trial is in its table"
+    assert page.read_text().count('<th scope="row" class="n" data-v=') == MANY, (
+        "every trial is in its table"
+    )
     told = read_json(page.with_name("best.json"))
     scores = {t.number: t.scores[-1] for t in finished(MANY) if t.outcome == "completed"}
     assert told["best"]["trial"] == max(scores, key=lambda number: scores[number])
