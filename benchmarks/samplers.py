@@ -68,11 +68,14 @@ class Memory(InMemoryStorage):
 
 
 def memory_search(sampler: str, pruner: str, seed: int, folder: Path) -> Search:
-    """A new search over the curves, in memory; `folder` takes the locks of its trials."""
+    """A new search over the curves, in memory; `folder` takes the locks of its trials.
+
+    Its name is the same whenever it is made: Hyperband draws brackets by it.
+    """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     storage = Memory()
     study = optuna.create_study(
-        storage=storage, study_name=folder.name, direction=TASK.objective.direction,
+        storage=storage, study_name=f"curves-{seed}", direction=TASK.objective.direction,
         pruner=PRUNERS[pruner](EPOCHS),
     )  # fmt: skip
     how = (sampler, pruner, seed, folder, RETRIES)

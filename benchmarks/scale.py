@@ -172,9 +172,9 @@ def main() -> None:
 
 TEXT = """# Many trials
 
-`{command}`, {date}, {machine}, optuna {optuna}; SQLite on the disk of that machine, PostgreSQL with
-fsync off on the same. Other work was going on there, so the ratios count, and of the report its CPU
-time.
+`{command}`, {date}, {machine}, optuna {optuna}.
+SQLite on the disk of that machine, PostgreSQL on it too, with fsync off. Other work was going on
+there, so the ratios count, and of the report its CPU time.
 
 Milliseconds of gantune / of bare Optuna, which take turns at the same study, each through its own
 connection, with the same sampler and the median pruner; medians of {rounds} rounds, and of the

@@ -119,8 +119,12 @@ def test_every_sampler_and_pruner_searches_for_a_budget_of_epochs(
     assert choice(found, EPOCHS) == float(truth(BASELINE)), "nothing else has ended"
 
 
-def test_a_search_repeats_itself_and_tells_its_sampler_of_broken_trials(tmp_path: Path) -> None:
-    assert search("tpe", "median", 3, 300)["trials"] == search("tpe", "median", 3, 300)["trials"]
+@pytest.mark.parametrize("pruner", PRUNERS)
+def test_a_search_repeats_itself(pruner: str) -> None:
+    assert search("tpe", pruner, 3, 300)["trials"] == search("tpe", pruner, 3, 300)["trials"]
+
+
+def test_a_search_hears_of_broken_trials(tmp_path: Path) -> None:
     made = memory_search("random", "median", 0, tmp_path)
     seen = []
     for trial in made.trials(40):
