@@ -14,6 +14,8 @@ import numpy as np
 from optuna import pruners, samplers
 from optuna.exceptions import ExperimentalWarning
 
+from core.engines.gp import PruningAwareGP
+
 STARTUP = 4
 PRUNERS: dict[str, Callable[[int], pruners.BasePruner]] = {
     "median": lambda epochs: pruners.MedianPruner(STARTUP, n_warmup_steps=epochs // 4),
@@ -46,7 +48,7 @@ def _tpe(seed: int, derived: int, conditional: bool, together: bool) -> samplers
 SAMPLERS: dict[str, Callable[[int, int, bool, bool], samplers.BaseSampler]] = {
     "tpe": _tpe,
     "random": lambda seed, derived, *_: samplers.RandomSampler(derived),
-    "gp": lambda seed, derived, *_: samplers.GPSampler(seed=derived, n_startup_trials=STARTUP),
+    "gp": lambda seed, derived, *_: PruningAwareGP(seed=derived, n_startup_trials=STARTUP),
     "cmaes": lambda seed, derived, *_: samplers.CmaEsSampler(
         seed=derived, n_startup_trials=STARTUP, warn_independent_sampling=False
     ),
