@@ -39,22 +39,23 @@ DRAWS = 200_000
 
 HOW = """\
 Six parameters, 20 epochs, a score from 0 to 1 that is better when higher; the curves cross, differ
-by seed, diverge and collapse (benchmarks/curves.py). The published baseline is worth {baseline:.3f},
-the best point known {best:.3f}; 1 % of all points are worth {top:.3f} or more. Mean and standard
-deviation over {seeds} seeds of what a search hands on after so many epochs in all, its best completed trial by
-score; its worth is its last score without noise, times the chance that its point does not break with
-another seed. A trial that is pruned costs what it trained: "share of their epochs" is what pruning
-left of the trials begun. Seconds are the median search's own, for proposals and pruning.
+by seed, diverge and collapse (benchmarks/curves.py). The published baseline is worth
+{baseline:.3f}, the best point known {best:.3f}; 1 % of all points are worth {top:.3f} or more. Mean
+and standard deviation over {seeds} seeds of what a search hands on after so many epochs in all: its
+best completed trial by score, and what that is worth, its last score without noise times the chance
+that its point does not break with another seed. A trial that is pruned costs what it trained:
+"share of their epochs" is what pruning left of the trials begun. Seconds are the median search's
+own, for proposals and pruning.
 """
 SAID = """\
 What can be said of these curves: at 600 epochs and without a pruner, tpe, cmaes and gp (0.70 to
 0.72) beat random search (0.68), gp most clearly; after 200 epochs, ten full trials, most choices
 are hardly better than the baseline. The standard error of a mean is about 0.005 (0.015 where the
-spread is wide: a few choices at the edge of divergence, worth little with another seed), so the
-median pruner neither helps nor harms measurably, and hyperband harms gp: fast starters end low
-here, and what pruning saves it loses by misjudging slow ones. What cannot be said: how much any of
-this is worth on a real GAN. The curves are smooth, with six parameters and neither choices nor
-conditions, which suits gp; samplers and pruners have gantune's settings, and none was tuned here.
+spread is wide: a few choices at the edge of divergence, worth little with another seed), so at 600
+epochs the median pruner neither helps nor harms beyond the noise, and hyperband harms gp: fast
+starters end low here, and what pruning saves it loses by misjudging slow ones. What cannot be said:
+how much any of this is worth on a real GAN. The curves are smooth, with six parameters and neither
+choices nor conditions, which suits gp; samplers and pruners have gantune's settings, none tuned.
 """
 
 
