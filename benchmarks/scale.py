@@ -173,8 +173,7 @@ def main() -> None:
 TEXT = """# Many trials
 
 `{command}`, {date}, {machine}, optuna {optuna}.
-SQLite on the disk of that machine, PostgreSQL on it too, with fsync off. Other work was going on
-there, so the ratios count, and of the report its CPU time.
+SQLite lies on the disk of that machine, PostgreSQL runs on it with fsync off.
 
 Milliseconds of gantune / of bare Optuna, which take turns at the same study, each through its own
 connection, with the same sampler and the median pruner; medians of {rounds} rounds, and of the
