@@ -88,7 +88,7 @@ def memory_search(sampler: str, pruner: str, seed: int, folder: Path) -> Search:
         storage=storage, study_name=f"curves-{seed}", direction=TASK.objective.direction,
         pruner=PRUNERS[pruner](EPOCHS),
     )  # fmt: skip
-    how = (sampler, pruner, seed, folder, RETRIES)
+    how = (sampler, pruner, seed, folder, RETRIES, str(folder / "artifacts"))
     database = cast(PatientStorage, storage)
     return Search(study, database, TASK, SPACE, {"seed": str(seed)}, *how)
 

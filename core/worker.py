@@ -39,6 +39,7 @@ class Job:
     seed: int
     retries: int
     heartbeat: int
+    artifacts: str
     total: int
 
     @classmethod
@@ -56,6 +57,7 @@ class Job:
             seed=search.seed,
             retries=search.retries,
             heartbeat=search.storage.heartbeat,
+            artifacts=search.artifacts,
             total=total,
         )
 
@@ -67,10 +69,20 @@ class Job:
 
         task = load_task(self.task)
         space = Space.parse(self.space, task.params, "the search space")
-        how = (self.sampler, self.pruner, self.seed)
-        care = (self.retries, self.heartbeat, PATIENCE)
         return open_search(
-            self.runs, self.study, self.storage, task, space, self.fixed, *how, *care
+            self.runs,
+            self.study,
+            self.storage,
+            task,
+            space,
+            self.fixed,
+            sampler=self.sampler,
+            pruner=self.pruner,
+            seed=self.seed,
+            retries=self.retries,
+            heartbeat=self.heartbeat,
+            patience=PATIENCE,
+            artifacts=self.artifacts,
         )
 
 

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import os
+import signal
 import socket
 import subprocess
 import sys
+import time
+import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +33,9 @@ TINY += ["--threads", "1", "--device", "cpu"]
 GLYPHS = ["--source-font", "DejaVu Sans", "--target-font", "DejaVu Serif", "--characters", "ascii"]
 TINY_GLYPHS = ["--size", "32", "--width", "4", "--batch-size", "16", "--epochs", "2", *GLYPHS]
 TINY_GLYPHS += ["--threads", "1", "--device", "cpu"]
+
+# A shell's background job ignores Ctrl-C, and so would every process that a test starts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -108,6 +116,36 @@ def postgres() -> Iterator[Postgres]:
     """A running PostgreSQL server, empty and of this test's own."""
     with Postgres() as server:
         yield server
+
+
+@contextmanager
+def serving(*command: str) -> Iterator[subprocess.Popen[bytes]]:
+    """A server of ours, ended by Ctrl-C, and again: it swallows one that comes amid a request."""
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, cwd=ROOT, stdout=pipe, stderr=pipe) as server:
+        try:
+            yield server
+        finally:
+            for _ in range(5):
+                server.send_signal(signal.SIGINT)
+                with suppress(subprocess.TimeoutExpired):
+                    server.communicate(timeout=4)
+                    break
+            else:
+                server.kill()
+
+
+def fetch(url: str, seconds: float = 30) -> Any:
+    """The JSON of a server that may only just be starting."""
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            with urllib.request.urlopen(url, timeout=5) as answer:
+                return json.load(answer)
+        except OSError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.2)
 
 
 def free_port() -> int:

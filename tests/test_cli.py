@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
-import time
-import urllib.request
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +13,7 @@ import pytest
 
 from core.engines.storage import default_storage
 from core.record import Record, Study
-from tests.conftest import GANTUNE, ROOT, TINY, Run, free_port
+from tests.conftest import GANTUNE, ROOT, TINY, Run, fetch, free_port, serving
 
 
 def tune(gantune: Run, domains: Path, *more: str) -> subprocess.CompletedProcess[str]:
@@ -205,39 +203,11 @@ def test_the_dashboard_serves_the_study_on_this_machine_only(
     assert tune(gantune, domains, "--study", "shown", "--trials", "1").returncode == 0
     port = free_port()
     words = ["dashboard", "--port", str(port), "--runs", str(runs)]
-    pipe = subprocess.PIPE
-    with subprocess.Popen([GANTUNE, *words], cwd=ROOT, stdout=pipe, stderr=pipe) as server:
-        try:
-            api = f"http://127.0.0.1:{port}/api/studies"
-            (summary,) = fetch(api)["study_summaries"]
-            assert summary["study_name"] == "shown"
-            study = fetch(f"{api}/{summary['study_id']}")
-            pictures = study["trials"][0]["artifacts"]
-            assert sorted(p["filename"] for p in pictures) == ["output.png", "source.png"]
-        finally:
-            stop(server)
-        assert server.returncode == 0
-
-
-def stop(server: subprocess.Popen[bytes]) -> None:
-    """Ctrl-C, and again: the server swallows one that arrives while it closes a request."""
-    for _ in range(5):
-        server.send_signal(signal.SIGINT)
-        try:
-            server.communicate(timeout=4)
-            return
-        except subprocess.TimeoutExpired:
-            continue
-    server.kill()
-
-
-def fetch(url: str, seconds: float = 30) -> Any:
-    deadline = time.monotonic() + seconds
-    while True:
-        try:
-            with urllib.request.urlopen(url, timeout=5) as answer:
-                return json.load(answer)
-        except OSError:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.2)
+    with serving(GANTUNE, *words) as server:
+        api = f"http://127.0.0.1:{port}/api/studies"
+        (summary,) = fetch(api)["study_summaries"]
+        assert summary["study_name"] == "shown"
+        study = fetch(f"{api}/{summary['study_id']}")
+        pictures = study["trials"][0]["artifacts"]
+        assert sorted(p["filename"] for p in pictures) == ["output.png", "source.png"]
+    assert server.returncode == 0

@@ -220,7 +220,8 @@ def _search(task: Task, space: Space, arguments: argparse.Namespace) -> None:
     name = study_name(arguments.name, task.name)
     own = {f"param_{k}": v for k, v in _own(task, arguments).items()}
     kept = ("trials", "runs", "workers", "retries", "heartbeat")
-    told = {key: getattr(arguments, key) for key in kept} | {"study": name, "storage": None}
+    told = {key: getattr(arguments, key) for key in kept}
+    told |= {"study": name, "storage": None, "artifacts": None}
     how = (str(task.search_space), arguments.sampler, arguments.pruner)
     search(task, argparse.Namespace(**told, **own), lambda: space, *how)
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from core.catalog import load_task
-from core.commands.tune import add_task_flags, add_worker_flags, search
+from core.commands.tune import add_storage_flags, add_task_flags, add_worker_flags, search
 from core.task import Params, UserError
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def add_flags(parser: argparse.ArgumentParser, argv: list[str]) -> None:
         help="the values of each parameter; seed=0,1,2 repeats every point with these seeds",
     )
     parser.add_argument("--study", help="the study's name (default: TASK-sweep)")
-    parser.add_argument("--storage", help="Optuna storage URL (SQLite under --runs)")
+    add_storage_flags(parser)
     add_worker_flags(parser)
     add_task_flags(parser, argv)
 

@@ -36,8 +36,17 @@ def add_flags(parser: argparse.ArgumentParser, argv: list[str]) -> None:
 def add_study_flags(parser: argparse.ArgumentParser) -> None:
     """Where a study is kept."""
     parser.add_argument("--study", type=str, help="the study's name (default: the task's)")
-    parser.add_argument("--storage", help="Optuna storage URL (SQLite under --runs)")
+    add_storage_flags(parser)
     add_worker_flags(parser)
+
+
+def add_storage_flags(parser: argparse.ArgumentParser) -> None:
+    """Where several machines meet."""
+    parser.add_argument("--storage", help="Optuna storage URL (SQLite under --runs)")
+    parser.add_argument(
+        "--artifacts",
+        help="where the dashboard finds pictures: a folder, or s3://BUCKET (a folder under --runs)",
+    )
 
 
 def add_worker_flags(parser: argparse.ArgumentParser) -> None:
@@ -161,8 +170,20 @@ def prepare_search(
     use(params)
     task.load(params)
     storage = arguments.storage or default_storage(arguments.runs)
-    how = (sampler, pruner, params.seed, arguments.retries, arguments.heartbeat)
-    search = open_search(arguments.runs, name, storage, task, space, fixed, *how)
+    search = open_search(
+        arguments.runs,
+        name,
+        storage,
+        task,
+        space,
+        fixed,
+        sampler=sampler,
+        pruner=pruner,
+        seed=params.seed,
+        retries=arguments.retries,
+        heartbeat=arguments.heartbeat,
+        artifacts=arguments.artifacts or "",
+    )
     prepare(task, params, progress, arguments.runs)
     about = {"task": task.name, "engine": "optuna", "trials": arguments.trials}
     about |= {"space": space.source, "sampler": sampler, "pruner": pruner}

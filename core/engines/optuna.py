@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import optuna
-from optuna.artifacts import upload_artifact
 from optuna.distributions import (
     BaseDistribution,
     CategoricalDistribution,
@@ -30,10 +29,11 @@ from optuna.exceptions import StorageInternalError, UpdateFinishedTrialError
 from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial, TrialState
 
+from core.engines.artifacts import upload
 from core.engines.grid import GRID, Grid
 from core.engines.recovery import KEPT, NUMBER, VALUES, Recovery, number_of, place
 from core.engines.samplers import make_sampler
-from core.engines.storage import PatientStorage, artifact_store
+from core.engines.storage import PatientStorage
 from core.flags import make
 from core.record import Record
 from core.space import Space
@@ -97,6 +97,7 @@ class Search:
     seed: int
     folder: Path
     retries: int
+    artifacts: str
 
     def trials(self, total: int, say: Callable[[str], None] = print) -> Iterator[OptunaTrial]:
         """Propose trials until the study has `total`, those it already has included.
@@ -146,9 +147,8 @@ class Search:
         trial.set_user_attr("outcome", str(ending.outcome))
         trial.set_user_attr("reason", ending.reason)
         trial.set_user_attr("parts", dict(ending.score.parts) if ending.score else {})
-        for picture in sorted(record.samples.glob("*.png")) if record else ():
-            store = artifact_store(self.folder.parent)
-            upload_artifact(artifact_store=store, file_path=str(picture), study_or_trial=trial)
+        if record:
+            upload(self.artifacts, sorted(record.samples.glob("*.png")), trial)
         if ending.outcome is Outcome.COMPLETED and ending.score:
             self.study.tell(trial, ending.score.value)
         elif ending.outcome is Outcome.PRUNED:

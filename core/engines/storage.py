@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 from filelock import FileLock
-from optuna.artifacts import FileSystemArtifactStore
 from optuna.exceptions import (
     ExperimentalWarning,
     OptunaError,
@@ -177,10 +176,3 @@ def default_storage(runs: Path) -> str:
     runs.mkdir(parents=True, exist_ok=True)
     path = str((runs / "gantune.db").resolve())
     return URL.create("sqlite", database=path).render_as_string(hide_password=False)
-
-
-def artifact_store(runs: Path) -> FileSystemArtifactStore:
-    """Optuna's artifact store of pictures, under `runs`."""
-    folder = runs / "artifacts"
-    folder.mkdir(parents=True, exist_ok=True)
-    return FileSystemArtifactStore(folder)

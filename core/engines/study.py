@@ -7,6 +7,7 @@ from pathlib import Path
 
 import optuna
 
+from core.engines.artifacts import default_artifacts, open_artifacts
 from core.engines.optuna import Search
 from core.engines.samplers import PRUNERS
 from core.engines.storage import HEARTBEAT, open_storage
@@ -30,14 +31,18 @@ def open_search(
     retries: int = RETRIES,
     heartbeat: int = HEARTBEAT,
     patience: float = 0.0,
+    artifacts: str = "",
 ) -> Search:
     """Create a study, or take it up; UserError when it was set up otherwise, or out of reach.
 
     A trial whose process was killed is continued `retries` times. `heartbeat`: seconds between the
-    signs of life of a trial; `patience`: seconds that the storage may be away.
+    signs of life of a trial; `patience`: seconds that the storage may be away; `artifacts`: where
+    pictures go, the folder under `runs` by default.
     """
     params = make(task.params, fixed)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
+    artifacts = artifacts or default_artifacts(runs)
+    open_artifacts(artifacts)
     database = open_storage(storage, heartbeat, patience)
     study = optuna.create_study(
         storage=database,
@@ -57,5 +62,5 @@ def open_search(
     study.set_user_attr("setup", setup)
     folder = runs / name
     folder.mkdir(parents=True, exist_ok=True)
-    how = (sampler, pruner, seed, folder, retries)
+    how = (sampler, pruner, seed, folder, retries, artifacts)
     return Search(study, database, task, space, fixed, *how)
