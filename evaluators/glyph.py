@@ -19,6 +19,8 @@ recognised    share read as the right character by a network trained on both fon
 Guard         broken when
 ink           the ink ratio leaves 0.5 to 2: blank, black or starved pages
 pale          the darkness is below 0.75 of the target's: faded copies, averages, fog
+illegible     fewer are recognised than half of what the network reads of the target font itself:
+              where a stroke's place is in doubt, white paper costs the least L1
 """
 
 from __future__ import annotations
@@ -49,6 +51,7 @@ from core.task import Objective, Samples, Score
 OBJECTIVE = Objective("fixed L1", "minimize", worst=100.0)
 STARVED, FLOODED = 0.5, 2.0
 PALE = 0.75
+LEGIBLE = 0.5
 WEAK = 0.7
 
 
@@ -61,6 +64,7 @@ class GlyphEvaluator:
         self.device = pick_device(device)
         self.classes: dict[bytes, int] = {}
         self.net = Recogniser(1)
+        self.reads = 1.0
 
     def prepare(self, data: Glyphs, folder: Path, say: Callable[[str], None]) -> Mapping[str, Any]:
         """Load the network that reads these two fonts, or train it; parallel workers do it once.
@@ -82,6 +86,7 @@ class GlyphEvaluator:
                 facts = {"evaluator": "glyph", **recipe, **self._train(data, labels)}
                 replace(home / "judge.pt", lambda file: torch.save(self.net.state_dict(), file))
                 write_json(home / "judge.json", facts)
+        self.reads = float(facts["reads_targets"])
         say(_introduction(facts))
         return facts
 
@@ -137,6 +142,7 @@ class GlyphEvaluator:
         violations = {
             "ink": max(STARVED - ratio, ratio - FLOODED),
             "pale": PALE - dark,
+            "illegible": LEGIBLE * self.reads - parts["recognised"],
         }
         return Score(parts["fixed_l1"], parts, violations)
 
@@ -162,9 +168,9 @@ def known_bad(samples: Samples) -> dict[str, Tensor]:
     }
 
 
-def rank(score: Score) -> tuple[bool, float]:
-    """The judge's order, the better the smaller: no guard broken first, then fixed L1."""
-    return any(amount > 0 for amount in score.violations.values()), score.value
+def rank(score: Score) -> tuple[int, float]:
+    """The judge's order, the better the smaller: the fewest guards broken first, then fixed L1."""
+    return sum(amount > 0 for amount in score.violations.values()), score.value
 
 
 def _classes(data: Glyphs) -> tuple[dict[bytes, int], Tensor]:

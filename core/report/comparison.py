@@ -37,11 +37,6 @@ def seeds_of(first: int, number: int) -> list[int]:
     return [(first + i) % 2**31 for i in range(number)]
 
 
-def usable(row: Row) -> bool:
-    """Whether its score may be compared: it completed and kept every guard."""
-    return row.completed and not row.broken
-
-
 @dataclass(frozen=True)
 class Entrant:
     """One task of a comparison; `best` is None where no trial of its search came to a score."""
@@ -58,6 +53,15 @@ class Entrant:
         return self.summary.best if self.summary else None
 
     @property
+    def broken(self) -> list[str]:
+        """The guards that its best trial breaks, where no trial of the search keeps them all."""
+        return self.best.broken if self.best else []
+
+    def usable(self, row: Row) -> bool:
+        """Whether its score may be compared: completed, no guard broken but the best trial's."""
+        return row.completed and set(row.broken) <= set(self.broken)
+
+    @property
     def rows(self) -> list[Row]:
         """The trials of the search."""
         return self.summary.rows if self.summary else []
@@ -70,12 +74,12 @@ class Entrant:
     @property
     def good(self) -> list[Row]:
         """The runs whose scores may be compared."""
-        return [row for row in self.runs if usable(row)]
+        return [row for row in self.runs if self.usable(row)]
 
     @property
     def failed_runs(self) -> list[Row]:
         """The runs that came to no score, or broke a guard."""
-        return [row for row in self.runs if not usable(row)]
+        return [row for row in self.runs if not self.usable(row)]
 
     @cached_property
     def scores(self) -> list[float]:
@@ -85,7 +89,7 @@ class Entrant:
     @cached_property
     def other_scores(self) -> list[float]:
         """The same without the seed the search picked the best on."""
-        return [row.score for row in self.again if usable(row) and row.score is not None]
+        return [row.score for row in self.again if self.usable(row) and row.score is not None]
 
     @property
     def mean(self) -> float | None:
@@ -115,7 +119,7 @@ class Entrant:
     @property
     def finals(self) -> list[float]:
         """The final scores of the search's trials that may be compared, in order of trial."""
-        return [row.score for row in self.rows if usable(row) and row.score is not None]
+        return [row.score for row in self.rows if self.usable(row) and row.score is not None]
 
     @property
     def quartiles(self) -> tuple[float, float, float] | None:
@@ -189,9 +193,10 @@ class Comparison:
 
     @property
     def scored(self) -> list[Entrant]:
-        """The tasks with a best trial, the best mean over seeds first."""
+        """The tasks with a best trial: the fewest guards broken first, then the best mean."""
         there = [(e.mean, e) for e in self.entrants if e.mean is not None]
-        return [e for _, e in sorted(there, key=lambda p: p[0], reverse=self.maximize)]
+        there.sort(key=lambda p: p[0], reverse=self.maximize)
+        return [e for _, e in sorted(there, key=lambda p: len(p[1].broken))]
 
     @cached_property
     def places(self) -> int:

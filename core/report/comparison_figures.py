@@ -6,7 +6,7 @@ import csv
 import io
 from typing import Any
 
-from core.report.comparison import BROKE, Comparison, Entrant, usable
+from core.report.comparison import BROKE, Comparison, Entrant
 from core.report.comparison_verdict import cautions, headline, standing
 from core.report.rows import numbers
 from core.task import Outcome
@@ -49,9 +49,10 @@ def figures(entrant: Entrant) -> dict[str, Any]:
         "share_near_best": entrant.near,
         "share_failed_or_broken": entrant.broke,
         "share_pruned": entrant.pruned,
+        "guards_broken": " ".join(entrant.broken),
     }
     row |= {f"part_{name}": value for name, value in (best.parts if best else {}).items()}
-    demand = {f: (r.score if usable(r) else None) for f, r in entrant.demand.items()}
+    demand = {f: (r.score if entrant.usable(r) else None) for f, r in entrant.demand.items()}
     return row | {f"score_at_{fraction}": score for fraction, score in demand.items()}
 
 
@@ -72,7 +73,8 @@ def as_json(comparison: Comparison) -> dict[str, Any]:
 
     def told(entrant: Entrant) -> dict[str, Any]:
         best = entrant.best
-        runs = {row.record.folder.name: row.score if usable(row) else None for row in entrant.runs}
+        scores = [row.score if entrant.usable(row) else None for row in entrant.runs]
+        runs = {r.record.folder.name: s for r, s in zip(entrant.runs, scores, strict=True)}
         more = {"seeds": runs, "params": best.params if best else None, "cost": entrant.cost}
         return {**figures(entrant), **more, "importance": entrant.importance.shares}
 

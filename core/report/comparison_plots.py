@@ -9,7 +9,7 @@ from functools import partial
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
-from core.report.comparison import Comparison, Entrant, usable
+from core.report.comparison import Comparison, Entrant
 from core.report.drawing import MUTED, POINTS, SERIES, draw, legend
 from core.report.rows import Row
 from core.task import Outcome
@@ -38,7 +38,7 @@ def plots(comparison: Comparison) -> dict[str, str]:
         size = (WIDTH, 0.9 + ROW * len(comparison.entrants))
         plot = partial(_sensitivity, comparison=comparison)
         drawn["sensitivity"] = draw("sensitivity", plot, size, counted=False)
-    if any(usable(row) for e in comparison.entrants for row in e.demand.values()):
+    if any(e.usable(row) for e in comparison.entrants for row in e.demand.values()):
         drawn["demand"] = draw("demand", partial(_demand, comparison=comparison), counted=False)
     return drawn
 
@@ -96,7 +96,7 @@ def _sensitivity(axes: Axes, comparison: Comparison) -> None:
             ("completed", "o", shade, shade), ("pruned", "v", "none", MUTED),
             ("failed", "x", MUTED, MUTED),
         ):  # fmt: skip
-            there = [row.score for row in entrant.rows if _kind(row) == kind]
+            there = [row.score for row in entrant.rows if _kind(entrant, row) == kind]
             xs = [score for score in there if score is not None]
             jitter = random.Random(f"{entrant.task} {kind}")
             ys = [place + jitter.uniform(-0.22, 0.22) for _ in xs]
@@ -125,11 +125,11 @@ def _zoom(axes: Axes, comparison: Comparison) -> None:
     axes.set_xlim(max(left, low - margin), min(right, high + margin))
 
 
-def _kind(row: Row) -> str:
+def _kind(entrant: Entrant, row: Row) -> str:
     """How the plot marks a trial; '' for one that has no score or has not ended."""
     if row.score is None or row.outcome in ("running", "killed", "damaged", Outcome.INTERRUPTED):
         return ""
-    if row.broken:
+    if not set(row.broken) <= set(entrant.broken):
         return "failed"
     kinds = {Outcome.COMPLETED: "completed", Outcome.PRUNED: "pruned"}
     return next((kind for outcome, kind in kinds.items() if row.outcome == outcome), "failed")
@@ -141,7 +141,7 @@ def _demand(axes: Axes, comparison: Comparison) -> None:
 
     fractions = sorted({f for e in comparison.entrants for f in e.demand})
     for place, entrant in enumerate(comparison.entrants):
-        there = [(f, row.score) for f, row in entrant.demand.items() if usable(row)]
+        there = [(f, row.score) for f, row in entrant.demand.items() if entrant.usable(row)]
         points = [(f, score) for f, score in there if score is not None]
         if points:
             xs, ys = zip(*points, strict=True)
@@ -156,4 +156,4 @@ def _demand(axes: Axes, comparison: Comparison) -> None:
 
 def missing_scores(entrant: Entrant) -> list[float]:
     """The fractions at which the task came to no score."""
-    return [fraction for fraction, row in entrant.demand.items() if not usable(row)]
+    return [fraction for fraction, row in entrant.demand.items() if not entrant.usable(row)]

@@ -53,7 +53,9 @@ def standing(comparison: Comparison) -> Standing:
 
 
 def _overlap(better: Entrant, worse: Entrant, maximize: bool) -> bool:
-    """Whether the seeds' ranges meet."""
+    """Whether the seeds' ranges meet, with as many guards broken."""
+    if len(worse.broken) > len(better.broken):
+        return False
     if maximize:
         return max(worse.scores) >= min(better.scores)
     return min(worse.scores) <= max(better.scores)
@@ -64,9 +66,7 @@ def headline(comparison: Comparison) -> str:
     stand = standing(comparison)
     order, lower = stand.order, "" if comparison.maximize else " (lower is better)"
     if not order:
-        broke = any(row.completed for e in comparison.entrants for row in e.rows)
-        guards = " and kept every guard" if broke else ""
-        return f"No trial of any task completed{guards}, so nothing can be compared."
+        return "No trial of any task completed, so nothing can be compared."
     unscored = "".join(map(_unscored, [e for e in comparison.entrants if e not in order]))
     first = order[0]
     if len(order) == 1:
@@ -88,8 +88,7 @@ def headline(comparison: Comparison) -> str:
 
 
 def _unscored(entrant: Entrant) -> str:
-    broke = any(row.completed for row in entrant.rows)
-    return f" No trial of {entrant.task} {'kept every guard' if broke else 'completed'}."
+    return f" No trial of {entrant.task} completed."
 
 
 def _told(comparison: Comparison, entrant: Entrant) -> str:
@@ -103,7 +102,12 @@ def _listed(names: Sequence[str]) -> str:
 
 def cautions(comparison: Comparison) -> list[str]:
     """What to know before believing the headline, the gravest first."""
-    notes = []
+    notes = [
+        f"No trial of {e.task} kept every guard; its best breaks {', '.join(e.broken)}, so "
+        "that its scores say little."
+        for e in comparison.entrants
+        if e.broken
+    ]
     if unlike := _unlike(comparison):
         notes.append(f"The best trials were not trained alike: {'; '.join(unlike)}.")
     notes += _of_judging(comparison)

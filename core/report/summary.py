@@ -41,7 +41,7 @@ class Summary:
 
     @cached_property
     def candidates(self) -> list[Row]:
-        """The trials a best one is picked from."""
+        """The completed trials with the fewest guards broken: a best one is picked from them."""
         return _candidates(self.rows, self.task)
 
     @property
@@ -128,7 +128,9 @@ def summarize(study: Study) -> Summary:
 
 
 def _candidates(rows: Sequence[Row], task: str) -> list[Row]:
-    return [row for row in rows if row.task == task and row.completed and not row.broken]
+    there = [row for row in rows if row.task == task and row.completed]
+    fewest = min((len(row.broken) for row in there), default=0)
+    return [row for row in there if len(row.broken) == fewest]
 
 
 def _searched(rows: Sequence[Row], space: dict[str, Any]) -> tuple[str, ...]:

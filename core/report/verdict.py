@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-from core.report.rows import DAMAGED, RUNNING, mapping, numbers
+from core.report.rows import DAMAGED, RUNNING, Row, mapping, numbers
 from core.report.summary import Summary
 from core.report.sweep import swept
 from core.report.wording import count, signed
@@ -14,11 +15,15 @@ ENOUGH_INPUTS = 100
 
 def verdict(summary: Summary) -> str:
     """The study in one sentence."""
-    best, baseline, shown = summary.best, summary.baseline, summary.shown
+    best = summary.best
     if best is None:
-        broke = any(row.completed and row.broken for row in summary.rows)
-        guards = " and kept every guard" if broke else ""
-        return f"No trial has completed{guards}, so there is no best trial to report."
+        return "No trial has completed, so there is no best trial to report."
+    return ("No trial kept every guard. " if best.broken else "") + _compared(summary, best)
+
+
+def _compared(summary: Summary, best: Row) -> str:
+    """The best trial beside the baseline."""
+    baseline, shown = summary.baseline, summary.shown
     if baseline == best:
         if len(summary.candidates) == 1:
             return (
@@ -47,6 +52,11 @@ def cautions(summary: Summary) -> list[str]:
     """What to know before believing the verdict, the gravest first."""
     best, baseline = summary.best, summary.baseline
     notes = []
+    if best and best.broken:
+        notes.append(
+            f"The best trial breaks {_listed(best.broken)}, and no other breaks fewer guards: its "
+            "score does not say that its outputs are any good. Train longer, or search elsewhere."
+        )
     if best and baseline and (unlike := summary.unlike(baseline)):
         told = ", ".join(f"{n} {best.params[n]} and {baseline.params[n]}" for n in unlike)
         notes.append(f"Best and baseline were not trained alike, so they compare badly: {told}.")
@@ -77,6 +87,12 @@ def cautions(summary: Summary) -> list[str]:
     if damaged := summary.outcomes.get(DAMAGED):
         notes.append(f"{count(damaged, 'damaged record')}, left out of the comparison.")
     return notes
+
+
+def _listed(guards: Sequence[str]) -> str:
+    """`the guard pale`, `the guards ink and pale`."""
+    named = " and ".join(filter(None, [", ".join(guards[:-1]), *guards[-1:]]))
+    return f"the guard{'s' if len(guards) > 1 else ''} {named}"
 
 
 def _cautions_of_judging(summary: Summary) -> list[str]:

@@ -90,7 +90,22 @@ def test_the_target_itself_is_perfect_and_read(judge: GlyphEvaluator, trained: S
     assert perfect.parts["recognised"] > 0.8
     swapped = score_of(judge, trained, trained.target.roll(1, 0))
     assert swapped.parts["recognised"] < 0.1
+    assert swapped.violations["illegible"] > 0
     assert not any(v > 0 for v in perfect.violations.values())
+
+
+def test_the_value_alone_would_prefer_missing_strokes_and_the_guards_do_not(
+    judge: GlyphEvaluator, trained: Samples
+) -> None:
+    """Half of each character, perfectly drawn, beats a legible one a pixel off."""
+    assert trained.target is not None
+    half = trained.target.clone()
+    half[..., : half.shape[-2] // 2, :] = 1.0
+    shifted = score_of(judge, trained, trained.target.roll(1, 3))
+    torn = score_of(judge, trained, half)
+    assert torn.value < shifted.value
+    assert torn.violations["illegible"] > 0 > shifted.violations["illegible"]
+    assert rank(shifted) < rank(torn)
 
 
 def test_a_shifted_glyph_is_harsh_on_the_value_and_still_read(

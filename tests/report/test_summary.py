@@ -93,8 +93,24 @@ def test_only_completed_trials_are_compared(make: Any, made: Any) -> None:
 def test_a_trial_that_breaks_a_guard_is_not_best(make: Any, made: Any) -> None:
     trials = [made(0.4), made(0.9, {"weight": 2.0}, violations={"copying": 0.2})]
     assert labels(summarize(make(trials))) == ("0", "0")
-    alone = summarize(make(trials[1:], name="alone"))
-    assert "No trial has completed and kept every guard" in verdict(alone)
+
+
+def test_where_no_trial_keeps_its_guards_the_fewest_broken_lead_and_it_is_said(
+    make: Any, made: Any
+) -> None:
+    both = {"copying": 0.2, "muddy": 0.1}
+    trials = [
+        made(0.9, {"weight": 2.0}, violations=both),
+        made(0.5, {"weight": 3.0}, violations={**both, "muddy": -0.1}),
+        made(0.6, {"weight": 4.0}, violations={**both, "copying": -0.1}),
+    ]
+    summary = summarize(make(trials))
+    assert summary.best
+    assert (summary.best.label, summary.best.broken) == ("2", ["muddy"])
+    assert verdict(summary).startswith("No trial kept every guard. Trial 2 scored 0.600")
+    assert (
+        "The best trial breaks the guard muddy, and no other breaks fewer" in cautions(summary)[0]
+    )
 
 
 def test_a_trial_with_a_live_process_runs_and_one_without_was_killed(make: Any, made: Any) -> None:
