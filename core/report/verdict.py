@@ -18,10 +18,10 @@ def verdict(summary: Summary) -> str:
     best = summary.best
     if best is None:
         return "No trial has completed, so there is no best trial to report."
-    return ("No trial kept every guard. " if best.broken else "") + _compared(summary, best)
+    return ("No trial kept every guard. " if best.broken else "") + _beside_baseline(summary, best)
 
 
-def _compared(summary: Summary, best: Row) -> str:
+def _beside_baseline(summary: Summary, best: Row) -> str:
     """The best trial beside the baseline."""
     baseline, shown = summary.baseline, summary.shown
     if baseline == best:
@@ -41,6 +41,9 @@ def _compared(summary: Summary, best: Row) -> str:
     if summary.compared is None:
         ended = baseline.outcome.replace("_", " ")
         return f"{scored}; {named} did not complete ({ended}), so nothing compares."
+    if len(baseline.broken) > len(best.broken):
+        worse = f"scored {shown(baseline.score)} but breaks {_listed(baseline.broken)}"
+        return f"{scored}; {named} {worse}, so it cannot win."
     if not summary.beaten:
         return f"{scored}: no better than {named}, which scored {shown(baseline.score)}."
     lower = "" if summary.maximize else " (lower is better)"

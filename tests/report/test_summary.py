@@ -95,6 +95,16 @@ def test_a_trial_that_breaks_a_guard_is_not_best(make: Any, made: Any) -> None:
     assert labels(summarize(make(trials))) == ("0", "0")
 
 
+def test_a_baseline_that_breaks_a_guard_is_not_what_the_best_has_to_beat(
+    make: Any, made: Any
+) -> None:
+    trials = [made(0.9, violations={"muddy": 0.1}), made(0.5, {"weight": 2.0})]
+    assert verdict(summarize(make(trials))) == (
+        "Trial 1 scored 0.500; the published baseline (trial 0) scored 0.900 but breaks the guard "
+        "muddy, so it cannot win."
+    )
+
+
 def test_where_no_trial_keeps_its_guards_the_fewest_broken_lead_and_it_is_said(
     make: Any, made: Any
 ) -> None:
