@@ -1,25 +1,146 @@
-"""A search's best trial again: with other seeds, with less data, and for what a step costs.
+"""Runs with given parameters: a best trial with other seeds or less data, a baseline many times.
 
-What came to an end that another attempt would only repeat is not run again.
+Each is a trial of its own folder. Several processes may work on one list: whoever holds the lock of
+a run's record makes it, and what is at an end that another attempt would only repeat is not made
+again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from core.catalog import load_task
+from core.device import workers_for
 from core.engines.local import LocalTrial
 from core.flags import make
 from core.measure import measure_apart
 from core.progress import Progress
-from core.record import Record, read_json, write_json
-from core.report.rows import Row
+from core.record import Record, now, read_json, write_json
 from core.run import run_trial
-from core.task import SURROUNDINGS, Outcome, Params, Task, UserError
+from core.task import SURROUNDINGS, Ending, Outcome, Params, Task, UserError
+from core.workers import run_workers
 
 DATA = "data_fraction"
 FINAL = (Outcome.COMPLETED, Outcome.DIVERGED, Outcome.COLLAPSED)
+WAIT = 2.0
+RETRIES = 3
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run to be made: its record's folder, its parameters, and which of them a search chose."""
+
+    name: str
+    number: int
+    params: Params
+    searched: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Runs:
+    """Runs of one task, filed under a study; a job for workers."""
+
+    task: str
+    runs: Path
+    study: str
+    wanted: tuple[Run, ...]
+    threads: int = 0
+    since: str = field(default_factory=now)
+
+    def with_threads(self, threads: int) -> Runs:
+        """The same for a worker with so many threads; a run that names its own keeps them."""
+        return replace(self, threads=threads)
+
+    def open(self) -> tuple[Task, Callable[[Callable[[str], None]], Iterator[LocalTrial]]]:
+        """The task, and what yields the runs that this process is to make."""
+        return load_task(self.task), self.trials
+
+    def record(self, run: Run) -> Record:
+        """Where a run is kept."""
+        return Record(self.runs / self.study / run.name)
+
+    def trials(self, say: Callable[[str], None]) -> Iterator[LocalTrial]:
+        """Yield each run that nobody has made or is making; then wait for those of others."""
+        while True:
+            busy = False
+            for run in self.wanted:
+                with ExitStack() as held:
+                    try:
+                        held.enter_context(self.record(run).alive())
+                    except UserError:
+                        busy = True
+                        continue
+                    if not self.ended(run) and self._may_try(run):
+                        yield self._trial(run)
+            if not busy:
+                return
+            say("waiting for runs that another process is making; Ctrl-C leaves them to it")
+            time.sleep(WAIT)
+
+    def ended(self, run: Run) -> Outcome | None:
+        """How a run has ended, unless it is to be tried again; UserError for other parameters."""
+        record = self.record(run)
+        ending = record.ending() if _begun(record, run.params) else None
+        if ending is None or ending.outcome is Outcome.INTERRUPTED:
+            return None
+        lately = str(read_json(record.folder / "outcome.json").get("ended", "")) >= self.since
+        return ending.outcome if lately or ending.outcome in FINAL else None
+
+    def _may_try(self, run: Run) -> bool:
+        """Count an attempt; a run that keeps killing its process is a failed one."""
+        record = self.record(run)
+        known = read_json(record.folder / "attempts.json")
+        before = int(known.get("attempts", 0)) if known.get("since") == self.since else 0
+        if before > RETRIES:
+            record.end(Ending(Outcome.FAILED, f"its process was killed {before} times"), 0.0)
+            return False
+        attempts = {"since": self.since, "attempts": before + 1}
+        write_json(record.folder / "attempts.json", attempts)
+        return True
+
+    def _trial(self, run: Run) -> LocalTrial:
+        params = run.params
+        if self.threads and not params.threads:
+            params = params.model_copy(update={"threads": self.threads})
+        values = params.model_dump()
+        searched = {name: values[name] for name in run.searched if name in values}
+        return LocalTrial(params, searched, self.study, self.record(run).folder, run.number)
+
+
+def make_runs(task: Task, wanted: Runs, workers: int | None) -> None:
+    """Make the runs, several at once where the machine can; `workers` None: as many as it can.
+
+    Raises UserError where a folder holds a run of other parameters.
+    """
+    with Progress(len(wanted.wanted), task.objective.direction == "maximize") as progress:
+        for run in wanted.wanted:
+            if outcome := wanted.ended(run):
+                ending = wanted.record(run).ending()
+                value = ending.score.value if ending and ending.score else None
+                progress.seen(outcome, value, run.number)
+        left = len(wanted.wanted) - sum(progress.ended.values())
+        if not left:
+            return
+        most = workers or workers_for(wanted.wanted[0].params)
+        if (count := min(most, left)) > 1:
+            run_workers(wanted, count, progress)
+        for trial in wanted.trials(progress.once):
+            run_trial(task, trial, progress, wanted.runs)
+
+
+def changed(
+    task: Task, params: Params, changes: Mapping[str, Mapping[str, Any]], searched: Sequence[str]
+) -> tuple[Run, ...]:
+    """A run for each of these changes to the parameters, by the name of its folder."""
+    return tuple(
+        Run(name, number, make(task.params, {**params.model_dump(), **change}, name), (*searched,))
+        for number, (name, change) in enumerate(changes.items(), 1)
+    )
 
 
 def with_less(params: Params, fraction: float) -> dict[str, Any]:
@@ -30,42 +151,15 @@ def with_less(params: Params, fraction: float) -> dict[str, Any]:
     return {DATA: fraction, **longer}
 
 
-def repeat(
-    task: Task,
-    best: Row,
-    params: Params,
-    changes: Mapping[str, Mapping[str, Any]],
-    study: Path,
-) -> None:
-    """Run the best trial with each of these changes, by the name of the record's folder.
-
-    Raises UserError where a folder holds a run of other parameters.
-    """
-    with Progress(len(changes), task.objective.direction == "maximize") as progress:
-        for number, (name, change) in enumerate(changes.items(), 1):
-            changed = make(task.params, {**params.model_dump(), **change}, name)
-            record = Record(study / name)
-            ending = record.ending() if _begun(record, changed) else None
-            if ending and ending.outcome in FINAL:
-                value = ending.score.value if ending.score else None
-                progress.seen(ending.outcome, value, number)
-                continue
-            told = ", ".join(f"{key} {value}" for key, value in change.items())
-            progress.say(f"{task.name}, the best trial with {told}: trial {number}")
-            searched = best.set(best.searched)
-            trial = LocalTrial(changed, searched, study.name, record.folder, number)
-            run_trial(task, trial, progress, study.parent)
-
-
 def _begun(record: Record, params: Params) -> bool:
     """Whether the folder holds a run with these parameters; UserError when it is of others."""
     before = record.trial().get("params")
     after = params.model_dump(mode="json")
-    changed = [k for k in after if before and k not in SURROUNDINGS and before.get(k) != after[k]]
-    if changed:
+    unlike = [k for k in after if before and k not in SURROUNDINGS and before.get(k) != after[k]]
+    if unlike:
         raise UserError(
-            f"{record.folder}: holds a run of other parameters ({', '.join(changed)}): the search "
-            "has another best trial now; name a new comparison by --name, or remove the folder"
+            f"{record.folder}: holds a run of other parameters ({', '.join(unlike)}): the search "
+            "has another best trial now; name a new one, or remove the folder"
         )
     return bool(before)
 

@@ -5,23 +5,38 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from core.catalog import load_task
 from core.device import Share
 from core.progress import Progress
 from core.run import run_trial
 from core.signals import Interrupted, interruptible
-from core.task import Ending, Score, UserError
+from core.task import Ending, Score, Task, Trial, UserError
 
 if TYPE_CHECKING:
     from core.engines.optuna import Search
 
 EVERY = 0.25  # seconds between two messages of how far an epoch is
+
+
+class Work(Protocol):
+    """What workers are given: plain values, sent to each, that say which trials there are."""
+
+    @property
+    def runs(self) -> Path:
+        """Where records and judges are kept."""
+
+    def with_threads(self, threads: int) -> Work:
+        """The same for a worker with so many CPU threads."""
+
+    def open(self) -> tuple[Task, Callable[[Callable[[str], None]], Iterator[Trial]]]:
+        """The task, and what yields the trials that this process is to run."""
 
 
 @dataclass(frozen=True)
@@ -61,15 +76,19 @@ class Job:
             total=total,
         )
 
-    def open(self) -> Search:
-        """The study as a search of this process."""
+    def with_threads(self, threads: int) -> Job:
+        """The same for a worker with so many threads, unless the search names its own."""
+        return replace(self, fixed={"threads": str(threads), **self.fixed})
+
+    def open(self) -> tuple[Task, Callable[[Callable[[str], None]], Iterator[Trial]]]:
+        """The study as a search of this process: its task, and what yields its trials."""
         from core.engines.storage import PATIENCE
         from core.engines.study import open_search
         from core.space import Space
 
         task = load_task(self.task)
         space = Space.parse(self.space, task.params, "the search space")
-        return open_search(
+        search = open_search(
             self.runs,
             self.study,
             self.storage,
@@ -84,6 +103,7 @@ class Job:
             patience=PATIENCE,
             artifacts=self.artifacts,
         )
+        return task, partial(search.trials, self.total)
 
 
 @dataclass
@@ -128,21 +148,20 @@ class Told(Progress):
             signal.raise_signal(signal.SIGTERM)
 
 
-def work(job: Job, share: Share, pipe: Connection) -> None:
+def work(job: Work, share: Share, pipe: Connection) -> None:
     """A worker: takes trials until none is left. Ctrl-C is its parent's to hear."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if hasattr(signal, "pthread_sigmask"):
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     if share.gpu is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = share.gpu
-    job = replace(job, fixed={"threads": str(share.threads), **job.fixed})
     told = Told(pipe=pipe)
     try:
         with interruptible((signal.SIGTERM,)):
-            search = job.open()
-            for trial in search.trials(job.total, told.once):
+            task, trials = job.with_threads(share.threads).open()
+            for trial in trials(told.once):
                 told.send("took")
-                run_trial(search.task, trial, told, job.runs)
+                run_trial(task, trial, told, job.runs)
     except UserError as error:
         told.send("mistake", str(error))
     except OSError as error:

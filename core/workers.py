@@ -19,7 +19,7 @@ from core.device import Share, shares
 from core.progress import Progress
 from core.signals import undisturbed
 from core.task import UserError
-from core.worker import Job, work
+from core.worker import Work, work
 
 if TYPE_CHECKING:
     from multiprocessing.process import BaseProcess
@@ -36,7 +36,7 @@ class _Worker:
     mistake: str = ""
 
 
-def run_workers(job: Job, count: int, progress: Progress) -> None:
+def run_workers(job: Work, count: int, progress: Progress) -> None:
     """Work on the study with `count` processes until no share is left.
 
     Raises Interrupted once all have stopped, and UserError for a mistake that one of them met.
@@ -51,7 +51,7 @@ def run_workers(job: Job, count: int, progress: Progress) -> None:
 class _Crew:
     """The workers there are, one a share of the machine."""
 
-    def __init__(self, job: Job, shares: Sequence[Share], progress: Progress) -> None:
+    def __init__(self, job: Work, shares: Sequence[Share], progress: Progress) -> None:
         self.job = job
         self.shares = shares
         self.progress = progress

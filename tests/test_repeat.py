@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from core import repeat as module
 from core.catalog import load_task
-from core.record import Record, Study
-from core.repeat import keep_cost, repeat, with_less
-from core.report.summary import summarize
+from core.record import Record, read_json, write_json
+from core.repeat import RETRIES, Runs, changed, keep_cost, make_runs, with_less
 from core.task import Ending, Outcome, Params, Score, UserError
 
 TASK = load_task("glyph_autoencoder")
@@ -42,6 +44,12 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     return trials
 
 
+def again(runs: Path, params: Params, *seeds: int) -> Runs:
+    """Runs with other seeds of what trained with these parameters."""
+    changes = {f"seed-{seed}": {"seed": seed} for seed in seeds}
+    return Runs(TASK.name, runs, "again", changed(TASK, params, changes, ["lr_g"]))
+
+
 def keep(folder: Path, params: Params, outcome: Outcome | None) -> None:
     record = Record(folder)
     objective = {"name": "fixed L1", "direction": "minimize"}
@@ -56,12 +64,11 @@ def test_only_what_another_attempt_could_change_is_run_again(
     tmp_path: Path, started: list[Any], outcome: Outcome | None
 ) -> None:
     params = TASK.params(lr_g=0.003, seed=5)
-    keep(tmp_path / "search" / "0000", params, Outcome.COMPLETED)
-    best = summarize(Study.open(tmp_path, "search")).best
-    assert best
     keep(tmp_path / "again" / "seed-6", TASK.params(lr_g=0.003, seed=6, threads=7), outcome)
-    changes = {"seed-6": {"seed": 6}, "seed-7": {"seed": 7}}
-    repeat(TASK, best, params, changes, tmp_path / "again")
+    outcome_file = tmp_path / "again" / "seed-6" / "outcome.json"
+    if outcome:
+        write_json(outcome_file, {**read_json(outcome_file), "ended": "2001-01-01T00:00:00+00:00"})
+    make_runs(TASK, again(tmp_path, params, 6, 7), 1)
     final = (Outcome.COMPLETED, Outcome.DIVERGED, Outcome.COLLAPSED)
     seeds = [trial.params.seed for trial in started]
     assert seeds == ([7] if outcome in final else [6, 7])
@@ -70,19 +77,71 @@ def test_only_what_another_attempt_could_change_is_run_again(
     assert (last.study, last.workdir) == ("again", tmp_path / "again" / "seed-7")
     assert last.searched == {"lr_g": 0.003}
     started.clear()
-    repeat(TASK, best, params, changes, tmp_path / "again")
+    make_runs(TASK, again(tmp_path, params, 6, 7), 1)
     assert started == []
 
 
 def test_a_folder_of_another_best_trial_is_refused(tmp_path: Path, started: list[Any]) -> None:
     params = TASK.params(lr_g=0.003)
-    keep(tmp_path / "search" / "0000", params, Outcome.COMPLETED)
-    best = summarize(Study.open(tmp_path, "search")).best
-    assert best
     keep(tmp_path / "again" / "seed-1", TASK.params(lr_g=0.5, seed=1), Outcome.COMPLETED)
     with pytest.raises(UserError, match=r"seed-1: holds a run of other parameters \(lr_g\)"):
-        repeat(TASK, best, params, {"seed-1": {"seed": 1}}, tmp_path / "again")
+        make_runs(TASK, again(tmp_path, params, 1), 1)
     assert started == []
+
+
+def test_a_run_that_fails_is_tried_once_a_call(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried = []
+
+    def fails(task: Any, trial: Any, progress: Any, runs: Path) -> None:
+        tried.append(trial.params.seed)
+        keep(trial.workdir, trial.params, Outcome.FAILED)
+
+    monkeypatch.setattr(module, "run_trial", fails)
+    make_runs(TASK, again(tmp_path, TASK.params(), 1, 2), 1)
+    assert tried == [1, 2]
+
+
+def test_a_run_that_kills_its_process_again_and_again_is_given_up(tmp_path: Path) -> None:
+    wanted = again(tmp_path, TASK.params(), 1)
+    for _ in range(1 + RETRIES):
+        (trial,) = wanted.trials(print)
+        assert trial.params.seed == 1
+    assert list(wanted.trials(print)) == []
+    ending = wanted.record(wanted.wanted[0]).ending()
+    assert ending
+    assert (ending.outcome, ending.reason) == (
+        Outcome.FAILED,
+        f"its process was killed {1 + RETRIES} times",
+    )
+
+
+def test_two_workers_make_each_run_once_and_a_killed_one_is_replaced(tmp_path: Path) -> None:
+    small = {"size": 32, "width": 4, "batch_size": 16, "device": "cpu", "characters": "ascii"}
+    small |= {"source_font": "DejaVu Sans", "target_font": "DejaVu Serif"}
+    params = TASK.params(epochs=30, **small)
+    wanted = again(tmp_path, params, 1, 2, 3)
+    killed = threading.Thread(target=kill_one, args=(wanted,))
+    killed.start()
+    make_runs(TASK, wanted, 2)
+    killed.join()
+    for run in wanted.wanted:
+        ending, lines = wanted.record(run).ending(), wanted.record(run).epochs()
+        assert ending
+        assert ending.outcome is Outcome.COMPLETED
+        assert [line.epoch for line in lines] == list(range(1, 31))
+
+
+def kill_one(wanted: Runs) -> None:
+    """Kill -9 the first worker that has trained for some epochs."""
+    deadline = time.monotonic() + 200
+    while time.monotonic() < deadline:
+        if len(wanted.record(wanted.wanted[0]).epochs()) >= 2:
+            workers = [p for p in psutil.Process().children() if "spawn_main" in str(p.cmdline())]
+            workers[0].kill()
+            return
+        time.sleep(0.05)
 
 
 def test_a_cost_is_measured_once_and_a_failure_again(

@@ -233,7 +233,7 @@ def _best(task: Task, arguments: argparse.Namespace) -> Row | None:
 def _repeat(task: Task, best: Row, arguments: argparse.Namespace) -> None:
     """The best trial with other seeds, with less data, and measured; where and how as asked now."""
     from core.flags import make
-    from core.repeat import keep_cost, repeat, with_less
+    from core.repeat import Runs, changed, keep_cost, make_runs, with_less
 
     here = {k: v for k, v in _own(task, arguments).items() if k in SURROUNDINGS}
     elsewhere = {k: v for k, v in best.params.items() if k not in SURROUNDINGS}
@@ -243,6 +243,7 @@ def _repeat(task: Task, best: Row, arguments: argparse.Namespace) -> None:
     shares = [f for f in arguments.data_fractions if f < 1]
     less = {f"fraction-{f}": with_less(params, f) for f in shares}
     for step, changes in (("seeds", again), ("data", less)):
-        folder = arguments.runs / study_name(arguments.name, task.name, step)
-        repeat(task, best, params, changes, folder)
+        study = study_name(arguments.name, task.name, step)
+        wanted = changed(task, params, changes, best.searched)
+        make_runs(task, Runs(task.name, arguments.runs, study, wanted), arguments.workers)
     keep_cost(task, params, arguments.runs / arguments.name / f"cost-{task.name}.json")
