@@ -7,10 +7,11 @@ again.
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -43,22 +44,29 @@ class Run:
 
 @dataclass(frozen=True)
 class Runs:
-    """Runs of one task, filed under a study; a job for workers."""
+    """Runs of one task, filed under a study; a job for workers.
+
+    `unseen`: the judge that no search uses scores them, where the task has one.
+    """
 
     task: str
     runs: Path
     study: str
     wanted: tuple[Run, ...]
+    unseen: bool = False
     threads: int = 0
     since: str = field(default_factory=now)
 
     def with_threads(self, threads: int) -> Runs:
         """The same for a worker with so many threads; a run that names its own keeps them."""
-        return replace(self, threads=threads)
+        return dataclasses.replace(self, threads=threads)
 
     def open(self) -> tuple[Task, Callable[[Callable[[str], None]], Iterator[LocalTrial]]]:
         """The task, and what yields the runs that this process is to make."""
-        return load_task(self.task), self.trials
+        task = load_task(self.task)
+        if self.unseen and task.unseen:
+            task = dataclasses.replace(task, evaluator=task.unseen)
+        return task, self.trials
 
     def record(self, run: Run) -> Record:
         """Where a run is kept."""
@@ -112,11 +120,12 @@ class Runs:
         return LocalTrial(params, searched, self.study, self.record(run).folder, run.number)
 
 
-def make_runs(task: Task, wanted: Runs, workers: int | None) -> None:
+def make_runs(wanted: Runs, workers: int | None) -> None:
     """Make the runs, several at once where the machine can; `workers` None: as many as it can.
 
     Raises UserError where a folder holds a run of other parameters.
     """
+    task, trials = wanted.open()
     with Progress(len(wanted.wanted), task.objective.direction == "maximize") as progress:
         for run in wanted.wanted:
             if outcome := wanted.ended(run):
@@ -129,7 +138,7 @@ def make_runs(task: Task, wanted: Runs, workers: int | None) -> None:
         most = workers or workers_for(wanted.wanted[0].params)
         if (count := min(most, left)) > 1:
             run_workers(wanted, count, progress)
-        for trial in wanted.trials(progress.once):
+        for trial in trials(progress.once):
             run_trial(task, trial, progress, wanted.runs)
 
 
@@ -141,6 +150,12 @@ def changed(
         Run(name, number, make(task.params, {**params.model_dump(), **change}, name), (*searched,))
         for number, (name, change) in enumerate(changes.items(), 1)
     )
+
+
+def as_recorded(task: Task, recorded: Mapping[str, Any], where: str, **changes: Any) -> Params:
+    """The parameters of a record, changed; where and how it ran is this machine's to say."""
+    kept = {k: v for k, v in recorded.items() if k not in SURROUNDINGS}
+    return make(task.params, {**kept, **changes}, where)
 
 
 def with_less(params: Params, fraction: float) -> dict[str, Any]:

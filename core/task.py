@@ -163,7 +163,11 @@ class Evaluator(Protocol):
 
 @dataclass(frozen=True)
 class Task:
-    """A GAN that can be tuned: its parameters, its data, its model in training, its judge."""
+    """A GAN that can be tuned: its parameters, its data, its model in training, its judge.
+
+    `unseen` is a judge that no search uses: it has the last word on what a search has found. A task
+    whose value is not learned needs none.
+    """
 
     name: str
     summary: str
@@ -172,6 +176,7 @@ class Task:
     build: Callable[[Any, Any, torch.device], Trainable]
     evaluator: Callable[[Any], Evaluator]
     objective: Objective
+    unseen: Callable[[Any], Evaluator] | None = None
 
     @property
     def search_space(self) -> Path:

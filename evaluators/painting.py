@@ -36,6 +36,7 @@ OBJECTIVE = Objective("painting score", "maximize", worst=0.0)
 JudgeWeights = Literal["scratch", "imagenet"]
 DomainName = Literal["A", "B"]
 WEAK = 0.7
+UNSEEN = 2  # the seed of a judge that no search uses
 
 
 class PaintingEvaluator:
@@ -47,8 +48,15 @@ class PaintingEvaluator:
 
     objectives = (OBJECTIVE,)
 
-    def __init__(self, target: DomainName, weights: JudgeWeights, device: str) -> None:
+    def __init__(
+        self,
+        target: DomainName,
+        weights: JudgeWeights,
+        device: str,
+        seed: int = int(RECIPE["seed"]),
+    ) -> None:
         self.target = target
+        self.seed = seed
         self.weights = weights
         self.device = pick_device(device)
         self.net = nn.Module()
@@ -61,11 +69,11 @@ class PaintingEvaluator:
         Kept under `folder/painting-<fingerprint>/`: judge.pt and judge.json, which is returned.
         """
         recipe = {"data": data.fingerprint, "target": self.target, "weights": self.weights}
-        text = json.dumps([recipe, RECIPE], sort_keys=True)
+        text = json.dumps([recipe, {**RECIPE, "seed": self.seed}], sort_keys=True)
         home = folder / f"painting-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
         home.mkdir(parents=True, exist_ok=True)
         with FileLock(home / ".lock"), torch.random.fork_rng():
-            torch.manual_seed(RECIPE["seed"])
+            torch.manual_seed(self.seed)
             if not (facts := self._load(home)):
                 say("judge: training a ResNet-18 to tell the domains apart (once per data set)")
                 self.net, learned = self._train(new_judge(self.weights).to(self.device), data)
@@ -91,7 +99,7 @@ class PaintingEvaluator:
         started = time.monotonic()
         photo = "A" if self.target == "B" else "B"
         splits = data.domain(photo).train, data.domain(self.target).train
-        net = train_classifier(net, *splits, data.size).eval()
+        net = train_classifier(net, *splits, data.size, self.seed).eval()
         confusion = {}
         for kind, name in (("photographs", photo), ("paintings", self.target)):
             images = to_tensor(data.domain(name).validation)

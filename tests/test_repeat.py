@@ -68,7 +68,7 @@ def test_only_what_another_attempt_could_change_is_run_again(
     outcome_file = tmp_path / "again" / "seed-6" / "outcome.json"
     if outcome:
         write_json(outcome_file, {**read_json(outcome_file), "ended": "2001-01-01T00:00:00+00:00"})
-    make_runs(TASK, again(tmp_path, params, 6, 7), 1)
+    make_runs(again(tmp_path, params, 6, 7), 1)
     final = (Outcome.COMPLETED, Outcome.DIVERGED, Outcome.COLLAPSED)
     seeds = [trial.params.seed for trial in started]
     assert seeds == ([7] if outcome in final else [6, 7])
@@ -77,7 +77,7 @@ def test_only_what_another_attempt_could_change_is_run_again(
     assert (last.study, last.workdir) == ("again", tmp_path / "again" / "seed-7")
     assert last.searched == {"lr_g": 0.003}
     started.clear()
-    make_runs(TASK, again(tmp_path, params, 6, 7), 1)
+    make_runs(again(tmp_path, params, 6, 7), 1)
     assert started == []
 
 
@@ -85,7 +85,7 @@ def test_a_folder_of_another_best_trial_is_refused(tmp_path: Path, started: list
     params = TASK.params(lr_g=0.003)
     keep(tmp_path / "again" / "seed-1", TASK.params(lr_g=0.5, seed=1), Outcome.COMPLETED)
     with pytest.raises(UserError, match=r"seed-1: holds a run of other parameters \(lr_g\)"):
-        make_runs(TASK, again(tmp_path, params, 1), 1)
+        make_runs(again(tmp_path, params, 1), 1)
     assert started == []
 
 
@@ -99,7 +99,7 @@ def test_a_run_that_fails_is_tried_once_a_call(
         keep(trial.workdir, trial.params, Outcome.FAILED)
 
     monkeypatch.setattr(module, "run_trial", fails)
-    make_runs(TASK, again(tmp_path, TASK.params(), 1, 2), 1)
+    make_runs(again(tmp_path, TASK.params(), 1, 2), 1)
     assert tried == [1, 2]
 
 
@@ -124,7 +124,7 @@ def test_two_workers_make_each_run_once_and_a_killed_one_is_replaced(tmp_path: P
     wanted = again(tmp_path, params, 1, 2, 3)
     killed = threading.Thread(target=kill_one, args=(wanted,))
     killed.start()
-    make_runs(TASK, wanted, 2)
+    make_runs(wanted, 2)
     killed.join()
     for run in wanted.wanted:
         ending, lines = wanted.record(run).ending(), wanted.record(run).epochs()

@@ -7,6 +7,7 @@ python -m trials.cyclegan --size 64     one trial with the published defaults
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -19,7 +20,7 @@ from core.data.tensors import random_crops, to_tensor
 from core.run import main
 from core.task import Samples, Task
 from core.training.cycle import Batch, CycleParams, CycleTraining
-from evaluators.painting import OBJECTIVE, JudgeWeights, PaintingEvaluator
+from evaluators.painting import OBJECTIVE, UNSEEN, DomainName, JudgeWeights, PaintingEvaluator
 
 JUDGED_INPUTS = 128
 
@@ -84,10 +85,9 @@ class CycleGAN(CycleTraining):
         return Samples(self.inputs, self.translate(self.inputs))
 
 
-def _judge(params: CycleGANParams) -> PaintingEvaluator:
-    return PaintingEvaluator(
-        "A" if params.source == "B" else "B", params.judge_weights, params.device
-    )
+def _judge(params: CycleGANParams, **seed: int) -> PaintingEvaluator:
+    target: DomainName = "A" if params.source == "B" else "B"
+    return PaintingEvaluator(target, params.judge_weights, params.device, **seed)
 
 
 TASK = Task(
@@ -98,6 +98,7 @@ TASK = Task(
     build=CycleGAN,
     evaluator=_judge,
     objective=OBJECTIVE,
+    unseen=partial(_judge, seed=UNSEEN),
 )
 
 if __name__ == "__main__":

@@ -245,5 +245,5 @@ def _repeat(task: Task, best: Row, arguments: argparse.Namespace) -> None:
     for step, changes in (("seeds", again), ("data", less)):
         study = study_name(arguments.name, task.name, step)
         wanted = changed(task, params, changes, best.searched)
-        make_runs(task, Runs(task.name, arguments.runs, study, wanted), arguments.workers)
+        make_runs(Runs(task.name, arguments.runs, study, wanted), arguments.workers)
     keep_cost(task, params, arguments.runs / arguments.name / f"cost-{task.name}.json")

@@ -29,6 +29,13 @@ def add_flags(parser: argparse.ArgumentParser, argv: list[str]) -> None:
     parser.add_argument("--space", type=Path, help="search space (search_spaces/TASK.json)")
     parser.add_argument("--sampler", choices=SAMPLERS, default="tpe", help="who proposes (tpe)")
     parser.add_argument("--pruner", choices=PRUNERS, default="median", help="who stops (median)")
+    parser.add_argument(
+        "--noise-floor",
+        type=seeds,
+        default=0,
+        metavar="K",
+        help="run the baseline with K seeds first: how far apart they score is the noise",
+    )
     add_study_flags(parser)
     add_task_flags(parser, argv)
 
@@ -99,6 +106,15 @@ def whole(text: str) -> int:
     return number
 
 
+def seeds(text: str) -> int:
+    """A whole number from 2, as argparse wants it."""
+    number = int(text)
+    if number < 2:
+        raise ValueError
+    return number
+
+
+seeds.__name__ = "number of seeds, two or more,"
 positive.__name__ = "whole number above 0"
 whole.__name__ = "whole number from 0"
 
@@ -130,8 +146,12 @@ def search(
     from core.workers import run_workers
 
     total = arguments.trials
-    with Progress(total, task.objective.direction == "maximize") as progress:
+    progress = Progress(total, task.objective.direction == "maximize")
+    with progress:
         searched = prepare_search(task, arguments, space(), where, sampler, pruner, progress)
+    if getattr(arguments, "noise_floor", 0):
+        measure_noise(task, arguments, searched.folder.name)
+    with progress:
         for number, ending in searched.ended():
             value = ending.score.value if ending.score else None
             progress.seen(ending.outcome, value, number)
@@ -142,6 +162,19 @@ def search(
             run_trial(task, trial, progress, arguments.runs)
     publish(arguments.runs, searched.folder.name)
     return 0 if Outcome.COMPLETED in [ending.outcome for _, ending in searched.ended()] else 1
+
+
+def measure_noise(task: Task, arguments: argparse.Namespace, study: str) -> None:
+    """The baseline with more seeds than the search's own, which trial 0 has."""
+    from core.flags import given, make
+    from core.repeat import Runs, changed, make_runs
+    from core.report.noise import SUFFIX
+
+    params = make(task.params, given(arguments))
+    others = [(params.seed + i) % 2**31 for i in range(1, arguments.noise_floor)]
+    changes = {f"seed-{seed}": {"seed": seed} for seed in others}
+    wanted = changed(task, params, changes, ())
+    make_runs(Runs(task.name, arguments.runs, study + SUFFIX, wanted), arguments.workers)
 
 
 def prepare_search(

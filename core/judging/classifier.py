@@ -30,14 +30,18 @@ RECIPE: dict[str, Any] = {
 
 
 def train_classifier(
-    net: nn.Module, photographs: Sequence[Pixels], paintings: Sequence[Pixels], size: int
+    net: nn.Module,
+    photographs: Sequence[Pixels],
+    paintings: Sequence[Pixels],
+    size: int,
+    seed: int,
 ) -> nn.Module:
     """Train `net`: class 0 is a photograph or junk, class 1 a painting; return its average.
 
     Crops, mirroring, colour jitter, blur and noise keep the label. Flat and noise images are
     "not a painting", so that an untrained generator's output is not one either. AdamW on a
     one-cycle schedule, bf16 where the hardware has it; what is returned is the exponential moving
-    average of the weights. Seed PyTorch first: the same seed gives the same network.
+    average of the weights. Seed PyTorch with `seed` first: the same seed gives the same network.
     """
     device = next(net.parameters()).device
     steps, domains = RECIPE["steps"], (photographs, paintings)
@@ -49,7 +53,7 @@ def train_classifier(
     decay = RECIPE["weight_decay"]
     optimizer = torch.optim.AdamW(net.parameters(), RECIPE["lr"], weight_decay=decay, fused=True)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, RECIPE["lr"], total_steps=steps)
-    random = np.random.default_rng(RECIPE["seed"])
+    random = np.random.default_rng(seed)
     net.train()
     for _ in range(steps):
         drawn = [_draw(d, counts[k], size, random) for k, d in enumerate(domains)]

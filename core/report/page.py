@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from core.record import Study, now, write_bytes, write_json
+from core.report.confirmation import told
 from core.report.heat import heat_maps
 from core.report.importance import importance
 from core.report.origin import cost, origin, provenance, train_again, train_baseline
@@ -65,6 +66,8 @@ def best_json(summary: Summary) -> dict[str, Any]:
         "best": told(summary.best),
         "baseline": told(summary.baseline),
         "gain": summary.gain,
+        "noise_floor": summary.noise.floor if summary.noise else None,
+        "winners": summary.confirmation.winners if summary.confirmation else None,
         "trials": summary.outcomes,
         "provenance": provenance(summary),
     }
@@ -76,6 +79,8 @@ def _context(summary: Summary) -> dict[str, Any]:
     parts = dict.fromkeys(name for row in summary.rows for name in row.parts)
     return {
         "s": summary,
+        "confirmed": summary.confirmation,
+        "told": told,
         "verdict": verdict(summary),
         "cautions": cautions(summary),
         "parts": {p: decimals(row.parts.get(p) for row in summary.rows) for p in parts},

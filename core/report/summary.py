@@ -9,6 +9,8 @@ from functools import cached_property
 from typing import Any
 
 from core.record import Study
+from core.report.confirmation import Confirmation, carried, read_confirmation
+from core.report.noise import Noise, read_noise
 from core.report.rows import Row, clean, mapping, read_rows
 from core.report.wording import decimals, fixed
 from core.task import SURROUNDINGS, Params
@@ -51,9 +53,20 @@ class Summary:
         return self.baseline if usable else None
 
     @cached_property
+    def noise(self) -> Noise | None:
+        """How the baseline's score varies with the seed, where that was measured."""
+        return read_noise(self.study, self.baseline)
+
+    @cached_property
+    def confirmation(self) -> Confirmation | None:
+        """The best trials trained again, where they were."""
+        return read_confirmation(self.study, self.maximize)
+
+    @cached_property
     def places(self) -> int:
-        """Decimals to show scores with."""
-        return decimals(row.score for row in self.rows)
+        """Decimals to show scores with: none that the noise does not carry."""
+        places = decimals(row.score for row in self.rows)
+        return carried(self.noise.floor, places) if self.noise else places
 
     @property
     def gain(self) -> float | None:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from core.report.confirmation import conclusion
+from core.report.noise import Noise
 from core.report.rows import DAMAGED, RUNNING, Row, mapping, numbers
 from core.report.summary import Summary
 from core.report.sweep import swept
-from core.report.wording import count, signed
+from core.report.wording import count, fixed, signed
 
 ENOUGH_INPUTS = 100
 
@@ -18,6 +20,8 @@ def verdict(summary: Summary) -> str:
     best = summary.best
     if best is None:
         return "No trial has completed, so there is no best trial to report."
+    if summary.confirmation:
+        return conclusion(summary.confirmation, summary.noise.floor if summary.noise else None)
     return ("No trial kept every guard. " if best.broken else "") + _beside_baseline(summary, best)
 
 
@@ -44,11 +48,26 @@ def _beside_baseline(summary: Summary, best: Row) -> str:
     if len(baseline.broken) > len(best.broken):
         worse = f"scored {shown(baseline.score)} but breaks {_listed(baseline.broken)}"
         return f"{scored}; {named} {worse}, so it cannot win."
+    if summary.noise:
+        return f"{scored}; {_beyond_noise(summary, best, summary.noise)}"
     if not summary.beaten:
         return f"{scored}: no better than {named}, which scored {shown(baseline.score)}."
     lower = "" if summary.maximize else " (lower is better)"
     gain = signed(summary.difference, summary.places)
     return f"{scored}; {named} scored {shown(baseline.score)}: {gain}{lower}."
+
+
+def _beyond_noise(summary: Summary, best: Row, noise: Noise) -> str:
+    """The best score beside what the baseline scores with one seed or another."""
+    assert best.score is not None
+    seeds, trials = len(noise.scores), len(summary.candidates)
+    spread = f"{summary.shown(noise.mean)} ± {fixed(noise.floor, summary.places + 1)}"
+    usual = f"the published baseline scores {spread} over {seeds} seeds"
+    gain = (best.score - noise.mean) * (1 if summary.maximize else -1)
+    if gain <= noise.luck(trials):
+        return f"{usual}, so the best of {count(trials, 'trial')} may be luck."
+    worth = f", {gain / noise.floor:.1f} noise floors" if noise.floor else ""
+    return f"{usual}: better by {fixed(gain, summary.places)}{worth}."
 
 
 def cautions(summary: Summary) -> list[str]:
@@ -72,10 +91,11 @@ def cautions(summary: Summary) -> list[str]:
                 f"The best trial is one seed of its point.{flattered} Compare the means over "
                 f"{len(seeds)} seeds and their ranges, under The grid."
             )
-        else:
+        elif not summary.confirmation:
+            known = "" if summary.noise else ", and there is no estimate of the noise yet"
             notes.append(
-                "One run per point is one seed: a difference may be noise, and there is no "
-                f"estimate of the noise yet.{flattered}"
+                f"One run per point is one seed: a difference may be noise{known}.{flattered} "
+                f"`gantune confirm {summary.study.name}` trains the best again with common seeds."
             )
     notes += _cautions_of_judging(summary)
     row = best or next(iter(summary.rows), None)

@@ -1,0 +1,106 @@
+"""gantune confirm and --noise-floor, for real: planted luck and planted gains, trained again."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from core.catalog import load_task
+from core.record import EpochLine, Record, read_json, write_json
+from core.task import Ending, Outcome, Score
+from tests.conftest import TINY_GLYPHS, Run
+
+TASK = load_task("glyph_autoencoder")
+SMALL = {"size": 32, "width": 4, "batch_size": 16, "characters": "ascii", "epochs": 4}
+SMALL |= {"source_font": "DejaVu Sans", "target_font": "DejaVu Serif", "device": "cpu"}
+SPACE = {"lr_g": {"_type": "loguniform", "_value": [1e-4, 2e-2]}}
+
+
+def plant(runs: Path, name: str, *trials: dict[str, Any]) -> None:
+    """A study whose records claim these scores; what is not given is the baseline's."""
+    write_json(runs / name / "study.json", {"task": TASK.name, "engine": "optuna", "space": SPACE})
+    for number, trial in enumerate(trials):
+        score = Score(trial.pop("score"), {"inputs": 10.0})
+        params = TASK.params(**{**SMALL, **trial})
+        record = Record(runs / name / f"{number:04d}")
+        objective = {"name": TASK.objective.name, "direction": TASK.objective.direction}
+        facts = {"task": TASK.name, "study": name, "number": number, "engine": "optuna"}
+        facts |= {"objective": objective, "searched": ["lr_g"], "params": params.model_dump()}
+        record.begin({**facts, "defaults": TASK.params().model_dump()})
+        record.write_epochs([EpochLine(1, {}, score.value, dict(score.parts), {}, 1.0, 1.0)])
+        record.end(Ending(Outcome.COMPLETED, "", score), 1.0)
+
+
+def test_luck_is_found_out(gantune: Run, runs: Path) -> None:
+    """The best trial is the baseline with another seed, and a lucky score."""
+    plant(runs, "lucky", {"score": 0.9}, {"score": 0.1, "seed": 7})
+    done = gantune("confirm", "lucky", "--seeds", "2", "--workers", "1")
+    assert done.returncode == 0, done.stderr
+    assert "Trial 0 and the published baseline cannot be told apart over 2 common" in done.stdout
+    told = read_json(runs / "lucky" / "best.json")
+    assert told["best"]["trial"] == 1, "the lucky one, which is the baseline too"
+    assert set(told["winners"]) == {"trial-0000", "baseline"}
+
+
+def test_a_true_gain_is_found_and_the_hopeless_drop_out(gantune: Run, runs: Path) -> None:
+    """A rate that learns, and one a hundred times too low whose score is made up."""
+    usual = {"score": 0.9, "lr_g": 2e-4}
+    plant(runs, "gain", usual, {"score": 0.2, "lr_g": 1e-6}, {"score": 0.5, "lr_g": 1e-2})
+    done = gantune("confirm", "gain", "--seeds", "3", "--workers", "1")
+    assert done.returncode == 0, done.stderr
+    told = read_json(runs / "gain" / "best.json")
+    assert told["winners"] == ["trial-0002"]
+    assert "Trial 2 wins over 3 common seeds. It beats the baseline by" in told["verdict"]
+    assert "trial-0001 drops out: it is behind with 2 seeds" in done.stdout
+    made = sorted(p.parent.name for p in (runs / "gain-confirm").glob("*/outcome.json"))
+    assert [name for name in made if "0001" in name] == ["trial-0001-seed-1", "trial-0001-seed-2"]
+    assert len(made) == 8
+
+    before = {p: p.stat().st_mtime for p in (runs / "gain-confirm").glob("*/outcome.json")}
+    again = gantune("confirm", "gain", "--seeds", "3", "--workers", "1")
+    assert again.returncode == 0, again.stderr
+    assert {p: p.stat().st_mtime for p in (runs / "gain-confirm").glob("*/outcome.json")} == before
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["none"], "no trial of a study 'none'"),
+        (["alone"], "no trial but the baseline has completed yet"),
+        (["pair", "--epochs", "9"], "was begun with --epochs 1, not 9"),
+        (["pair", "--seeds", "0"], "invalid whole number above 0 value: '0'"),
+    ],
+)
+def test_a_mistake_is_one_clear_error(
+    gantune: Run, runs: Path, words: list[str], told: str
+) -> None:
+    plant(runs, "alone", {"score": 0.9})
+    plant(runs, "pair", {"score": 0.9}, {"score": 0.1, "lr_g": 1e-3})
+    write_json(runs / "pair-confirm" / "confirm.json", {"epochs": 1})
+    done = gantune("confirm", *words)
+    assert done.returncode == 2
+    assert told in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not list(runs.glob("*-confirm/*/trial.json"))
+
+
+def test_the_noise_floor_comes_first_and_is_told(gantune: Run, runs: Path, tmp_path: Path) -> None:
+    space = tmp_path / "space.json"
+    space.write_text(json.dumps(SPACE))
+    words = ["--space", str(space), "--study", "floor", "--trials", "2", "--workers", "1"]
+    done = gantune("tune", TASK.name, *TINY_GLYPHS, *words, "--noise-floor", "3")
+    assert done.returncode == 0, done.stderr
+    seeds = sorted(p.parent.name for p in (runs / "floor-noise").glob("*/outcome.json"))
+    assert seeds == ["seed-1", "seed-2"]
+    told = read_json(runs / "floor" / "best.json")
+    assert told["noise_floor"] > 0
+    assert "the published baseline scores" in told["verdict"] or "the baseline" in told["verdict"]
+    record = Record(runs / "floor-noise" / "seed-1").trial()
+    assert record["params"]["seed"] == 1
+    assert record["params"]["lr_g"] == TASK.params().lr_g  # type: ignore[attr-defined]
+    done = gantune("tune", TASK.name, "--noise-floor", "1")
+    assert done.returncode == 2
+    assert "invalid number of seeds, two or more, value: '1'" in done.stderr

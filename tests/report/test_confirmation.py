@@ -1,0 +1,170 @@
+"""What is said of trials that were trained again with common seeds, and of the noise floor."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from core.record import Study, write_json
+from core.report.confirmation import Confirmation, carried, conclusion, read_confirmation
+from core.report.noise import Noise
+from core.report.page import write_report
+from core.report.summary import summarize
+from core.report.verdict import cautions, verdict
+from core.task import Outcome
+
+Again = Callable[..., Confirmation]
+CALM = {"baseline": [0.50, 0.51, 0.49], "trial-0001": [0.60, 0.62, 0.59]}
+
+
+@pytest.fixture
+def again(make: Any, made: Any, tmp_path: Path) -> Again:
+    """A study `demo`, and its candidates' scores with seeds 1, 2 …; None is a diverged run."""
+
+    def confirmed(
+        scores: Mapping[str, Sequence[float | None]],
+        direction: str = "maximize",
+        guards: Mapping[str, Mapping[str, float]] | None = None,
+    ) -> Confirmation:
+        name = f"demo{len(list(tmp_path.iterdir()))}"
+        trials = [made(0.5), made(0.6, {"weight": 2.0})]
+        study: Study = make(trials, direction=direction, name=name)
+        seeds = list(range(1, 1 + max(map(len, scores.values()))))
+        runs = [
+            made(
+                0.1 if score is None else score,
+                {"seed": seed},
+                Outcome.DIVERGED if score is None else Outcome.COMPLETED,
+                name=f"{name}-seed-{seed}",
+                violations=(guards or {}).get(name),
+            )
+            for name, of in scores.items()
+            for seed, score in zip(seeds, of, strict=False)
+        ]
+        make(runs, engine="standalone", direction=direction, space=None, name=f"{name}-confirm")
+        told = {"candidates": list(scores), "seeds": seeds, "epochs": 2, "unseen": True}
+        write_json(tmp_path / f"{name}-confirm" / "confirm.json", told)
+        found = read_confirmation(study, direction == "maximize")
+        assert found
+        return found
+
+    return confirmed
+
+
+def test_a_true_gain_is_found_and_its_size_is_told(again: Again) -> None:
+    found = again(CALM)
+    assert found.winners == ["trial-0001"]
+    assert conclusion(found, 0.05) == (
+        "Trial 1 wins over 3 common seeds. It beats the baseline by 0.103 "
+        "(+0.089 to +0.118, 95 %; 2.1 noise floors)."
+    )
+
+
+def test_lower_may_be_better(again: Again) -> None:
+    found = again(CALM, "minimize")
+    assert found.winners == ["baseline"]
+    assert found.mean("baseline") == pytest.approx(0.5)
+    gain = found.gain("trial-0001")
+    assert gain
+    assert gain.value == pytest.approx(-0.10333, abs=1e-4)
+    assert conclusion(found) == "The published baseline wins over 3 common seeds."
+
+
+def test_luck_cannot_be_told_apart(again: Again) -> None:
+    found = again({"baseline": [0.50, 0.58, 0.45], "trial-0001": [0.57, 0.49, 0.52]})
+    assert set(found.winners) == {"baseline", "trial-0001"}
+    assert conclusion(found) == (
+        "Trial 1 and the published baseline cannot be told apart over 3 common seeds. "
+        "Nothing is gained over the baseline."
+    )
+
+
+def test_several_winners_share_the_win(again: Again) -> None:
+    found = again({**CALM, "trial-0004": [0.61, 0.61, 0.60], "trial-0005": [0.2, 0.3, 0.25]})
+    assert set(found.winners) == {"trial-0001", "trial-0004"}
+    assert "cannot be told apart over 3 common seeds. " in conclusion(found)
+    assert found.hopeless(0.95) == ["trial-0005"]
+
+
+def test_a_candidate_that_goes_wrong_with_one_seed_is_no_winner(again: Again) -> None:
+    found = again({**CALM, "trial-0004": [0.9, None, 0.9]})
+    assert found.winners == ["trial-0001"]
+    assert found.failed("trial-0004") == ["seed 2 diverged"]
+    assert found.hopeless(0.95) == ["trial-0004"]
+    found = again({**CALM, "trial-0004": [0.9, 0.9, 0.9]}, guards={"trial-0004": {"muddy": 0.1}})
+    assert found.winners == ["trial-0001"]
+    assert found.failed("trial-0004")[0] == "seed 1 breaks muddy"
+
+
+def test_where_all_break_a_guard_they_are_compared_all_the_same(again: Again) -> None:
+    found = again(CALM, guards={name: {"muddy": 0.1} for name in CALM})
+    assert found.winners == ["trial-0001"]
+
+
+def test_without_the_baseline_or_any_score_it_is_said(again: Again) -> None:
+    found = again({**CALM, "baseline": [0.5, None, 0.5]})
+    only = "Only trial 1 came to a score with every seed. The published baseline did not"
+    assert conclusion(found).startswith(only)
+    found = again({"baseline": [None], "trial-0001": [None]})
+    assert conclusion(found).startswith("No configuration came to a score")
+    found = again({"baseline": [0.5], "trial-0001": [0.9]})
+    assert "says nothing: confirm with more seeds" in conclusion(found)
+
+
+def test_the_report_leads_with_it(again: Again, tmp_path: Path) -> None:
+    again(CALM)
+    study = Study.open(tmp_path, "demo0")
+    summary = summarize(study)
+    assert verdict(summary).startswith("Trial 1 wins over 3 common seeds.")
+    assert not any("no estimate of the noise" in c for c in cautions(summary))
+    page = html.unescape(write_report(study).read_text())
+    assert page.index("Trained again, with common seeds") < page.index("<h2>Pictures</h2>")
+    assert "scored by a judge that the search never saw" in page
+    assert "+0.103 (+0.089 to +0.118)" in page
+    assert "| trial 1 | 0.603 |" in (study.folder / "report.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("noise", "places"),
+    [(0.2, 1), (0.05, 1), (0.049, 2), (0.012, 2), (0.004, 3), (1e-9, 3), (0.0, 3), (3.0, 0)],
+)
+def test_no_decimal_is_shown_that_the_noise_does_not_carry(noise: float, places: int) -> None:
+    assert carried(noise, 3) == places
+
+
+def noisy(make: Any, made: Any, best: float, *others: float) -> str:
+    trials = [made(0.50), *(made(best - 0.01 * i, {"weight": 2.0 + i}) for i in range(3))]
+    study: Study = make(trials)
+    runs = [made(s, {"seed": i}, name=f"seed-{i}") for i, s in enumerate(others, 1)]
+    make(runs, engine="standalone", space=None, name="demo-noise")
+    return verdict(summarize(study))
+
+
+def test_the_best_of_many_must_beat_the_baselines_luck(make: Any, made: Any) -> None:
+    told = noisy(make, made, 0.56, 0.53, 0.48, 0.51)
+    assert told == (
+        "Trial 1 scored 0.56; the published baseline scores 0.51 ± 0.021 over 4 seeds, so the best "
+        "of 4 trials may be luck."
+    )
+
+
+def test_a_gain_is_told_in_noise_floors(make: Any, made: Any) -> None:
+    told = noisy(make, made, 0.80, 0.53, 0.48, 0.51)
+    assert told.endswith("over 4 seeds: better by 0.30, 14.2 noise floors.")
+
+
+def test_the_luck_of_the_best_of_many_runs_covers_it() -> None:
+    """Of 20 runs of the baseline itself the best is above the bound in at most 5 % of studies."""
+    import numpy as np
+
+    random = np.random.default_rng(0)
+    above = 0
+    for _ in range(400):
+        noise = Noise(tuple(random.normal(0, 1, 5)))
+        above += bool(random.normal(0, 1, 20).max() > noise.mean + noise.luck(20))
+    assert above <= 32, "20 on average at most, and luck"
+    assert Noise((0.4, 0.4)).luck(9) == 0
