@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,7 +33,7 @@ def add_flags(parser: argparse.ArgumentParser, argv: list[str]) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Make the runs, the hopeless dropping out on the way, and write the study's report."""
-    from core.repeat import Runs, make_runs
+    from core.repeat import Run, Runs, make_runs
     from core.report.confirmation import SUFFIX, read_confirmation, run_name
     from core.report.summary import summarize
 
@@ -44,26 +44,25 @@ def run(arguments: argparse.Namespace) -> int:
     path = arguments.runs / study / "confirm.json"
     _settle(path, task, candidates, seeds)
     there = dict(candidates)
-    for number, seed in enumerate(seeds):
+    for done in range(2, max(2, len(seeds)) + 1):  # two seeds at first: one tells nothing
         wanted = tuple(
-            _run(run_name(name, seed), order, params, seed, summary.searched)
-            for order, (name, params) in enumerate(there.items())
+            Run(run_name(name, seed), number, with_seed(params, seed), summary.searched)
+            for seed in (seeds[:2] if done == 2 else [seeds[done - 1]])
+            for number, (name, params) in enumerate(there.items())
         )
         make_runs(Runs(task.name, arguments.runs, study, wanted, unseen=True), arguments.workers)
-        if 0 < number < len(seeds) - 1:
-            confirmation = read_confirmation(summary.study, summary.maximize)
-            assert confirmation
+        confirmation = read_confirmation(summary.study, summary.maximize)
+        if confirmation and done < len(seeds):
             for name in confirmation.hopeless(1 - (1 - RACE) / (len(seeds) - 2)):
                 if there.pop(name, None):
-                    print(f"{name} drops out: it is behind with {number + 1} seeds")
+                    print(f"{name} drops out: behind with {done} seeds, or gone wrong")
     publish(arguments.runs, arguments.study)
     return 0
 
 
-def _run(name: str, number: int, params: Params, seed: int, searched: Sequence[str]) -> Any:
-    from core.repeat import Run
-
-    return Run(name, number, params.model_copy(update={"seed": seed}), tuple(searched))
+def with_seed(params: Params, seed: int) -> Params:
+    """The same with another seed."""
+    return params.model_copy(update={"seed": seed})
 
 
 def _candidates(summary: Summary, arguments: argparse.Namespace) -> tuple[Task, dict[str, Params]]:
