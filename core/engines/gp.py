@@ -15,6 +15,8 @@ from optuna.distributions import BaseDistribution
 from optuna.samplers import GPSampler
 from optuna.trial import FrozenTrial, TrialState
 
+from core.engines.guards import KEY
+
 
 class PruningAwareGP(GPSampler):
     """GPSampler to which a pruned trial is one that came to the last score it reported."""
@@ -41,7 +43,18 @@ class _PrunedAsCompleted:
     ) -> list[FrozenTrial]:
         wanted = (*states, TrialState.PRUNED)
         trials = self._study._get_trials(deepcopy, wanted, use_cache)
-        return [_completed(t) for t in trials if t.state in states or t.values]
+        seen = [_completed(t) for t in trials if t.state in states or t.values]
+        return [_constrained(t) for t in seen] if any(t.constraints for t in seen) else seen
+
+
+def _constrained(trial: FrozenTrial) -> FrozenTrial:
+    """With the constraint that all others have; one that came from elsewhere has broken none."""
+    if trial.constraints:
+        return trial
+    constrained = copy.copy(trial)
+    constrained.system_attrs = dict(trial.system_attrs)
+    constrained.set_constraint(KEY, 0.0)
+    return constrained
 
 
 def _completed(trial: FrozenTrial) -> FrozenTrial:

@@ -28,6 +28,7 @@ from core.task import Ending, Objective, Outcome, Params, Score
 
 PRUNED_AFTER = "pruned_after"
 TRIAL = "_trial"
+GUARD = "guard: "
 NONE = "none"
 
 
@@ -75,7 +76,10 @@ class NniTrial:
                 epoch = len(Record(self.workdir).epochs())
                 nni.report_final_result({**self._metric(ending.score), PRUNED_AFTER: epoch})
             elif ending.outcome in (Outcome.DIVERGED, Outcome.COLLAPSED):
-                nni.report_final_result(self._metric(Score(self.objective.worst)))
+                from core.engines.guards import FAR
+
+                broken = {str(ending.outcome): FAR}
+                nni.report_final_result(self._metric(Score(self.objective.worst, {}, broken)))
 
     def _hopeless(self) -> bool:
         """Ask Optuna's pruner, by the records of the experiment's other trials on this disk."""
@@ -102,6 +106,7 @@ class NniTrial:
         """NNI's form of a score: it maximizes `default`, the parts are for its web portal."""
         told: dict[str, Any] = {"default": _sign(self.objective) * float(score.value)}
         told |= {k: float(v) for k, v in score.parts.items()}
+        told |= {f"{GUARD}{k}": float(v) for k, v in score.violations.items()}
         return told if self.tag is None else told | {TRIAL: self.tag}
 
 
@@ -151,7 +156,9 @@ def ending_of(metric: Any, objective: Objective) -> Ending:
     value = _sign(objective) * parts.pop("default")
     if not math.isfinite(value):
         return Ending(Outcome.DIVERGED, f"its final metric is {value}")
-    score = Score(value, {k: v for k, v in parts.items() if math.isfinite(v)})
+    finite = {k: v for k, v in parts.items() if math.isfinite(v)}
+    guards = {k: finite.pop(k) for k in list(finite) if k.startswith(GUARD)}
+    score = Score(value, finite, {k.removeprefix(GUARD): v for k, v in guards.items()})
     if PRUNED_AFTER in score.parts:
         return Ending(Outcome.PRUNED, f"hopeless after epoch {parts[PRUNED_AFTER]:.0f}", score)
     return Ending(Outcome.COMPLETED, "", score)

@@ -31,6 +31,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from core.engines.artifacts import upload
 from core.engines.grid import GRID, Grid
+from core.engines.guards import constrain
 from core.engines.recovery import KEPT, NUMBER, VALUES, Recovery, number_of, place
 from core.engines.samplers import make_sampler
 from core.engines.storage import PatientStorage
@@ -39,6 +40,8 @@ from core.record import Record
 from core.space import Space
 from core.task import Ending, Outcome, Params, Score, Task, UserError
 
+# Endings that teach the sampler something.
+TOLD = (Outcome.COMPLETED, Outcome.PRUNED, Outcome.DIVERGED, Outcome.COLLAPSED)
 INTERRUPTED_PATIENCE = 10.0
 WAIT = 2.0
 
@@ -149,6 +152,8 @@ class Search:
         trial.set_user_attr("parts", dict(ending.score.parts) if ending.score else {})
         if record:
             upload(self.artifacts, sorted(record.samples.glob("*.png")), trial)
+        if ending.outcome in TOLD:
+            constrain(trial, self.sampler, ending)
         if ending.outcome is Outcome.COMPLETED and ending.score:
             self.study.tell(trial, ending.score.value)
         elif ending.outcome is Outcome.PRUNED:

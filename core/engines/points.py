@@ -9,9 +9,10 @@ from typing import Any
 from optuna.distributions import BaseDistribution
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
+from core.engines.guards import KEY, infeasibility
 from core.engines.optuna import Search
 from core.engines.recovery import KEPT, NUMBER, VALUES
-from core.task import Score
+from core.task import Ending, Outcome, Score
 
 
 def number_of(trial: FrozenTrial) -> int | None:
@@ -48,7 +49,9 @@ class Known:
 def completed(score: Score) -> FrozenTrial:
     """A trial with this score, for `add`."""
     facts = {"outcome": "completed", "reason": "", "parts": dict(score.parts)}
-    return create_trial(value=score.value, user_attrs=facts)
+    trial = create_trial(value=score.value, user_attrs=facts)
+    trial.set_constraint(KEY, infeasibility(Ending(Outcome.COMPLETED, "", score)))
+    return trial
 
 
 def add(search: Search, values: Mapping[str, Any], like: FrozenTrial) -> bool:
@@ -73,16 +76,17 @@ def add(search: Search, values: Mapping[str, Any], like: FrozenTrial) -> bool:
     kept = {name: kept[name] for name in point if name in kept}
     numbers = [number_of(t) for t in search.study.get_trials(deepcopy=False)]
     number = 1 + max((n for n in numbers if n is not None), default=-1)
-    search.study.add_trial(
-        create_trial(
-            state=like.state,
-            value=like.value,
-            intermediate_values=like.intermediate_values,
-            params={name: latents[name] for name in distributions},
-            distributions=distributions,
-            user_attrs={**like.user_attrs, NUMBER: number, VALUES: {**point, **kept}, KEPT: kept},
-        )
+    trial = create_trial(
+        state=like.state,
+        value=like.value,
+        intermediate_values=like.intermediate_values,
+        params={name: latents[name] for name in distributions},
+        distributions=distributions,
+        user_attrs={**like.user_attrs, NUMBER: number, VALUES: {**point, **kept}, KEPT: kept},
     )
+    for name, broken in like.constraints.items():
+        trial.set_constraint(name, broken)
+    search.study.add_trial(trial)
     return True
 
 

@@ -160,6 +160,27 @@ def test_what_a_final_metric_teaches(metric: Any, state: TrialState, value: floa
     assert trial.intermediate_values == ({4: 3.0} if state is TrialState.PRUNED else {})
 
 
+def test_a_metric_tells_of_broken_guards_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a trial gives NNI teaches the tuner what `gantune tune` would have learnt."""
+    said: list[Any] = []
+    monkeypatch.setattr("nni.report_final_result", said.append)
+    endings = [
+        Ending(Outcome.COMPLETED, "", Score(3.0, {"ssim": 0.5}, {"ink": -0.2, "pale": 0.25})),
+        Ending(Outcome.COMPLETED, "", Score(3.0, {}, {"ink": -0.2, "pale": -0.25})),
+        Ending(Outcome.COMPLETED, "", Score(3.0)),
+        Ending(Outcome.DIVERGED, "a loss is NaN"),
+    ]
+    one = tuner()
+    for number, ending in enumerate(endings):
+        asked = one.generate_parameters(number)
+        params = hill.TASK.params(epochs=1)
+        trial = NniTrial(params, {}, "s", Path("nowhere"), number, hill.TASK.objective)
+        trial.finish(ending)
+        one.receive_trial_result(number, asked, said[-1])
+    assert [t.constraints["guards"] for t in told(one)] == [0.25, -0.2, 0.0, 1.0]
+    assert [t.value for t in told(one)] == [3.0, 3.0, 3.0, hill.WORST]
+
+
 def test_a_trial_without_a_metric_has_failed_and_one_that_was_only_late_has_not() -> None:
     one = tuner()
     parameters = one.generate_parameters(0)

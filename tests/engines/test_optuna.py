@@ -10,6 +10,7 @@ from typing import Any
 
 import optuna
 import pytest
+import sqlalchemy
 from optuna.trial import TrialState
 from pydantic import Field
 
@@ -241,6 +242,44 @@ def test_a_password_is_not_told(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"me:\*\*\*@h") as caught:
         open_search(tmp_path, "s", url, hill(), space, {}, "tpe", "none", 0)
     assert "SECRET" not in str(caught.value)
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "gp"])
+def test_the_sampler_keeps_away_from_broken_guards(tmp_path: Path, sampler: str) -> None:
+    """The higher x the better the score, and above 0.5 it breaks a guard."""
+    source = {"x": {"_type": "uniform", "_value": [0.0, 1.0]}}
+    one = search(tmp_path, source=source, sampler=sampler, pruner="none")
+    tried = []
+    for trial in one.trials(25):
+        x = trial.params.x  # type: ignore[attr-defined]
+        outcome = Outcome.DIVERGED if x > 0.95 else Outcome.COMPLETED
+        trial.finish(Ending(outcome, "", Score(x, {}, {"copying": x - 0.5})))
+        tried.append(x)
+    late = tried[10:]
+    assert sum(x <= 0.55 for x in late) > len(late) / 2
+    assert any(0.4 < x <= 0.55 for x in late), "as high as the guard lets it"
+    constraints = [t.constraints["guards"] for t in one.study.trials]
+    assert constraints == [1.0 if x > 0.95 else pytest.approx(x - 0.5) for x in tried]
+
+
+def test_samplers_that_take_no_constraints_get_none(tmp_path: Path) -> None:
+    one = search(tmp_path, sampler="cmaes")
+    climb(next(one.trials(1)))
+    assert one.study.trials[0].constraints == {}
+
+
+def test_gp_goes_on_with_a_study_from_before_constraints(tmp_path: Path) -> None:
+    one = search(tmp_path, sampler="gp")
+    for trial in one.trials(6):
+        climb(trial)
+    for old in one.study.trials[:3]:
+        with one.storage.engine.begin() as database:
+            told = "DELETE FROM trial_system_attributes WHERE trial_id = :id AND key LIKE 'constr%'"
+            database.execute(sqlalchemy.text(told), {"id": old._trial_id})
+    again = search(tmp_path, sampler="gp")
+    assert [len(t.constraints) for t in again.study.trials] == [0, 0, 0, 1, 1, 1]
+    proposals(again, 8)
+    assert len(again.study.trials) == 8
 
 
 def test_pictures_reach_the_dashboards_artifact_store(tmp_path: Path) -> None:

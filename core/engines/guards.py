@@ -1,0 +1,33 @@
+"""What a sampler is told of guards: one constraint of Optuna's, above 0 where any is broken.
+
+TPE ranks whoever breaks a guard behind all that break none, the Gaussian processes model it; the
+other samplers take no constraints. One number for all guards, so that every trial has the same.
+"""
+
+from __future__ import annotations
+
+from optuna.trial import BaseTrial
+
+from core.task import Ending, Outcome
+
+KEY = "guards"
+SAMPLERS = ("tpe", "gp")
+WRONG = (Outcome.DIVERGED, Outcome.COLLAPSED)
+FAR = 1.0
+
+
+def infeasibility(ending: Ending) -> float:
+    """The sum of what guards are broken by; where none is, how near the nearest one is, at most 0.
+
+    A trial that diverged or collapsed is 1 off.
+    """
+    if ending.outcome in WRONG:
+        return FAR
+    violations = ending.score.violations.values() if ending.score else ()
+    return sum(v for v in violations if v > 0) or max(violations, default=0.0)
+
+
+def constrain(trial: BaseTrial, sampler: str, ending: Ending) -> None:
+    """Give the trial its constraint, where its study's sampler takes constraints."""
+    if sampler in SAMPLERS:
+        trial.set_constraint(KEY, infeasibility(ending))
