@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from core import __version__
-from core.commands import compare, dashboard, doctor, report, sweep, tasks, translate, tune
+from core.commands import audit, compare, dashboard, doctor, report, sweep, tasks, translate, tune
 from core.signals import Interrupted, interruptible
 from core.task import UserError
 
@@ -16,12 +16,13 @@ COMMANDS = {
     "tune": tune,
     "sweep": sweep,
     "compare": compare,
+    "audit": audit,
     "report": report,
     "translate": translate,
     "dashboard": dashboard,
     "doctor": doctor,
 }
-SEARCHING = ("tune", "sweep", "compare")
+SEARCHING = ("tune", "sweep", "compare", "audit")
 
 
 def main(argv: list[str] | None = None) -> int:

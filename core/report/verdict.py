@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from core.report.audit import Audit
+from core.report.audit_verdict import caution
 from core.report.rows import DAMAGED, RUNNING, Row, mapping, numbers
 from core.report.summary import Summary
 from core.report.sweep import swept
@@ -51,7 +53,7 @@ def _beside_baseline(summary: Summary, best: Row) -> str:
     return f"{scored}; {named} scored {shown(baseline.score)}: {gain}{lower}."
 
 
-def cautions(summary: Summary) -> list[str]:
+def cautions(summary: Summary, audit: Audit | None = None) -> list[str]:
     """What to know before believing the verdict, the gravest first."""
     best, baseline = summary.best, summary.baseline
     notes = []
@@ -77,6 +79,7 @@ def cautions(summary: Summary) -> list[str]:
                 "One run per point is one seed: a difference may be noise, and there is no "
                 f"estimate of the noise yet.{flattered}"
             )
+    notes += [caution(audit)] if audit else []
     notes += _cautions_of_judging(summary)
     row = best or next(iter(summary.rows), None)
     told_of_data = row.about.get("notes") if row else None
