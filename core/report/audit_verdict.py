@@ -69,9 +69,9 @@ def _advice(audit: Audit) -> str:
             f"it takes {ENOUGH}."
         )
     if best := audit.trusted:
-        is_own = best.epochs == audit.short
-        fewest = "the trial's own number" if is_own else f"rho {_of(best.rho, n)}"
-        return f"Use {audit.flags}: the fewest epochs to be trusted, {fewest}."
+        seen = "as the trials had" if best.epochs == audit.short else "by the long runs so far"
+        rho = f"rho {_of(best.rho, n)}"
+        return f"Use {audit.flags}: the fewest epochs to be trusted, {seen}, with {rho}."
     return (
         f"None of these budgets can be trusted: no interval lies above {TRUSTED}; with {n} "
         "configurations the interval is wide."
@@ -112,7 +112,8 @@ def _notes(audit: Audit) -> list[str]:
         "the same epoch, they have not decayed yet.",
         "Rho is Spearman's, between the order then and the order at the end of the long run: 1 is "
         "the same order, 0 none, −1 the reverse; with its 95 % bootstrap interval over the "
-        "configurations. Kept: how many of the best at the end lead already.",
+        "configurations, which has no width where an order is kept exactly. Kept: how many "
+        "of the best at the end lead already.",
         "One run a configuration, with the study's seed in both: luck that both share counts as "
         "agreement. The configurations are spread over all ranks; among the best alone, ranks "
         "agree less.",

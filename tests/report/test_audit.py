@@ -99,6 +99,7 @@ def test_the_same_order_has_rho_1_at_every_budget(audited: Any, direction: str) 
     assert audit.warm_up == 1
     assert audit.trusted == audit.budgets[0]
     assert audit.flags == "--epochs 1"
+    assert "trusted, by the long runs so far, with rho 1.00" in " ".join(sentences(audit))
 
 
 def test_the_reverse_order_has_rho_minus_1_and_nothing_is_recommended(audited: Any) -> None:
@@ -209,7 +210,7 @@ def test_a_leader_that_starts_slowly_asks_for_a_later_pruner(audited: Any) -> No
     assert audit.warm_up == 3
     assert audit.flags == "--epochs 2 --pruner none"
     told = " ".join(sentences(audit))
-    assert "Use --epochs 2 --pruner none: the fewest epochs to be trusted" in told
+    assert "Use --epochs 2 --pruner none: the fewest epochs to be trusted, as the trials" in told
     assert "Only from epoch 3 on are the top 3 never in the worse half; with --epochs 2" in told
 
 
