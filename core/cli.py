@@ -7,7 +7,18 @@ import sys
 from pathlib import Path
 
 from core import __version__
-from core.commands import compare, confirm, dashboard, doctor, report, sweep, tasks, translate, tune
+from core.commands import (
+    audit,
+    compare,
+    confirm,
+    dashboard,
+    doctor,
+    report,
+    sweep,
+    tasks,
+    translate,
+    tune,
+)
 from core.signals import Interrupted, interruptible
 from core.task import UserError
 
@@ -17,12 +28,13 @@ COMMANDS = {
     "sweep": sweep,
     "compare": compare,
     "confirm": confirm,
+    "audit": audit,
     "report": report,
     "translate": translate,
     "dashboard": dashboard,
     "doctor": doctor,
 }
-SEARCHING = ("tune", "sweep", "compare", "confirm")
+SEARCHING = ("tune", "sweep", "compare", "confirm", "audit")
 
 
 def main(argv: list[str] | None = None) -> int:

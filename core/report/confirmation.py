@@ -155,12 +155,12 @@ def conclusion(confirmation: Confirmation, floor: float | None = None) -> str:
     lost = "" if BASELINE in c.paired.names else " The published baseline did not, with every seed."
     best = winners[0]
     if len(c.paired.names) == 1:
-        return f"Only {told(best)} came to a score with every seed.{lost}"
+        return f"Only {named(best)} came to a score with every seed.{lost}"
     over = f"over {count(len(c.seeds), 'common seed')}"
     if not c.paired.freedom:
-        return f"{told(best, True)} is ahead {over}, which says nothing: confirm with more seeds."
+        return f"{named(best, True)} is ahead {over}, which says nothing: confirm with more seeds."
     alone = len(winners) == 1
-    lead = f"{told(best, True)} wins" if alone else f"{_listed(winners)} cannot be told apart"
+    lead = f"{named(best, True)} wins" if alone else f"{_listed(winners)} cannot be told apart"
     if BASELINE in winners:
         gained = "" if best == BASELINE else " Nothing is gained over the baseline."
         return f"{lead} {over}.{gained}"
@@ -174,12 +174,12 @@ def _gained(c: Confirmation, best: str, floor: float | None) -> str:
         return ""
     worth = f"; {gain.value / floor:.1f} noise floors" if floor else ""
     interval = f"{signed(gain.low, c.places)} to {signed(gain.high, c.places)}, 95 %"
-    who = "It" if len(c.winners) == 1 else told(best, True)
+    who = "It" if len(c.winners) == 1 else named(best, True)
     beats = f" {who} beats the baseline by {c.shown(gain.value)}"
     return f"{beats} ({interval}{worth})."
 
 
-def told(name: str, first: bool = False) -> str:
+def named(name: str, first: bool = False) -> str:
     """`trial 3`, `the published baseline`."""
     text = "the published baseline"
     if name != BASELINE:
@@ -189,5 +189,5 @@ def told(name: str, first: bool = False) -> str:
 
 
 def _listed(names: Sequence[str]) -> str:
-    words = [told(name, i == 0) for i, name in enumerate(names)]
+    words = [named(name, i == 0) for i, name in enumerate(names)]
     return " and ".join(filter(None, [", ".join(words[:-1]), *words[-1:]]))

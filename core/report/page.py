@@ -10,7 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from core.record import Study, now, write_bytes, write_json
-from core.report.confirmation import told
+from core.report.audit import Audit, read_audit
+from core.report.audit_plots import CAPTION, agreement_plot
+from core.report.audit_verdict import interval, told
+from core.report.confirmation import named
 from core.report.heat import heat_maps
 from core.report.importance import importance
 from core.report.origin import cost, origin, provenance, train_again, train_baseline
@@ -27,7 +30,7 @@ from core.report.wording import count, decimals, duration, fixed, gap, plain, si
 
 HERE = Path(__file__).parent
 FILTERS = {"plain": plain, "fixed": fixed, "signed": signed, "gap": gap, "duration": duration}
-FILTERS |= {"outcome": shown}
+FILTERS |= {"outcome": shown, "interval": interval}
 
 
 def write_report(study: Study) -> Path:
@@ -36,14 +39,14 @@ def write_report(study: Study) -> Path:
     Raises UserError where the study's folder cannot be read.
     """
     summary = summarize(study)
-    grid = sweep_grid(summary)
-    context = {**_context(summary), "grid": grid}
+    grid, audit = sweep_grid(summary), read_audit(summary)
+    context = {**_context(summary, audit), "grid": grid}
     page = study.folder / "report.html"
     write_json(study.folder / "best.json", best_json(summary))
     if grid:
         _write(study.folder / "sweep.csv", sweep_csv(grid))
     _write(study.folder / "report.md", _render("report.md.j2", context))
-    _write(page, _render("page.html.j2", {**context, **_page_only(summary, grid)}))
+    _write(page, _render("page.html.j2", {**context, **_page_only(summary, grid, audit)}))
     return page
 
 
@@ -73,16 +76,17 @@ def best_json(summary: Summary) -> dict[str, Any]:
     }
 
 
-def _context(summary: Summary) -> dict[str, Any]:
+def _context(summary: Summary, audit: Audit | None) -> dict[str, Any]:
     """What page and Markdown both show."""
     best = summary.best
     parts = dict.fromkeys(name for row in summary.rows for name in row.parts)
     return {
         "s": summary,
         "confirmed": summary.confirmation,
-        "told": told,
+        "named": named,
         "verdict": verdict(summary),
-        "cautions": cautions(summary),
+        "cautions": cautions(summary, audit),
+        "audit": told(audit) if audit else None,
         "parts": {p: decimals(row.parts.get(p) for row in summary.rows) for p in parts},
         "searched": searched_settings(summary, best) if best else [],
         "others": other_settings(summary, best) if best else [],
@@ -98,11 +102,12 @@ def _context(summary: Summary) -> dict[str, Any]:
     }
 
 
-def _page_only(summary: Summary, grid: Grid | None) -> dict[str, Any]:
+def _page_only(summary: Summary, grid: Grid | None, audit: Audit | None) -> dict[str, Any]:
     from markupsafe import Markup
 
     script = (HERE / "sort.js").read_text()
     drawn = plots(summary) | ({"grid_scores": score_plot(grid)} if grid else {})
+    drawn |= {"audit": agreement_plot(audit)} if audit else {}
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     return {
         "style": Markup((HERE / "style.css").read_text()),
@@ -110,6 +115,7 @@ def _page_only(summary: Summary, grid: Grid | None) -> dict[str, Any]:
         "script_hash": digest,
         "plots": {name: Markup(svg) for name, svg in drawn.items()},
         "curves_caption": curves_caption(summary),
+        "audit_caption": CAPTION,
         "heat": heat_maps(grid) if grid else None,
         "panels": loss_panels(grid) if grid else None,
         "validated": {

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from core.report.audit import Audit
+from core.report.audit_verdict import caution
 from core.report.confirmation import conclusion
 from core.report.noise import Noise
 from core.report.rows import DAMAGED, RUNNING, Row, mapping, numbers
@@ -70,7 +72,7 @@ def _beyond_noise(summary: Summary, best: Row, noise: Noise) -> str:
     return f"{usual}: better by {fixed(gain, summary.places)}{worth}."
 
 
-def cautions(summary: Summary) -> list[str]:
+def cautions(summary: Summary, audit: Audit | None = None) -> list[str]:
     """What to know before believing the verdict, the gravest first."""
     best, baseline = summary.best, summary.baseline
     notes = []
@@ -97,6 +99,7 @@ def cautions(summary: Summary) -> list[str]:
                 f"One run per point is one seed: a difference may be noise{known}.{flattered} "
                 f"`gantune confirm {summary.study.name}` trains the best again with common seeds."
             )
+    notes += [caution(audit)] if audit else []
     notes += _cautions_of_judging(summary)
     row = best or next(iter(summary.rows), None)
     told_of_data = row.about.get("notes") if row else None
