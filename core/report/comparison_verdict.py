@@ -173,7 +173,7 @@ def _of_seeds(comparison: Comparison) -> list[str]:
             ends = [f"{row.label} {_end(row)}" for row in entrant.failed_runs]
             notes.append(
                 f"{entrant.task}: {count(len(ends), 'run')} with another seed came to no score "
-                f"and is left out of the mean: {', '.join(ends)}."
+                f"that counts and is left out of the mean: {', '.join(ends)}."
             )
     return notes
 
