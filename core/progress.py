@@ -47,6 +47,7 @@ class Progress:
     _running: dict[int, _Running] = field(default_factory=dict)
 
     def __enter__(self) -> Progress:
+        self._began = time.monotonic()
         if self.console.is_terminal:
             self._live = Live(console=self.console, refresh_per_second=4, transient=True)
             self._live.start()
