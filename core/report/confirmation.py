@@ -162,7 +162,7 @@ def conclusion(confirmation: Confirmation, floor: float | None = None) -> str:
     alone = len(winners) == 1
     lead = f"{named(best, True)} wins" if alone else f"{_listed(winners)} cannot be told apart"
     if BASELINE in winners:
-        gained = "" if best == BASELINE else " Nothing is gained over the baseline."
+        gained = "" if best == BASELINE else " No gain over the baseline is shown."
         return f"{lead} {over}.{gained}"
     return f"{lead} {over}.{_gained(c, best, floor) or lost}"
 

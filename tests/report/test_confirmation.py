@@ -79,7 +79,7 @@ def test_luck_cannot_be_told_apart(again: Again) -> None:
     assert set(found.winners) == {"baseline", "trial-0001"}
     assert conclusion(found) == (
         "Trial 1 and the published baseline cannot be told apart over 3 common seeds. "
-        "Nothing is gained over the baseline."
+        "No gain over the baseline is shown."
     )
 
 
@@ -141,6 +141,9 @@ def noisy(make: Any, made: Any, best: float, *others: float) -> str:
     study: Study = make(trials)
     runs = [made(s, {"seed": i}, name=f"seed-{i}") for i, s in enumerate(others, 1)]
     make(runs, engine="standalone", space=None, name="demo-noise")
+    page = write_report(study).read_text()
+    assert "<dt>noise floor, 4 seeds</dt><dd>0.021</dd>" in page
+    assert "Noise floor: 0.021, the standard" in (study.folder / "report.md").read_text()
     return verdict(summarize(study))
 
 
