@@ -1,7 +1,9 @@
 """What a sampler is told of guards: one constraint of Optuna's, above 0 where any is broken.
 
-TPE ranks whoever breaks a guard behind all that break none, the Gaussian processes model it; the
-other samplers take no constraints. One number for all guards, so that every trial has the same.
+TPE ranks whoever breaks a guard, diverges or collapses behind all that do not. The Gaussian
+processes model how far guards are off; that a trial went wrong is no such distance, and as one it
+misleads them (measured on imagined curves): they hear the worst score of it and no more. The other
+samplers take no constraints. One number for all guards, so that every trial has the same.
 """
 
 from __future__ import annotations
@@ -11,7 +13,6 @@ from optuna.trial import BaseTrial
 from core.task import Ending, Outcome
 
 KEY = "guards"
-SAMPLERS = ("tpe", "gp")
 WRONG = (Outcome.DIVERGED, Outcome.COLLAPSED)
 FAR = 1.0
 
@@ -28,6 +29,7 @@ def infeasibility(ending: Ending) -> float:
 
 
 def constrain(trial: BaseTrial, sampler: str, ending: Ending) -> None:
-    """Give the trial its constraint, where its study's sampler takes constraints."""
-    if sampler in SAMPLERS:
+    """Give the trial its constraint, where its study's sampler learns from it."""
+    guarded = bool(ending.score and ending.score.violations) and ending.outcome not in WRONG
+    if sampler == "tpe" or (sampler == "gp" and guarded):
         trial.set_constraint(KEY, infeasibility(ending))

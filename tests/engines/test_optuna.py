@@ -258,8 +258,9 @@ def test_the_sampler_keeps_away_from_broken_guards(tmp_path: Path, sampler: str)
     late = tried[10:]
     assert sum(x <= 0.55 for x in late) > len(late) / 2
     assert any(0.4 < x <= 0.55 for x in late), "as high as the guard lets it"
-    constraints = [t.constraints["guards"] for t in one.study.trials]
-    assert constraints == [1.0 if x > 0.95 else pytest.approx(x - 0.5) for x in tried]
+    constraints = [t.constraints.get("guards") for t in one.study.trials]
+    wrong = 1.0 if sampler == "tpe" else None
+    assert constraints == [wrong if x > 0.95 else pytest.approx(x - 0.5) for x in tried]
 
 
 def test_samplers_that_take_no_constraints_get_none(tmp_path: Path) -> None:
@@ -271,7 +272,7 @@ def test_samplers_that_take_no_constraints_get_none(tmp_path: Path) -> None:
 def test_gp_goes_on_with_a_study_from_before_constraints(tmp_path: Path) -> None:
     one = search(tmp_path, sampler="gp")
     for trial in one.trials(6):
-        climb(trial)
+        trial.finish(Ending(Outcome.COMPLETED, "", Score(trial.params.x, {}, {"copying": -0.1})))  # type: ignore[attr-defined]
     for old in one.study.trials[:3]:
         with one.storage.engine.begin() as database:
             told = "DELETE FROM trial_system_attributes WHERE trial_id = :id AND key LIKE 'constr%'"
