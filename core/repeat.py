@@ -55,11 +55,12 @@ class Runs:
     wanted: tuple[Run, ...]
     unseen: bool = False
     threads: int = 0
+    crew: bool = False
     since: str = field(default_factory=now)
 
     def with_threads(self, threads: int) -> Runs:
         """The same for a worker with so many threads; a run that names its own keeps them."""
-        return dataclasses.replace(self, threads=threads)
+        return dataclasses.replace(self, threads=threads, crew=True)
 
     def open(self) -> tuple[Task, Callable[[Callable[[str], None]], Iterator[LocalTrial]]]:
         """The task, and what yields the runs that this process is to make."""
@@ -73,7 +74,10 @@ class Runs:
         return Record(self.runs / self.study / run.name)
 
     def trials(self, say: Callable[[str], None]) -> Iterator[LocalTrial]:
-        """Yield each run that nobody has made or is making; then wait for those of others."""
+        """Yield each run that nobody has made or is making; then wait for those of others.
+
+        A worker does not wait: of those that die, its crew takes care.
+        """
         while True:
             busy = False
             for run in self.wanted:
@@ -85,7 +89,7 @@ class Runs:
                         continue
                     if not self.ended(run) and self._may_try(run):
                         yield self._trial(run)
-            if not busy:
+            if not busy or self.crew:
                 return
             say("waiting for runs that another process is making; Ctrl-C leaves them to it")
             time.sleep(WAIT)
