@@ -132,7 +132,9 @@ def make_runs(wanted: Runs, workers: int | None) -> None:
     task, trials = wanted.open()
     with Progress(len(wanted.wanted), task.objective.direction == "maximize") as progress:
         for run in wanted.wanted:
-            if outcome := wanted.ended(run):
+            if (outcome := wanted.ended(run)) is None:
+                progress.say(f"trial {run.number}: {run.name} of {wanted.study}")
+            else:
                 ending = wanted.record(run).ending()
                 value = ending.score.value if ending and ending.score else None
                 progress.seen(outcome, value, run.number)

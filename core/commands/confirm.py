@@ -45,10 +45,11 @@ def run(arguments: argparse.Namespace) -> int:
     _settle(path, task, candidates, seeds)
     there = dict(candidates)
     for done in range(2, max(2, len(seeds)) + 1):  # two seeds at first: one tells nothing
+        now = seeds[:2] if done == 2 else [seeds[done - 1]]
+        pairs = [(name, seed) for seed in now for name in there]
         wanted = tuple(
-            Run(run_name(name, seed), number, with_seed(params, seed), summary.searched)
-            for seed in (seeds[:2] if done == 2 else [seeds[done - 1]])
-            for number, (name, params) in enumerate(there.items())
+            Run(run_name(name, seed), number, with_seed(there[name], seed), summary.searched)
+            for number, (name, seed) in enumerate(pairs, 1)
         )
         make_runs(Runs(task.name, arguments.runs, study, wanted, unseen=True), arguments.workers)
         confirmation = read_confirmation(summary.study, summary.maximize)

@@ -109,7 +109,7 @@ def test_killed_it_goes_on_and_ends_in_a_page(checkout: Path, runs: Path, domain
 
 def _until(line: str, process: subprocess.Popen[str]) -> bool:
     """Kill the process when it starts on other seeds; whether that is done."""
-    if "left, the best trial with seed 1" in line:
+    if "seed-1 of compare-left-seeds" in line:
         process.kill()
     return process.poll() is not None
 
