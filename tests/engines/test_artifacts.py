@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -102,9 +103,12 @@ def test_a_folder_that_cannot_be_is_one_clear_error(picture: Path) -> None:
 
 
 def test_workers_fill_the_bucket_and_the_dashboard_shows_it(
-    s3: ThreadedMotoServer, gantune: Run, runs: Path
+    s3: ThreadedMotoServer, gantune: Run, runs: Path, tmp_path: Path
 ) -> None:
+    space = tmp_path / "space.json"
+    space.write_text(json.dumps({"lr_g": {"_type": "loguniform", "_value": [1e-4, 1e-2]}}))
     words = ["--study", "far", "--epochs", "1", "--trials", "2", "--workers", "2"]
+    words += ["--space", str(space)]
     where = ["--artifacts", "s3://pictures", "--runs", str(runs)]
     done = gantune("tune", "glyph_autoencoder", *TINY_GLYPHS, *words, *where)
     assert done.returncode == 0, done.stderr
