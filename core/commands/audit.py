@@ -14,7 +14,7 @@ from core.report.audit import FEWEST, audit_folder, audit_json, read_audit, run_
 from core.report.audit_choice import choose, eligible, scored, short_epochs
 from core.report.audit_verdict import sentences
 from core.report.summary import Summary, summarize
-from core.task import SURROUNDINGS, Task, UserError
+from core.task import Task, UserError
 
 if TYPE_CHECKING:
     from core.repeat import Run
@@ -137,9 +137,7 @@ def _kept(summary: Summary, before: Mapping[str, Any], folder: Path) -> list[Row
 
 def _long(task: Task, summary: Summary, row: Row, told: Mapping[str, Any]) -> Run:
     """A trial's long run: its parameters and its seed, but for what is told now."""
-    from core.flags import make
-    from core.repeat import Run
+    from core.repeat import Run, as_recorded
 
-    own = {name: value for name, value in row.params.items() if name not in SURROUNDINGS}
-    params = make(task.params, {**own, **told}, str(row.record.folder))
+    params = as_recorded(task, row.params, str(row.record.folder), **told)
     return Run(run_name(row), row.number, params, summary.searched)

@@ -232,12 +232,10 @@ def _best(task: Task, arguments: argparse.Namespace) -> Row | None:
 
 def _repeat(task: Task, best: Row, arguments: argparse.Namespace) -> None:
     """The best trial with other seeds, with less data, and measured; where and how as asked now."""
-    from core.flags import make
-    from core.repeat import Runs, changed, keep_cost, make_runs, with_less
+    from core.repeat import Runs, as_recorded, changed, keep_cost, make_runs, with_less
 
     here = {k: v for k, v in _own(task, arguments).items() if k in SURROUNDINGS}
-    elsewhere = {k: v for k, v in best.params.items() if k not in SURROUNDINGS}
-    params = make(task.params, {**elsewhere, **here}, str(best.record.folder))
+    params = as_recorded(task, best.params, str(best.record.folder), **here)
     seeds = seeds_of(params.seed, arguments.seeds)[1:]
     again = {f"seed-{seed}": {"seed": seed} for seed in seeds}
     shares = [f for f in arguments.data_fractions if f < 1]
