@@ -90,33 +90,22 @@ def add_task_flags(parser: argparse.ArgumentParser, argv: list[str]) -> None:
         add_flags(parser, load_task(named[0] if named else words[0]).params)
 
 
-def positive(text: str) -> int:
-    """A whole number above 0, as argparse wants it."""
-    number = int(text)
-    if number < 1:
-        raise ValueError
-    return number
+def at_least(least: int, name: str) -> Callable[[str], int]:
+    """A whole number from `least` on, as argparse wants it; `name` is what it calls one."""
+
+    def parse(text: str) -> int:
+        number = int(text)
+        if number < least:
+            raise ValueError
+        return number
+
+    parse.__name__ = name
+    return parse
 
 
-def whole(text: str) -> int:
-    """A whole number from 0, as argparse wants it."""
-    number = int(text)
-    if number < 0:
-        raise ValueError
-    return number
-
-
-def seeds(text: str) -> int:
-    """A whole number from 2, as argparse wants it."""
-    number = int(text)
-    if number < 2:
-        raise ValueError
-    return number
-
-
-seeds.__name__ = "number of seeds, two or more,"
-positive.__name__ = "whole number above 0"
-whole.__name__ = "whole number from 0"
+positive = at_least(1, "whole number above 0")
+whole = at_least(0, "whole number from 0")
+seeds = at_least(2, "number of seeds, two or more,")
 
 
 def run(arguments: argparse.Namespace) -> int:

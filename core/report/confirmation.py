@@ -29,7 +29,6 @@ def run_name(candidate: str, seed: int) -> str:
 class Confirmation:
     """Runs by candidate and seed. In `paired` a higher score is always the better one."""
 
-    study: str
     candidates: list[str]
     seeds: list[int]
     epochs: int
@@ -137,7 +136,6 @@ def read_confirmation(study: Study, maximize: bool) -> Confirmation | None:
         return None
     epochs = settings.get("epochs")
     return Confirmation(
-        study=study.name,
         candidates=list(map(str, names)),
         seeds=seeds,
         epochs=epochs if isinstance(epochs, int) else 0,

@@ -23,7 +23,9 @@ def verdict(summary: Summary) -> str:
     if best is None:
         return "No trial has completed, so there is no best trial to report."
     if summary.confirmation:
-        return conclusion(summary.confirmation, summary.noise.floor if summary.noise else None)
+        same_judge = not summary.confirmation.unseen
+        floor = summary.noise.floor if summary.noise and same_judge else None
+        return conclusion(summary.confirmation, floor)
     return ("No trial kept every guard. " if best.broken else "") + _beside_baseline(summary, best)
 
 
