@@ -1,4 +1,4 @@
-"""The glyph judge's exam: known-bad outputs beside a trained model's; writes glyph_exam.md.
+"""The glyph judge's exam: its cases beside a trained model's outputs; writes glyph_exam.md.
 
 python -m benchmarks.glyph_exam runs/STUDY/TRIAL
 """
@@ -14,8 +14,8 @@ import torch
 from core.catalog import load_task
 from core.flags import make
 from core.record import Record, write_bytes
-from core.task import Samples, Score
-from evaluators.glyph import known_bad, rank
+from core.task import Score
+from evaluators.glyph import rank
 
 PARTS = ("fixed_l1", "iou", "f1", "ssim", "ink", "darkness", "grey", "recognised")
 
@@ -40,8 +40,7 @@ def main() -> None:
     judge.prepare(task.load(params), Path("runs/evaluators"), print)
     made = model.samples()
     scores = {f"**{task.name}, trained**": judge(made)}
-    for name, output in known_bad(made).items():
-        scores[name] = judge(Samples(made.source, output, made.target))
+    scores |= {case.name: judge(case.samples) for case in judge.exam(task.load(params))}
     ranked = sorted(scores, key=lambda name: rank(scores[name]))
     rows = "\n".join(line(name, scores[name]) for name in ranked)
     about = "\n".join(f"- {note}" for note in record.trial()["notes"])

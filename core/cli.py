@@ -13,17 +13,20 @@ from core.commands import (
     confirm,
     dashboard,
     doctor,
+    exam,
     report,
     sweep,
     tasks,
     translate,
     tune,
 )
+from core.exam import ExamFailed
 from core.signals import Interrupted, interruptible
 from core.task import UserError
 
 COMMANDS = {
     "tasks": tasks,
+    "exam": exam,
     "tune": tune,
     "sweep": sweep,
     "compare": compare,
@@ -50,6 +53,9 @@ def main(argv: list[str] | None = None) -> int:
         from core.flags import report_mistake
 
         return report_mistake(error)
+    except ExamFailed as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
     except Interrupted as error:
         again = "the same command goes on with the study"
         print(f"stopped by {error}; nothing is lost: {again}", file=sys.stderr)

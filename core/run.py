@@ -23,6 +23,7 @@ from core.device import hardware, pick_device, seed_everything, use
 from core.divergence import Diverged
 from core.engines import nni
 from core.engines.local import LocalTrial
+from core.exam import Exam, ExamFailed, failure, in_a_sentence, in_brief, kept_exam, sit_once
 from core.flags import add_flags, flag, given, make, report_mistake
 from core.loop import last_score, train
 from core.progress import Progress
@@ -50,18 +51,20 @@ OUT_OF_MEMORY = re.compile(
 )
 
 
-def run_trial(task: Task, trial: Trial, progress: Progress, runs: Path) -> Ending:
+def run_trial(
+    task: Task, trial: Trial, progress: Progress, runs: Path, exam: Exam = "skip"
+) -> Ending:
     """Train, score and record one trial, and tell its engine how it ended.
 
     Continues from the folder's checkpoint where there is one. A point of the search that the task
-    refuses is a failed trial. Raises UserError for a mistake that is not the point's, and
-    Interrupted again once the record is written.
+    refuses is a failed trial. Raises UserError for a mistake that is not the point's, ExamFailed as
+    `prepare` does, and Interrupted again once the record is written.
     """
     record = Record(trial.workdir)
     started = time.monotonic()
     with record.alive():
         _same_trial(record, trial)
-        ending, stop = _attempt(task, trial, record, progress, runs)
+        ending, stop = _attempt(task, trial, record, progress, runs, exam)
         if ending.outcome is Outcome.OUT_OF_MEMORY:
             _free()
         with undisturbed():
@@ -74,7 +77,7 @@ def run_trial(task: Task, trial: Trial, progress: Progress, runs: Path) -> Endin
 
 
 def _attempt(
-    task: Task, trial: Trial, record: Record, progress: Progress, runs: Path
+    task: Task, trial: Trial, record: Record, progress: Progress, runs: Path, exam: Exam
 ) -> tuple[Ending, Interrupted | UserError | None]:
     """How a trial ends, and what is to be raised again once that is told.
 
@@ -92,7 +95,7 @@ def _attempt(
     try:
         make(task.params, dict(trial.params))  # an engine may propose what the task refuses
         device = use(trial.params)
-        data, evaluator, judge = prepare(task, trial.params, progress, runs)
+        data, evaluator, judge = prepare(task, trial.params, progress, runs, exam)
         begin(judge=dict(judge), notes=data.notes, hardware=hardware(device))
         seed_everything(trial.params.seed)
         model = task.build(trial.params, data, device)
@@ -155,14 +158,26 @@ def _is_to_blame(task: Task, trial: Trial) -> bool:
 
 
 def prepare(
-    task: Task, params: Params, progress: Progress, runs: Path
+    task: Task, params: Params, progress: Progress, runs: Path, exam: Exam = "skip"
 ) -> tuple[Data, Evaluator, Mapping[str, Any]]:
-    """Load the data and the judge (trained now if need be), saying what a person should know."""
+    """Load the data and the judge (trained now if need be), saying what a person should know.
+
+    Before a search the judge is to `pass` its exam, which it sits once: ExamFailed where it does
+    not. With `sit` it sits it and that is that; with `skip` only one kept from before is told of.
+    """
     data = task.load(params)
     for note in data.notes:
         progress.once(note)
     evaluator = task.evaluator(params)
-    return data, evaluator, evaluator.prepare(data, runs / "evaluators", progress.once)
+    facts = evaluator.prepare(data, runs / "evaluators", progress.once)
+    if exam != "skip":
+        sat = sit_once(evaluator, data, facts, runs, progress.once)
+        progress.once(in_a_sentence(sat))
+        if exam == "pass" and not sat["passed"]:
+            raise ExamFailed(failure(sat))
+    if known := kept_exam(runs, facts):
+        facts = {**facts, "exam": in_brief(known)}
+    return data, evaluator, facts
 
 
 def _same_trial(record: Record, trial: Trial) -> None:
@@ -201,15 +216,24 @@ def main(task: Task, argv: list[str] | None = None) -> NoReturn:
     try:
         with interruptible(), Progress() as progress:
             trial = _trial(task, arguments)
-            ending = run_trial(task, trial, progress, arguments.runs)
+            ending = run_trial(task, trial, progress, arguments.runs, _exam(arguments))
             progress.say(f"record: {trial.workdir}")
     except (UserError, OSError) as error:
         sys.exit(report_mistake(error))
+    except ExamFailed as error:
+        sys.exit(f"error: {error}")
     except Interrupted as error:
         signal.signal(error.signum, signal.SIG_DFL)
         os.kill(os.getpid(), error.signum)
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # nothing left to save: no traceback at exit
     sys.exit(0 if ending.outcome in TOLD else 1)
+
+
+def _exam(arguments: argparse.Namespace) -> Exam:
+    """Whether the judge is to pass its exam: before the trials of a search."""
+    if not nni.present():
+        return "skip"
+    return "sit" if arguments.ignore_exam else "pass"
 
 
 def _trial(task: Task, arguments: argparse.Namespace) -> Trial:
@@ -233,5 +257,7 @@ def _parser(task: Task) -> argparse.ArgumentParser:
     parser.add_argument("--trial", help="its name (default: the time); an unfinished one continues")
     told = "inside NNI: who stops the trial when those before it were better by then (none)"
     parser.add_argument("--pruner", choices=("median", "none"), default="none", help=told)
+    told = "inside NNI: train though the judge has failed its exam"
+    parser.add_argument("--ignore-exam", action="store_true", help=told)
     add_flags(parser, task.params)
     return parser

@@ -147,18 +147,30 @@ class Objective:
         return a > b if self.direction == "maximize" else a < b
 
 
+@dataclass(frozen=True)
+class Case:
+    """A question of a judge's exam: outputs that nobody may win with, or `good` ones."""
+
+    name: str
+    samples: Samples
+    good: bool = False
+
+
 class Evaluator(Protocol):
     """Judges samples. Prepared once for a data set and kept in a folder, then called often."""
 
     @property
     def objectives(self) -> tuple[Objective, ...]:
-        """What its scores are worth optimising for; `Score.value` is the first."""
+        """What may be searched for: `Score.value` first, then parts of the score by their names."""
 
     def prepare(self, data: Any, folder: Path, say: Callable[[str], None]) -> Mapping[str, Any]:
         """Train or load the judge for `data`; return what the report shows of it (JSON)."""
 
     def __call__(self, samples: Samples) -> Score:
         """Score samples; deterministic."""
+
+    def exam(self, data: Any) -> Iterator[Case]:
+        """Good outputs for `data` and ways to cheat; what comes out may depend on the judge."""
 
 
 @dataclass(frozen=True)

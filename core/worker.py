@@ -17,7 +17,7 @@ from core.device import Share
 from core.progress import Progress
 from core.run import run_trial
 from core.signals import Interrupted, interruptible
-from core.task import Ending, Score, Task, Trial, UserError
+from core.task import Ending, Objective, Score, Task, Trial, UserError
 
 if TYPE_CHECKING:
     from core.engines.optuna import Search
@@ -55,6 +55,7 @@ class Job:
     retries: int
     heartbeat: int
     artifacts: str
+    objectives: tuple[Objective, ...]
     total: int
 
     @classmethod
@@ -73,6 +74,7 @@ class Job:
             retries=search.retries,
             heartbeat=search.storage.heartbeat,
             artifacts=search.artifacts,
+            objectives=search.objectives,
             total=total,
         )
 
@@ -102,6 +104,7 @@ class Job:
             heartbeat=self.heartbeat,
             patience=PATIENCE,
             artifacts=self.artifacts,
+            objectives=self.objectives,
         )
         return task, partial(search.trials, self.total)
 

@@ -28,7 +28,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
@@ -46,7 +46,7 @@ from core.judging.ink import darkness, ink, ink_ratio, iou, tolerant_f1
 from core.judging.recogniser import RECIPE, Recogniser, read, train_recogniser
 from core.losses import fixed_l1, grey, l1
 from core.record import read_json, replace, write_json
-from core.task import Objective, Samples, Score
+from core.task import Case, Objective, Samples, Score
 
 OBJECTIVE = Objective("fixed L1", "minimize", worst=100.0)
 STARVED, FLOODED = 0.5, 2.0
@@ -58,7 +58,7 @@ WEAK = 0.7
 class GlyphEvaluator:
     """Scores translations by their targets. Cost: a small convolutional network an image."""
 
-    objectives = (OBJECTIVE,)
+    objectives = (OBJECTIVE, Objective("recognised", "maximize", worst=0.0))
 
     def __init__(self, device: str) -> None:
         self.device = pick_device(device)
@@ -146,26 +146,27 @@ class GlyphEvaluator:
         }
         return Score(parts["fixed_l1"], parts, violations)
 
+    def exam(self, data: Glyphs) -> Iterator[Case]:
+        """Validation characters drawn wrong in many ways, beside targets with soft edges."""
+        source, target = data.tensors(data.validation, 1)
+
+        def case(name: str, output: Tensor, good: bool = False) -> Case:
+            return Case(name, Samples(source, output, target), good)
+
+        yield case("edges softened", target.lerp(F.avg_pool2d(target, 3, 1, 1), 0.25), True)
+        yield case("blank", torch.ones_like(target))
+        yield case("black", -torch.ones_like(target))
+        yield case("another character", target.roll(1, 0))
+        yield case("the mean glyph", target.mean(0, keepdim=True).expand_as(target))
+        yield case("faded by half", 1 - (1 - target) / 2)
+        yield case("thinned", F.max_pool2d(target, 3, 1, 1))
+        yield case("shifted", target.roll((2, 2), (2, 3)))
+        yield case("noise", torch.rand(target.shape, generator=torch.Generator().manual_seed(0)))
+
     def _labels(self, target: Tensor) -> Tensor:
         """The class of each target; -1, which nothing is read as, for one that is not known."""
         pixels = to_pixels(target[:, :1]).numpy()
         return torch.tensor([self.classes.get(p.tobytes(), -1) for p in pixels])
-
-
-def known_bad(samples: Samples) -> dict[str, Tensor]:
-    """Outputs no judge may prefer to a trained model's, by what is wrong with them."""
-    source, target = samples.source, samples.target
-    assert target is not None
-    return {
-        "blank": torch.ones_like(target),
-        "black": -torch.ones_like(target),
-        "source": source,
-        "another character": target.roll(1, 0),
-        "the mean glyph": target.mean(0, keepdim=True).expand_as(target),
-        "faded by half": 1 - (1 - target) / 2,
-        "thinned": F.max_pool2d(target, 3, 1, 1),
-        "shifted": target.roll((2, 2), (2, 3)),
-    }
 
 
 def rank(score: Score) -> tuple[int, float]:

@@ -1,11 +1,13 @@
-"""Painting-ness: does the output look painted, and does it still show its own input?
+"""Does the output look painted, and does it still show its own input? A judge hard to game.
 
-`style` is the mean probability of "painting" that a ResNet-18 gives the outputs. The network is
-trained once per data set to tell its two domains apart, on the train split alone; what it gets
-right is measured on the validation split. `content` compares the structure of each output with
-its own input's, above what it shares with other inputs. The search value is their harmonic mean:
-an identity mapping has content 1 and no style, an unrelated painting style 1 and no content, and
-neither wins.
+Two ResNet-18 (one sees half the resolution) learn to tell the data set's domains apart, once and
+on the train split alone. `style` is what they see of paintings in the outputs, `content` what is
+left of each output's own input, the search value their harmonic mean. What a bare probability of
+"painting" would pay for, such as one painting for all inputs, a colour filter, noise or a texture
+that deceives a network, costs style. core/judging/painting_score.py has the parts and formulas.
+
+`--judge plain` is the bare probability, of one network: what others search with, and what fails
+the exam.
 """
 
 from __future__ import annotations
@@ -13,136 +15,193 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any, Literal
 
 import torch
-import torch.nn.functional as F
 from filelock import FileLock
-from torch import Tensor, nn
-from torchvision.models import ResNet18_Weights, resnet18
+from torch import Tensor
+from torchmetrics.functional.image import structural_similarity_index_measure
 
 from core.data.images import UnpairedImages
-from core.data.tensors import to_pixels, to_tensor
+from core.data.tensors import centre_crops, to_pixels, to_tensor
 from core.device import pick_device
 from core.judging.classifier import RECIPE, train_classifier
-from core.judging.structure import structural_agreement
+from core.judging.copying import copied_share, thumbnails
+from core.judging.distance import frechet_distance, kernel_distance
+from core.judging.painting_exam import painting_exam
+from core.judging.painting_score import harmonic, style_and_content, violations
+from core.judging.recolouring import best_recolouring
+from core.judging.resnet import JudgeWeights, PaintingNet, calibrate, look
+from core.judging.spectrum import radial_spectrum, spectral_misfit
+from core.judging.structure import structure_kept
+from core.judging.style import Look, measure_style
 from core.record import read_json, replace, write_json
-from core.task import Objective, Samples, Score, UserError
+from core.task import Case, Objective, Samples, Score
 
 OBJECTIVE = Objective("painting score", "maximize", worst=0.0)
-JudgeWeights = Literal["scratch", "imagenet"]
 DomainName = Literal["A", "B"]
+JudgeKind = Literal["guarded", "plain"]
 WEAK = 0.7
-UNSEEN = 2  # the seed of a judge that no search uses
+SEEDS = {"guarded": (0, 1), "plain": (0,)}
+UNSEEN = (2,)  # the seed of a network that no search uses
 
 
 class PaintingEvaluator:
     """Scores translations into the painting domain (`target`, "A" or "B") of a data set.
 
-    Parts: `style` and `content` in [0, 1], and `inputs`, how many were judged. Cost: a ResNet-18
-    forward pass an image.
+    Cost: six forward passes of a ResNet-18 an image and epoch, half of them at half resolution.
     """
 
-    objectives = (OBJECTIVE,)
+    objectives = (
+        OBJECTIVE,
+        Objective("style", "maximize", worst=0.0),
+        Objective("content", "maximize", worst=0.0),
+    )
 
     def __init__(
         self,
         target: DomainName,
         weights: JudgeWeights,
         device: str,
-        seed: int = int(RECIPE["seed"]),
+        kind: JudgeKind = "guarded",
+        seeds: tuple[int, ...] = (),
     ) -> None:
         self.target = target
-        self.seed = seed
         self.weights = weights
         self.device = pick_device(device)
-        self.net = nn.Module()
+        self.kind = kind
+        self.seeds = seeds or SEEDS[kind]
+        self.nets: list[PaintingNet] = []
+        self.looks: list[Look] = []
+        self.spectra = self.thumbnails = torch.zeros(0)
 
     def prepare(
         self, data: UnpairedImages, folder: Path, say: Callable[[str], None]
     ) -> Mapping[str, Any]:
-        """Load the judge of this data set, or train it; parallel workers train it once.
+        """Load the networks of this data set, or train them; parallel workers train them once.
 
-        Kept under `folder/painting-<fingerprint>/`: judge.pt and judge.json, which is returned.
+        Each is kept under `folder/painting-<hash>/`: judge.pt and judge.json. Returns what is known
+        of them together.
         """
-        recipe = {"data": data.fingerprint, "target": self.target, "weights": self.weights}
-        text = json.dumps([recipe, {**RECIPE, "seed": self.seed}], sort_keys=True)
-        home = folder / f"painting-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
-        home.mkdir(parents=True, exist_ok=True)
-        with FileLock(home / ".lock"), torch.random.fork_rng():
-            torch.manual_seed(self.seed)
-            if not (facts := self._load(home)):
-                say("judge: training a ResNet-18 to tell the domains apart (once per data set)")
-                self.net, learned = self._train(new_judge(self.weights).to(self.device), data)
-                facts = {"evaluator": "painting", **recipe, **learned}
-                replace(home / "judge.pt", lambda file: torch.save(self.net.state_dict(), file))
-                write_json(home / "judge.json", facts)
+        made = [self._network(seed, data, folder, say) for seed in self.seeds]
+        self.nets = [net for net, _ in made]
+        photographs, paintings = (to_tensor(d.validation) for d in self._domains(data))
+        self.looks = [
+            Look.at(net, blurred, photographs, paintings)
+            for net in self.nets
+            for blurred in (False, True)
+        ]
+        training = to_tensor(centre_crops(self._domains(data)[1].train, data.size))
+        self.spectra, self.thumbnails = radial_spectrum(training), thumbnails(training)
+        seconds = round(sum(facts["seconds"] for _, facts in made), 1)
+        known = accuracy(self.nets, photographs, paintings)
+        facts = {"evaluator": "painting", "judge": self.kind, **self._recipe(data), **known}
+        facts |= {"seeds": list(self.seeds), "seconds": seconds}
         say(_introduction(facts))
         return facts
 
-    def _load(self, home: Path) -> dict[str, Any]:
-        """Take the judge kept in `home`; nothing where there is none, or a damaged one."""
+    def _domains(self, data: UnpairedImages) -> tuple[Any, Any]:
+        """Photographs and paintings."""
+        return data.domain("A" if self.target == "B" else "B"), data.domain(self.target)
+
+    def _recipe(self, data: UnpairedImages) -> dict[str, str]:
+        return {"data": data.fingerprint, "target": self.target, "weights": self.weights}
+
+    def _network(
+        self, seed: int, data: UnpairedImages, folder: Path, say: Callable[[str], None]
+    ) -> tuple[PaintingNet, dict[str, Any]]:
+        """One network, trained unless it is kept; those with odd seeds see half the resolution."""
+        recipe = {**RECIPE, "seed": seed}
+        text = json.dumps([self._recipe(data), recipe], sort_keys=True)
+        home = folder / f"painting-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
+        home.mkdir(parents=True, exist_ok=True)
+        with FileLock(home / ".lock"), torch.random.fork_rng():
+            torch.manual_seed(seed)
+            if there := self._load(home, seed):
+                return there
+            say("judge: training a ResNet-18 to tell the domains apart (once per data set)")
+            started = time.monotonic()
+            fresh = PaintingNet(self.weights, coarse=bool(seed % 2)).to(self.device)
+            photographs, paintings = (domain.train for domain in self._domains(data))
+            net = train_classifier(fresh, photographs, paintings, data.size, seed)
+            net.eval().requires_grad_(False)
+            as_they_are = (centre_crops(d, data.size) for d in (photographs, paintings))
+            calibrate(net, *map(to_tensor, as_they_are))
+            facts = {"evaluator": "painting", **self._recipe(data), "seed": seed}
+            held_out = [to_tensor(domain.validation) for domain in self._domains(data)]
+            facts |= accuracy([net], *held_out)
+            facts |= {"seconds": round(time.monotonic() - started, 1)}
+            replace(home / "judge.pt", lambda file: torch.save(net.state_dict(), file))
+            write_json(home / "judge.json", facts)
+        return net, facts
+
+    def _load(self, home: Path, seed: int) -> tuple[PaintingNet, dict[str, Any]] | None:
+        """The network kept in `home`; None where there is none, or a damaged one."""
         facts = read_json(home / "judge.json")
-        self.net = new_judge("scratch").to(self.device).eval()
+        net = PaintingNet("scratch", coarse=bool(seed % 2)).to(self.device)
         try:
             state = torch.load(home / "judge.pt", map_location=self.device, weights_only=True)
-            self.net.load_state_dict(state)
+            net.load_state_dict(state)
         except (OSError, RuntimeError, EOFError, UnpicklingError):
-            return {}
-        return facts if {"accuracy", "weak", "confusion"} <= facts.keys() else {}
-
-    def _train(self, net: nn.Module, data: UnpairedImages) -> tuple[nn.Module, dict[str, Any]]:
-        """The trained network, and how well it does on the validation split."""
-        started = time.monotonic()
-        photo = "A" if self.target == "B" else "B"
-        splits = data.domain(photo).train, data.domain(self.target).train
-        net = train_classifier(net, *splits, data.size, self.seed).eval()
-        confusion = {}
-        for kind, name in (("photographs", photo), ("paintings", self.target)):
-            images = to_tensor(data.domain(name).validation)
-            painted = int((paintingness(net, images, self.device) > 0.5).sum())
-            confusion[kind] = {"photograph": len(images) - painted, "painting": painted}
-        right = [confusion["photographs"]["photograph"], confusion["paintings"]["painting"]]
-        held_out = [sum(row.values()) for row in confusion.values()]
-        accuracy = sum(r / n for r, n in zip(right, held_out, strict=True)) / 2
-        seconds = time.monotonic() - started
-        measured = {"accuracy": accuracy, "weak": accuracy < WEAK, "confusion": confusion}
-        return net, {**measured, "seconds": round(seconds, 1)}
+            return None
+        return (net.eval().requires_grad_(False), facts) if "seconds" in facts else None
 
     def __call__(self, samples: Samples) -> Score:
         """Score outputs, rounded to 8 bit first, against their sources."""
         output = to_pixels(samples.output).float() / 127.5 - 1
-        style = float(paintingness(self.net, output, self.device).mean())
-        content = structural_agreement(output, samples.source)
-        value = 2 * style * content / (style + content) if style + content > 0 else 0.0
-        parts = {"style": style, "content": content, "inputs": float(len(output))}
-        return Score(value, parts)
+        if self.kind == "plain":
+            chance = float(chances(self.nets, output).mean())
+            return Score(chance, {"style": chance, "inputs": float(len(output))})
+        parts, features = self._parts(output, samples.source)
+        style, content = style_and_content(parts)
+        ssim = structural_similarity_index_measure(output, samples.source, data_range=2.0)
+        shown = {"style": style, "content": content, **parts, "ssim": float(ssim)}  # type: ignore[arg-type]
+        shown |= {
+            "fid": frechet_distance(features, self.looks[0].standard_paintings),
+            "kid": kernel_distance(features, self.looks[0].standard_paintings),
+            "inputs": float(len(output)),
+        }
+        return Score(harmonic(style, content), shown, violations(parts))
+
+    def _parts(self, output: Tensor, source: Tensor) -> tuple[dict[str, float], Tensor]:
+        """What the value is made from, and the outputs' features, standardised."""
+        style = measure_style(self.looks, output, best_recolouring(source, output))
+        kept = structure_kept(output, source)
+        return {
+            "painted": style.painted,
+            "near": style.near,
+            "beyond": style.beyond,
+            "diversity": style.diversity,
+            "copied": copied_share(output, self.thumbnails),
+            "spectrum": spectral_misfit(output, self.spectra),
+            "structure": kept.content,
+            "recall": kept.recall,
+        }, self.looks[0].standard(style.features)
+
+    def exam(self, data: UnpairedImages) -> Iterator[Case]:
+        """Ways to cheat, beside validation photographs that were painted over."""
+        photographs, paintings = self._domains(data)
+        training = to_tensor(centre_crops(paintings.train, data.size))
+        return painting_exam(photographs.validation, training, self.nets, self.device)
 
 
-@torch.inference_mode()
-def paintingness(net: nn.Module, images: Tensor, device: torch.device) -> Tensor:
-    """P(painting) for N x 3 x H x W images in [-1, 1]: N values in [0, 1]."""
-    logits = [net(batch.to(device)).float().cpu() for batch in torch.split(images, 64)]
-    return F.softmax(torch.cat(logits), dim=1)[:, 1]
+def accuracy(nets: Sequence[PaintingNet], photographs: Tensor, paintings: Tensor) -> dict[str, Any]:
+    """How networks together do on held-out N x 3 x H x W images in [-1, 1]."""
+    confusion = {}
+    for kind, images in (("photographs", photographs), ("paintings", paintings)):
+        painted = int((chances(nets, images) > 0.5).sum())
+        confusion[kind] = {"photograph": len(images) - painted, "painting": painted}
+    right = confusion["photographs"]["photograph"] / len(photographs)
+    share = (right + confusion["paintings"]["painting"] / len(paintings)) / 2
+    return {"accuracy": share, "weak": share < WEAK, "confusion": confusion}
 
 
-def new_judge(weights: JudgeWeights) -> nn.Module:
-    """A ResNet-18 with two logits (photograph, painting); UserError without ImageNet's file."""
-    net: nn.Module = resnet18()
-    if weights == "imagenet":
-        name = Path(ResNet18_Weights.IMAGENET1K_V1.url).name
-        path = Path(torch.hub.get_dir()) / "checkpoints" / name
-        if not path.is_file():
-            raise UserError(
-                f"--judge-weights imagenet: {path} is not there, and gantune downloads nothing "
-                f"unasked; put torchvision's {name} there or use --judge-weights scratch"
-            )
-        net.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
-    net.fc = nn.Linear(512, 2)
-    return net
+def chances(nets: Sequence[PaintingNet], images: Tensor) -> Tensor:
+    """P(painting) of N x 3 x H x W images in [-1, 1], the networks' mean: N values in [0, 1]."""
+    return torch.stack([look(net, images, False)[1] for net in nets]).mean(0)
 
 
 def _introduction(facts: Mapping[str, Any]) -> str:

@@ -20,6 +20,7 @@ import pytest
 from PIL import Image
 
 import core as core  # before PyTorch: it settles how threads wait
+from core.data.painterly import paint
 from tests.postgres import Postgres
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
 def draw_domains(folder: Path, paintings: int, photographs: int, side: int = 40) -> Path:
-    """A data set in CycleGAN's layout: striped warm blobs in trainA, smooth cool ones in trainB."""
+    """A data set in CycleGAN's layout: cool blobs in trainB, others painted warmly in trainA."""
     random = np.random.default_rng(0)
     y, x = np.mgrid[0:side, 0:side] / side
     for name, count in (("trainA", paintings), ("trainB", photographs)):
@@ -52,12 +53,13 @@ def draw_domains(folder: Path, paintings: int, photographs: int, side: int = 40)
             tone = random.uniform(0.3, 0.7)
             colour = (0.3, 0.5, 0.8)
             if name == "trainA":
-                angle = random.uniform(0, np.pi)
-                blob = blob + 0.35 * np.sin(50 * (x * np.cos(angle) + y * np.sin(angle)))
                 colour = (0.9, 0.6, 0.3)
-            image = (tone * 0.5 + 0.6 * blob)[..., None] * np.array(colour)
-            pixels = (image.clip(0, 1) * 255).astype(np.uint8)
-            Image.fromarray(pixels).save(folder / name / f"{number:03}.png")
+            shade = tone * 0.5 + 0.6 * blob + 0.15 * np.sin(12 * (x * cx + y * cy))
+            pixels = ((shade[..., None] * np.array(colour)).clip(0, 1) * 255).astype(np.uint8)
+            image = Image.fromarray(pixels)
+            if name == "trainA":
+                image = paint(image.resize((4 * side, 4 * side)), (10, 6, 4), random)
+            image.resize((side, side)).save(folder / name / f"{number:03}.png")
     return folder
 
 

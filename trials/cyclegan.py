@@ -17,10 +17,11 @@ from torch import Tensor
 
 from core.data.images import Preprocess, UnpairedImages, load_unpaired
 from core.data.tensors import random_crops, to_tensor
+from core.judging.resnet import JudgeWeights
 from core.run import main
 from core.task import Samples, Task
 from core.training.cycle import Batch, CycleParams, CycleTraining
-from evaluators.painting import OBJECTIVE, UNSEEN, DomainName, JudgeWeights, PaintingEvaluator
+from evaluators.painting import OBJECTIVE, UNSEEN, DomainName, JudgeKind, PaintingEvaluator
 
 JUDGED_INPUTS = 128
 
@@ -38,6 +39,9 @@ class CycleGANParams(CycleParams):
     size: int = Field(256, ge=32, le=2048, description="side of the square images, a multiple of 4")
     source: Literal["A", "B"] = Field(
         "B", description="the domain to translate (photographs) into the other one (paintings)"
+    )
+    judge: JudgeKind = Field(
+        "guarded", description="plain is the bare probability of a painting: easy to game"
     )
     judge_weights: JudgeWeights = Field(
         "scratch", description="the judge's start; imagenet needs torchvision's file to be there"
@@ -85,9 +89,10 @@ class CycleGAN(CycleTraining):
         return Samples(self.inputs, self.translate(self.inputs))
 
 
-def _judge(params: CycleGANParams, **seed: int) -> PaintingEvaluator:
+def _judge(params: CycleGANParams, seeds: tuple[int, ...] = ()) -> PaintingEvaluator:
     target: DomainName = "A" if params.source == "B" else "B"
-    return PaintingEvaluator(target, params.judge_weights, params.device, **seed)
+    how = (params.judge_weights, params.device, params.judge)
+    return PaintingEvaluator(target, *how, seeds)
 
 
 TASK = Task(
@@ -98,7 +103,7 @@ TASK = Task(
     build=CycleGAN,
     evaluator=_judge,
     objective=OBJECTIVE,
-    unseen=partial(_judge, seed=UNSEEN),
+    unseen=partial(_judge, seeds=UNSEEN),
 )
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from filelock import FileLock, Timeout
 
 from core.catalog import load_task, task_summaries
-from core.commands.tune import PRUNERS, SAMPLERS, add_worker_flags, positive, search
+from core.commands.tune import PRUNERS, SAMPLERS, add_exam_flag, add_worker_flags, positive, search
 from core.record import Study, provenance, read_json, valid_name, write_json
 from core.report.comparison import seeds_of, study_name
 from core.report.summary import summarize
@@ -36,6 +36,7 @@ def add_flags(parser: argparse.ArgumentParser, argv: list[str]) -> None:
     parser.add_argument("--sampler", choices=SAMPLERS, default="tpe", help="who proposes (tpe)")
     parser.add_argument("--pruner", choices=PRUNERS, default="median", help="who stops (median)")
     add_worker_flags(parser)
+    add_exam_flag(parser)
     parser.epilog = f"`{parser.prog} TASK TASK --help` shows the tasks' own parameters too."
     words = argv[1:] if parser.prog.split()[-1:] == argv[:1] else []
     flags = [i for i, word in enumerate(words) if word.startswith("-")]

@@ -10,7 +10,13 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from core.catalog import load_task
-from core.commands.tune import add_storage_flags, add_task_flags, add_worker_flags, search
+from core.commands.tune import (
+    add_exam_flag,
+    add_storage_flags,
+    add_task_flags,
+    add_worker_flags,
+    search,
+)
 from core.task import Params, UserError
 
 if TYPE_CHECKING:
@@ -35,6 +41,7 @@ def add_flags(parser: argparse.ArgumentParser, argv: list[str]) -> None:
     parser.add_argument("--study", help="the study's name (default: TASK-sweep)")
     add_storage_flags(parser)
     add_worker_flags(parser)
+    add_exam_flag(parser)
     add_task_flags(parser, argv)
 
 

@@ -28,7 +28,15 @@ def add_flags(parser: argparse.ArgumentParser, argv: list[str]) -> None:
     parser.add_argument("--trials", type=positive, default=20, help="trials in total (20)")
     parser.add_argument("--space", type=Path, help="search space (search_spaces/TASK.json)")
     parser.add_argument("--sampler", choices=SAMPLERS, default="tpe", help="who proposes (tpe)")
-    parser.add_argument("--pruner", choices=PRUNERS, default="median", help="who stops (median)")
+    parser.add_argument("--pruner", choices=PRUNERS, help="who stops (median)")
+    parser.add_argument(
+        "--objectives",
+        type=names,
+        default=[],
+        metavar="A,B",
+        help="search for parts of the score together, as in style,content: the report shows those "
+        "that none beats in both (Pareto's front); nothing is pruned",
+    )
     parser.add_argument(
         "--noise-floor",
         type=seeds,
@@ -45,6 +53,7 @@ def add_study_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--study", type=str, help="the study's name (default: the task's)")
     add_storage_flags(parser)
     add_worker_flags(parser)
+    add_exam_flag(parser)
 
 
 def add_storage_flags(parser: argparse.ArgumentParser) -> None:
@@ -54,6 +63,12 @@ def add_storage_flags(parser: argparse.ArgumentParser) -> None:
         "--artifacts",
         help="where the dashboard finds pictures: a folder, or s3://BUCKET (a folder under --runs)",
     )
+
+
+def add_exam_flag(parser: argparse.ArgumentParser) -> None:
+    """What if the judge can be gamed."""
+    told = "search though the judge has failed its exam"
+    parser.add_argument("--ignore-exam", action="store_true", help=told)
 
 
 def add_worker_flags(parser: argparse.ArgumentParser) -> None:
@@ -103,6 +118,15 @@ def at_least(least: int, name: str) -> Callable[[str], int]:
     return parse
 
 
+def names(text: str) -> list[str]:
+    """`style,content` -> two names, as argparse wants them."""
+    found = [name.strip() for name in text.split(",")]
+    if len(found) < 2 or not all(found) or len(set(found)) < len(found):
+        raise ValueError
+    return found
+
+
+names.__name__ = "list of two or more names, as in style,content,"
 positive = at_least(1, "whole number above 0")
 whole = at_least(0, "whole number from 0")
 seeds = at_least(2, "number of seeds, two or more,")
@@ -114,7 +138,8 @@ def run(arguments: argparse.Namespace) -> int:
 
     task = load_task(arguments.task)
     file = arguments.space or task.search_space
-    how = (arguments.sampler, arguments.pruner)
+    usual = "none" if arguments.objectives else "median"
+    how = (arguments.sampler, arguments.pruner or usual)
     return search(task, arguments, lambda: Space.load(file, task.params), str(file), *how)
 
 
@@ -177,6 +202,7 @@ def prepare_search(
 ) -> Search:
     """Check everything before any training, prepare the judge, open the study."""
     from core.device import use
+    from core.engines.objectives import chosen
     from core.engines.storage import default_storage
     from core.engines.study import open_search
     from core.flags import flag, given, make
@@ -189,6 +215,8 @@ def prepare_search(
     if both := [name for name in space.fields if name in fixed]:
         raise UserError(f"{flag(both[0])}: {where} searches it; drop the flag or the key")
     name = valid_name(arguments.study or task.name)
+    wanted = getattr(arguments, "objectives", [])
+    objectives = chosen(task.evaluator(params), wanted, sampler, pruner)
     use(params)
     task.load(params)
     storage = arguments.storage or default_storage(arguments.runs)
@@ -205,9 +233,11 @@ def prepare_search(
         retries=arguments.retries,
         heartbeat=arguments.heartbeat,
         artifacts=arguments.artifacts or "",
+        objectives=objectives,
     )
-    prepare(task, params, progress, arguments.runs)
+    prepare(task, params, progress, arguments.runs, "sit" if arguments.ignore_exam else "pass")
     about = {"task": task.name, "engine": "optuna", "trials": arguments.trials}
     about |= {"space": space.source, "sampler": sampler, "pruner": pruner}
+    about |= {"objectives": {o.name: o.direction for o in objectives}}
     write_json(search.folder / "study.json", {**about, **provenance()})
     return search

@@ -32,3 +32,9 @@ def random_crops(
         crop = image[top : top + size, left : left + size]
         crops.append(crop[:, ::-1] if flip and random.random() < 0.5 else crop)
     return to_tensor(crops)
+
+
+def centre_crops(images: Sequence[Pixels], size: int) -> list[Pixels]:
+    """The middle size x size pixels of each image."""
+    corners = [((i.shape[0] - size) // 2, (i.shape[1] - size) // 2) for i in images]
+    return [i[y : y + size, x : x + size] for i, (y, x) in zip(images, corners, strict=True)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -67,16 +67,21 @@ def _weak(home: Path, facts: Mapping[str, Any]) -> list[Finding]:
 
 def _missing(runs: Path, kept: list[Mapping[str, Any]]) -> list[Finding]:
     """Studies judged by a judge that is not kept: another takes its place, unlike it."""
-    there = {frozenset(_identity(facts)) for facts in kept}
+    there = [set(_identity(facts)) for facts in kept]
     gone: list[str] = []
     for file in sorted(runs.glob("*/*/trial.json")):
         judge = read_json(file).get("judge")
-        if isinstance(judge, dict) and judge and frozenset(_identity(judge)) not in there:
+        if isinstance(judge, dict) and judge and not _kept(set(_identity(judge)), there):
             gone += [name] if (name := file.parent.parent.name) not in gone else []
     named = ", ".join(gone[:SHOWN]) + (f" and {len(gone) - SHOWN} more" if gone[SHOWN:] else "")
     what = f"the judge of {named} is not here: another is trained, and their scores may differ"
     remedy = "copy it from where the study ran"
     return [warning(runs / "evaluators", what, remedy)] if gone else []
+
+
+def _kept(wanted: set[tuple[str, str]], there: Sequence[set[tuple[str, str]]]) -> bool:
+    """Whether a network of it is there; a study may say more of its judge than its networks do."""
+    return any(facts <= wanted for facts in there)
 
 
 def _identity(facts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

@@ -38,7 +38,7 @@ from core.engines.storage import PatientStorage
 from core.flags import make
 from core.record import Record
 from core.space import Space
-from core.task import Ending, Outcome, Params, Score, Task, UserError
+from core.task import Ending, Objective, Outcome, Params, Score, Task, UserError
 
 # Endings that teach the sampler something.
 TOLD = (Outcome.COMPLETED, Outcome.PRUNED, Outcome.DIVERGED, Outcome.COLLAPSED)
@@ -61,11 +61,13 @@ class OptunaTrial:
     engine: ClassVar[str] = "optuna"
 
     def report(self, epoch: int, score: Score) -> bool:
-        """Give the pruner the epoch's score; True when it sees no hope.
+        """Give the pruner the epoch's score; True when it sees no hope, which it never does of two.
 
         Where the database stays away, or says that another machine has taken the trial over, it
         is interrupted.
         """
+        if self.search.objectives:
+            return False
         try:
             if epoch > self.known:
                 self.trial.report(score.value, epoch)
@@ -101,6 +103,7 @@ class Search:
     folder: Path
     retries: int
     artifacts: str
+    objectives: tuple[Objective, ...] = ()
 
     def trials(self, total: int, say: Callable[[str], None] = print) -> Iterator[OptunaTrial]:
         """Propose trials until the study has `total`, those it already has included.
@@ -155,15 +158,21 @@ class Search:
         if ending.outcome in TOLD:
             constrain(trial, self.sampler, ending)
         if ending.outcome is Outcome.COMPLETED and ending.score:
-            self.study.tell(trial, ending.score.value)
+            self.study.tell(trial, self.values(ending.score))
         elif ending.outcome is Outcome.PRUNED:
             self.study.tell(trial, state=TrialState.PRUNED)
         elif ending.outcome in (Outcome.DIVERGED, Outcome.COLLAPSED):
-            self.study.tell(trial, self.task.objective.worst)
+            self.study.tell(trial, [o.worst for o in self.objectives or (self.task.objective,)])
         else:
             if ending.outcome is Outcome.INTERRUPTED:
                 self._recovery.queue_again(trial, ending)
             self.study.tell(trial, state=TrialState.FAIL)
+
+    def values(self, score: Score) -> list[float]:
+        """What the study searches for: the value, or the parts that were named."""
+        if not self.objectives:
+            return [score.value]
+        return [float(score.parts.get(o.name, o.worst)) for o in self.objectives]
 
     @property
     def _recovery(self) -> Recovery:
@@ -207,7 +216,7 @@ class Search:
         except UserError:  # the trial says so itself when it is run, and fails
             params = make(self.task.params, self.fixed).model_copy(update=searched)
         known = Record(workdir).epochs()
-        for line in known:
+        for line in () if self.objectives else known:
             trial.report(line.value, line.epoch)
         which = (self.study.study_name, number, workdir)
         return OptunaTrial(params, searched, *which, self, trial, len(known))

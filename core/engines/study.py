@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import optuna
@@ -13,7 +13,7 @@ from core.engines.samplers import PRUNERS
 from core.engines.storage import HEARTBEAT, open_storage
 from core.flags import make
 from core.space import Space
-from core.task import SURROUNDINGS, Task, UserError
+from core.task import SURROUNDINGS, Objective, Task, UserError
 
 RETRIES = 3
 
@@ -32,12 +32,14 @@ def open_search(
     heartbeat: int = HEARTBEAT,
     patience: float = 0.0,
     artifacts: str = "",
+    objectives: Sequence[Objective] = (),
 ) -> Search:
     """Create a study, or take it up; UserError when it was set up otherwise, or out of reach.
 
     A trial whose process was killed is continued `retries` times. `heartbeat`: seconds between the
     signs of life of a trial; `patience`: seconds that the storage may be away; `artifacts`: where
-    pictures go, the folder under `runs` by default.
+    pictures go, the folder under `runs` by default; `objectives`: parts of the score to search for
+    together, instead of its value alone.
     """
     params = make(task.params, fixed)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -47,7 +49,7 @@ def open_search(
     study = optuna.create_study(
         storage=database,
         study_name=name,
-        direction=task.objective.direction,
+        directions=[o.direction for o in objectives or (task.objective,)],
         pruner=PRUNERS[pruner](params.epochs),
         load_if_exists=True,
     )
@@ -55,12 +57,13 @@ def open_search(
     same = {k: given[k] for k in fixed if k not in SURROUNDINGS}
     setup = {"task": task.name, "space": space.source, "fixed": same, "seed": seed}
     setup |= {"sampler": sampler, "pruner": pruner}
-    before = study.user_attrs.get("setup") or setup
+    setup |= {"objectives": [o.name for o in objectives]}
+    before = {"objectives": [], **(study.user_attrs.get("setup") or setup)}
     if changed := [k for k in setup if before.get(k) != setup[k]]:
         told = "; ".join(f"{k} was {before.get(k)}, is now {setup[k]}" for k in changed)
         raise UserError(f"study {name!r} was set up otherwise ({told}); name a new one by --study")
     study.set_user_attr("setup", setup)
     folder = runs / name
     folder.mkdir(parents=True, exist_ok=True)
-    how = (sampler, pruner, seed, folder, retries, artifacts)
+    how = (sampler, pruner, seed, folder, retries, artifacts, tuple(objectives))
     return Search(study, database, task, space, fixed, *how)

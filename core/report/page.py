@@ -14,6 +14,8 @@ from core.report.audit import Audit, read_audit
 from core.report.audit_plots import CAPTION, agreement_plot
 from core.report.audit_verdict import interval, told
 from core.report.confirmation import named
+from core.report.exam import read_exam
+from core.report.front import Front, front_plot, read_front
 from core.report.heat import heat_maps
 from core.report.importance import importance
 from core.report.origin import cost, origin, provenance, train_again, train_baseline
@@ -39,14 +41,14 @@ def write_report(study: Study) -> Path:
     Raises UserError where the study's folder cannot be read.
     """
     summary = summarize(study)
-    grid, audit = sweep_grid(summary), read_audit(summary)
-    context = {**_context(summary, audit), "grid": grid}
+    grid, audit, front = sweep_grid(summary), read_audit(summary), read_front(summary)
+    context = {**_context(summary, audit), "grid": grid, "front": front}
     page = study.folder / "report.html"
     write_json(study.folder / "best.json", best_json(summary))
     if grid:
         _write(study.folder / "sweep.csv", sweep_csv(grid))
     _write(study.folder / "report.md", _render("report.md.j2", context))
-    _write(page, _render("page.html.j2", {**context, **_page_only(summary, grid, audit)}))
+    _write(page, _render("page.html.j2", {**context, **_page_only(summary, grid, audit, front)}))
     return page
 
 
@@ -71,6 +73,8 @@ def best_json(summary: Summary) -> dict[str, Any]:
         "gain": summary.gain,
         "noise_floor": summary.noise.floor if summary.noise else None,
         "winners": summary.confirmation.winners if summary.confirmation else None,
+        "front": [told(row) for row in front.rows] if (front := read_front(summary)) else None,
+        "exam_passed": exam.passed if (exam := read_exam(summary)) else None,
         "trials": summary.outcomes,
         "provenance": provenance(summary),
     }
@@ -90,6 +94,7 @@ def _context(summary: Summary, audit: Audit | None) -> dict[str, Any]:
         "parts": {p: decimals(row.parts.get(p) for row in summary.rows) for p in parts},
         "searched": searched_settings(summary, best) if best else [],
         "others": other_settings(summary, best) if best else [],
+        "exam": read_exam(summary),
         "accuracy": accuracy(summary.judge),
         "confusion": confusion(summary.judge),
         "importance": importance(summary),
@@ -102,12 +107,15 @@ def _context(summary: Summary, audit: Audit | None) -> dict[str, Any]:
     }
 
 
-def _page_only(summary: Summary, grid: Grid | None, audit: Audit | None) -> dict[str, Any]:
+def _page_only(
+    summary: Summary, grid: Grid | None, audit: Audit | None, front: Front | None
+) -> dict[str, Any]:
     from markupsafe import Markup
 
     script = (HERE / "sort.js").read_text()
     drawn = plots(summary) | ({"grid_scores": score_plot(grid)} if grid else {})
     drawn |= {"audit": agreement_plot(audit)} if audit else {}
+    drawn |= {"front": front_plot(summary, front)} if front and front.rows else {}
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     return {
         "style": Markup((HERE / "style.css").read_text()),

@@ -8,6 +8,7 @@ from typing import Any
 from core.report.audit import Audit
 from core.report.audit_verdict import caution
 from core.report.confirmation import conclusion
+from core.report.exam import read_exam
 from core.report.noise import Noise
 from core.report.rows import DAMAGED, RUNNING, Row, mapping, numbers
 from core.report.summary import Summary
@@ -124,7 +125,8 @@ def _listed(guards: Sequence[str]) -> str:
 
 
 def _cautions_of_judging(summary: Summary) -> list[str]:
-    notes = []
+    exam = read_exam(summary)
+    notes = [exam.sentence] if exam and not exam.passed else []
     inputs = summary.best.parts.get("inputs") if summary.best else None
     if inputs is not None and inputs < ENOUGH_INPUTS:
         notes.append(
@@ -136,7 +138,8 @@ def _cautions_of_judging(summary: Summary) -> list[str]:
             "The judge is weak: on held-out images it is hardly better than guessing. Its scores "
             "mean little."
         )
-    judges = [{k: v for k, v in r.judge.items() if k != "seconds"} for r in summary.candidates]
+    same = {"seconds", "exam"}
+    judges = [{k: v for k, v in r.judge.items() if k not in same} for r in summary.candidates]
     if any(judge != judges[0] for judge in judges):
         notes.append("The trials were scored by different judges, so their scores compare badly.")
     return notes
