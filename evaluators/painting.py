@@ -159,11 +159,11 @@ class PaintingEvaluator:
         style, content = style_and_content(parts)
         ssim = structural_similarity_index_measure(output, samples.source, data_range=2.0)
         shown = {"style": style, "content": content, **parts, "ssim": float(ssim)}  # type: ignore[arg-type]
-        shown |= {
-            "fid": frechet_distance(features, self.looks[0].standard_paintings),
-            "kid": kernel_distance(features, self.looks[0].standard_paintings),
-            "inputs": float(len(output)),
-        }
+        paintings = self.looks[0].standard_paintings
+        if min(len(features), len(paintings)) > 1:
+            shown["fid"] = frechet_distance(features, paintings)
+            shown["kid"] = kernel_distance(features, paintings)
+        shown["inputs"] = float(len(output))
         return Score(harmonic(style, content), shown, violations(parts))
 
     def _parts(self, output: Tensor, source: Tensor) -> tuple[dict[str, float], Tensor]:

@@ -42,7 +42,7 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
 def draw_domains(folder: Path, paintings: int, photographs: int, side: int = 40) -> Path:
-    """A data set in CycleGAN's layout: cool blobs in trainB, others painted warmly in trainA."""
+    """A data set in CycleGAN's layout: blobs in trainB, others painted with strokes in trainA."""
     random = np.random.default_rng(0)
     y, x = np.mgrid[0:side, 0:side] / side
     for name, count in (("trainA", paintings), ("trainB", photographs)):
@@ -51,11 +51,9 @@ def draw_domains(folder: Path, paintings: int, photographs: int, side: int = 40)
             cx, cy, radius = random.uniform(0.2, 0.8, 3)
             blob = np.exp(-((x - cx) ** 2 + (y - cy) ** 2) / (0.1 * radius))
             tone = random.uniform(0.3, 0.7)
-            colour = (0.3, 0.5, 0.8)
-            if name == "trainA":
-                colour = (0.9, 0.6, 0.3)
+            colour = random.uniform(0.3, 0.9, 3)
             shade = tone * 0.5 + 0.6 * blob + 0.15 * np.sin(12 * (x * cx + y * cy))
-            pixels = ((shade[..., None] * np.array(colour)).clip(0, 1) * 255).astype(np.uint8)
+            pixels = ((shade[..., None] * colour).clip(0, 1) * 255).astype(np.uint8)
             image = Image.fromarray(pixels)
             if name == "trainA":
                 image = paint(image.resize((4 * side, 4 * side)), (10, 6, 4), random)

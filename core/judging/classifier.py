@@ -19,7 +19,7 @@ RECIPE: dict[str, Any] = {
     "version": 2,
     "steps": 320,
     "passes": 40,
-    "fewest_steps": 160,
+    "fewest_steps": 220,
     "crop": 128,
     "photographs": 14,
     "paintings": 14,
