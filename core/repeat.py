@@ -179,8 +179,8 @@ def _begun(record: Record, params: Params) -> bool:
     unlike = [k for k in after if before and k not in SURROUNDINGS and before.get(k) != after[k]]
     if unlike:
         raise UserError(
-            f"{record.folder}: holds a run of other parameters ({', '.join(unlike)}): the search "
-            "has another best trial now; name a new one, or remove the folder"
+            f"{record.folder}: holds a run of other parameters ({', '.join(unlike)}), such as an "
+            "earlier best trial's; name a new study, or remove the folder"
         )
     return bool(before)
 

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from core.cli import main
 from core.record import Record, Study
-from core.task import Objective, Outcome, Params, Samples, Score, Task, UserError
+from core.task import Case, Objective, Outcome, Params, Samples, Score, Task, UserError
 
 Fate = Literal[
     "well", "loss", "weight", "score", "blank", "memory", "bug", "refused", "unfit", "hopeless"
@@ -110,6 +110,11 @@ class Judge:
         if torch.equal(samples.output, -samples.source):
             return Score(float("nan"), {"legible": float("nan"), "darkness": 1.0})
         return Score(1 - float((samples.output - samples.source).abs().mean()), {"legible": 1.0})
+
+    def exam(self, data: Any) -> Iterator[Case]:
+        image = torch.ones(1, 3, 8, 8)
+        yield Case("a copy", Samples(image, image), True)
+        yield Case("another", Samples(image, torch.zeros_like(image)))
 
 
 TASK = Task(

@@ -74,6 +74,11 @@ def _candidates(summary: Summary, arguments: argparse.Namespace) -> tuple[Task, 
         raise UserError(
             f"{summary.study.folder}: no trial has completed, so there is none to confirm"
         )
+    if "epochs" in summary.searched and not arguments.epochs:
+        raise UserError(
+            f"study {summary.study.name!r} searches epochs, so its trials are of different "
+            "lengths: say by --epochs how long each of them is to be trained"
+        )
     task = load_task(summary.task)
     ranked = sorted(summary.candidates, key=lambda row: row.score or 0.0, reverse=summary.maximize)
     changes = {"epochs": arguments.epochs} if arguments.epochs else {}

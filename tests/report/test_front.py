@@ -1,0 +1,90 @@
+"""Pareto's front and the judge's exam in the report."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from core.record import Study, read_json, write_json
+from core.report import write_report
+from core.report.exam import read_exam
+from core.report.front import read_front
+from core.report.summary import summarize
+from core.task import Outcome
+from tests.report.conftest import Made, Make
+
+POINTS = [(0.1, 0.9), (0.5, 0.5), (0.4, 0.4), (0.9, 0.1), (0.5, 0.2)]
+EXAM: dict[str, Any] = {
+    "passed": True,
+    "reference": 0.6,
+    "margin": 0.5,
+    "inputs": 48,
+    "cases": [
+        {"name": "painted <b>", "good": True, "value": 0.6, "broken": [], "passed": True},
+        {"name": "white", "good": False, "value": 0.1, "broken": ["texture"], "passed": True},
+    ],
+}
+
+
+def two(make: Make, directions: dict[str, str]) -> Study:
+    """A study with these parts; the last trial broke off."""
+    trials = [Made(sum(p) / 2) for p in POINTS] + [Made(0.9, outcome=Outcome.PRUNED)]
+    study = make(trials, name="-".join(["demo", *directions.values()]))
+    for record, point in zip(study.records(), POINTS, strict=False):
+        told = read_json(record.folder / "outcome.json")
+        told["score"]["parts"] |= dict(zip(directions, point, strict=True))
+        write_json(record.folder / "outcome.json", told)
+    write_json(study.folder / "study.json", {**study.about, "objectives": directions})
+    return Study.open(study.folder.parent, study.name)
+
+
+def test_the_front_has_whoever_nobody_beats_in_everything(make: Make) -> None:
+    front = read_front(summarize(two(make, {"a": "maximize", "b": "maximize"})))
+    assert front is not None
+    assert [row.number for row in front.rows] == [3, 1, 0]
+    lower = read_front(summarize(two(make, {"a": "maximize", "b": "minimize"})))
+    assert lower is not None
+    assert [row.number for row in lower.rows] == [3]
+
+
+def test_the_page_shows_it_and_best_json_lists_it(make: Make) -> None:
+    study = two(make, {"a": "maximize", "b": "maximize"})
+    page = write_report(study).read_text()
+    assert "Pareto&#39;s front: a and b" in page or "Pareto's front: a and b" in page
+    assert "3 trials of 5 that completed" in page
+    told = json.loads((study.folder / "best.json").read_text())
+    assert [row["trial"] for row in told["front"]] == [3, 1, 0]
+    assert "Pareto's front: a and b" in (study.folder / "report.md").read_text()
+
+
+def test_a_search_for_one_objective_has_no_front(make: Make) -> None:
+    study = make([Made()])
+    assert read_front(summarize(study)) is None
+    assert "Pareto" not in write_report(study).read_text()
+
+
+def test_the_exam_is_shown_escaped_and_a_failed_one_leads_the_cautions(make: Make) -> None:
+    names = iter("abcdefgh")
+
+    def judged(exam: Any) -> Study:
+        return make([Made(about={"judge": {"accuracy": 0.9, "exam": exam}})], name=next(names))
+
+    page = write_report(judged(EXAM)).read_text()
+    assert "painted &lt;b&gt;" in page
+    assert "1 way to cheat" in page
+    assert "judge's exam, 1 way" in page
+    failed = {**EXAM, "passed": False}
+    failed["cases"] = [EXAM["cases"][0], {**EXAM["cases"][1], "passed": False, "broken": []}]
+    study = judged(failed)
+    page = write_report(study).read_text()
+    assert "The judge has failed its exam, so a high score may be a trick" in page
+    assert json.loads((study.folder / "best.json").read_text())["exam_passed"] is False
+    for damaged in ("no", {"cases": 3}, {**EXAM, "cases": [None, {"name": "x"}]}):
+        write_report(judged(damaged))
+    assert read_exam(summarize(judged("no"))) is None
+
+
+def test_records_of_before_have_no_exam(make: Make, tmp_path: Path) -> None:
+    page = write_report(make([Made()])).read_text()
+    assert "exam" not in page
