@@ -36,6 +36,7 @@ from core.judging.painting_score import harmonic, style_and_content, violations
 from core.judging.recolouring import best_recolouring
 from core.judging.resnet import JudgeWeights, PaintingNet, calibrate, look
 from core.judging.spectrum import radial_spectrum, spectral_misfit
+from core.judging.standard import StandardMeasures
 from core.judging.structure import structure_kept
 from core.judging.style import Look, measure_style
 from core.record import read_json, replace, write_json
@@ -68,12 +69,15 @@ class PaintingEvaluator:
         device: str,
         kind: JudgeKind = "guarded",
         seeds: tuple[int, ...] = (),
+        standard: bool = False,
     ) -> None:
         self.target = target
         self.weights = weights
         self.device = pick_device(device)
         self.kind = kind
         self.seeds = seeds or SEEDS[kind]
+        self.standard = standard
+        self.measures: StandardMeasures | None = None
         self.nets: list[PaintingNet] = []
         self.looks: list[Look] = []
         self.spectra = self.thumbnails = torch.zeros(0)
@@ -94,6 +98,8 @@ class PaintingEvaluator:
             for net in self.nets
             for blurred in (False, True)
         ]
+        if self.standard:
+            self.measures = StandardMeasures(paintings, self.device)
         training = to_tensor(centre_crops(self._domains(data)[1].train, data.size))
         self.spectra, self.thumbnails = radial_spectrum(training), thumbnails(training)
         seconds = round(sum(facts["seconds"] for _, facts in made), 1)
@@ -163,6 +169,8 @@ class PaintingEvaluator:
         if min(len(features), len(paintings)) > 1:
             shown["fid"] = frechet_distance(features, paintings)
             shown["kid"] = kernel_distance(features, paintings)
+        if self.measures:
+            shown |= self.measures(output, samples.source)
         shown["inputs"] = float(len(output))
         return Score(harmonic(style, content), shown, violations(parts))
 

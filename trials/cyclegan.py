@@ -47,6 +47,10 @@ class CycleGANParams(CycleParams):
         "scratch", description="the judge's start; imagenet needs torchvision's file to be there"
     )
 
+    standard_measures: bool = Field(
+        False, description="show FID, KID and LPIPS too, where torchvision's weights are there"
+    )
+
     @model_validator(mode="after")
     def _whole_pixels(self) -> Self:
         if self.size % 4:
@@ -91,8 +95,8 @@ class CycleGAN(CycleTraining):
 
 def _judge(params: CycleGANParams, seeds: tuple[int, ...] = ()) -> PaintingEvaluator:
     target: DomainName = "A" if params.source == "B" else "B"
-    how = (params.judge_weights, params.device, params.judge)
-    return PaintingEvaluator(target, *how, seeds)
+    how = (params.judge_weights, params.device, params.judge, seeds, params.standard_measures)
+    return PaintingEvaluator(target, *how)
 
 
 TASK = Task(
