@@ -37,12 +37,12 @@ import torch
 import torch.nn.functional as F
 from filelock import FileLock
 from torch import Tensor
-from torchmetrics.functional.image import structural_similarity_index_measure
 
 from core.data.glyphs import GlyphParams, Glyphs
 from core.data.tensors import to_pixels
 from core.device import pick_device
 from core.judging.ink import darkness, ink, ink_ratio, iou, tolerant_f1
+from core.judging.likeness import ssim
 from core.judging.recogniser import RECIPE, Recogniser, read, train_recogniser
 from core.losses import fixed_l1, grey, l1
 from core.record import read_json, replace, write_json
@@ -125,14 +125,12 @@ class GlyphEvaluator:
         ratio = ink_ratio(drawn, wanted)
         dark = darkness(drawn) / max(darkness(wanted), 1e-6)
         right = read(self.net, drawn, self.device) == self._labels(samples.target)
-        ssim = structural_similarity_index_measure(output, target, data_range=2.0)
-        assert isinstance(ssim, Tensor)
         parts = {
             "fixed_l1": float(fixed_l1(output, target).mean()),
             "l1": float(l1(output, target)),
             "iou": float(iou(drawn, wanted).mean()),
             "f1": float(tolerant_f1(drawn, wanted).mean()),
-            "ssim": float(ssim),
+            "ssim": ssim(output, target),
             "ink": ratio,
             "darkness": dark,
             "grey": float(grey(output)),

@@ -23,7 +23,6 @@ from typing import Any, Literal
 import torch
 from filelock import FileLock
 from torch import Tensor
-from torchmetrics.functional.image import structural_similarity_index_measure
 
 from core.data.images import UnpairedImages
 from core.data.tensors import centre_crops, to_pixels, to_tensor
@@ -31,6 +30,7 @@ from core.device import pick_device
 from core.judging.classifier import RECIPE, train_classifier
 from core.judging.copying import copied_share, thumbnails
 from core.judging.distance import frechet_distance, kernel_distance
+from core.judging.likeness import ssim
 from core.judging.painting_exam import painting_exam
 from core.judging.painting_score import harmonic, style_and_content, violations
 from core.judging.recolouring import best_recolouring
@@ -163,8 +163,8 @@ class PaintingEvaluator:
             return Score(chance, {"style": chance, "inputs": float(len(output))})
         parts, features = self._parts(output, samples.source)
         style, content = style_and_content(parts)
-        ssim = structural_similarity_index_measure(output, samples.source, data_range=2.0)
-        shown = {"style": style, "content": content, **parts, "ssim": float(ssim)}  # type: ignore[arg-type]
+        shown = {"style": style, "content": content, **parts}
+        shown["ssim"] = ssim(output, samples.source)
         paintings = self.looks[0].standard_paintings
         if min(len(features), len(paintings)) > 1:
             shown["fid"] = frechet_distance(features, paintings)

@@ -220,7 +220,7 @@ def _search(task: Task, space: Space, arguments: argparse.Namespace) -> None:
     """Search as `gantune tune` does, or go on with it."""
     name = study_name(arguments.name, task.name)
     own = {f"param_{k}": v for k, v in _own(task, arguments).items()}
-    kept = ("trials", "runs", "workers", "retries", "heartbeat")
+    kept = ("trials", "runs", "workers", "retries", "heartbeat", "ignore_exam")
     told = {key: getattr(arguments, key) for key in kept}
     told |= {"study": name, "storage": None, "artifacts": None}
     how = (str(task.search_space), arguments.sampler, arguments.pruner)

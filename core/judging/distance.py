@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torchmetrics.image.fid import FrechetInceptionDistance
-from torchmetrics.image.kid import poly_mmd
 
 
 def squared_mmd(x: Tensor, y: Tensor, bandwidth: float) -> float:
@@ -40,6 +38,8 @@ def mean_distance(features: Tensor) -> float:
 
 def frechet_distance(x: Tensor, y: Tensor) -> float:
     """FID's formula (Heusel et al. 2017) on N x D and M x D features: >= 0, biased for few."""
+    from torchmetrics.image.fid import FrechetInceptionDistance
+
     metric = FrechetInceptionDistance(feature=_given(x))
     metric.update(y, real=True)
     metric.update(x, real=False)
@@ -48,6 +48,8 @@ def frechet_distance(x: Tensor, y: Tensor) -> float:
 
 def kernel_distance(x: Tensor, y: Tensor) -> float:
     """KID's formula (Binkowski et al. 2018, arXiv 1801.01401) on the same: unbiased."""
+    from torchmetrics.image.kid import poly_mmd
+
     return float(poly_mmd(y, x))
 
 

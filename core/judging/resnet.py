@@ -8,7 +8,6 @@ from typing import Literal
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torchvision.models import ResNet18_Weights, resnet18
 
 from core.judging.classifier import soften
 from core.task import UserError
@@ -21,6 +20,8 @@ class PaintingNet(nn.Module):
     """Two logits (photograph, painting); `coarse`: of the image at half its resolution."""
 
     def __init__(self, weights: JudgeWeights, coarse: bool = False) -> None:
+        from torchvision.models import resnet18  # seconds to import
+
         super().__init__()
         self.coarse = coarse
         self.resnet = resnet18()
@@ -74,6 +75,8 @@ def look(net: PaintingNet, images: Tensor, blurred: bool) -> tuple[Tensor, Tenso
 
 
 def _imagenet() -> dict[str, Tensor]:
+    from torchvision.models import ResNet18_Weights
+
     name = Path(ResNet18_Weights.IMAGENET1K_V1.url).name
     path = Path(torch.hub.get_dir()) / "checkpoints" / name
     if not path.is_file():

@@ -13,14 +13,11 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torchmetrics.image.lpip import LearnedPerceptualImagePatchSimilarity
-from torchvision.models import AlexNet_Weights, Inception_V3_Weights, inception_v3
 
 from core.judging.distance import frechet_distance, kernel_distance
 from core.task import UserError
 
 SIDE = 299
-WEIGHTS = (Inception_V3_Weights.IMAGENET1K_V1, AlexNet_Weights.IMAGENET1K_V1)
 
 
 class StandardMeasures:
@@ -30,7 +27,11 @@ class StandardMeasures:
     """
 
     def __init__(self, paintings: Tensor, device: torch.device) -> None:
-        for weights in WEIGHTS:
+        from torchmetrics.image.lpip import LearnedPerceptualImagePatchSimilarity
+        from torchvision.models import AlexNet_Weights, Inception_V3_Weights, inception_v3
+
+        imagenet = Inception_V3_Weights.IMAGENET1K_V1
+        for weights in (imagenet, AlexNet_Weights.IMAGENET1K_V1):
             name = Path(weights.url).name
             path = Path(torch.hub.get_dir()) / "checkpoints" / name
             if not path.is_file():
@@ -39,7 +40,7 @@ class StandardMeasures:
                     f"unasked; put torchvision's {name} there or leave the flag out"
                 )
         self.device = device
-        inception = inception_v3(weights=WEIGHTS[0], transform_input=False)
+        inception = inception_v3(weights=imagenet, transform_input=False)
         inception.fc = nn.Identity()
         self.inception = inception.to(device).eval()
         self.lpips = LearnedPerceptualImagePatchSimilarity("alex").to(device).eval()

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
-import torchvision.transforms.v2.functional as transforms
 from torch import Tensor, nn
 
 from core.data.tensors import to_pixels
@@ -35,11 +34,15 @@ def recoloured_as(images: Tensor, wanted: Tensor) -> Tensor:
 
 def sharpened(images: Tensor, factor: float = 4.0) -> Tensor:
     """Pillow's sharpening, so many times its strength."""
+    import torchvision.transforms.v2.functional as transforms  # seconds to import
+
     return _from_pixels(transforms.adjust_sharpness(to_pixels(images), factor))
 
 
 def posterised(images: Tensor, bits: int = 2) -> Tensor:
     """So many bits a colour channel."""
+    import torchvision.transforms.v2.functional as transforms
+
     return _from_pixels(transforms.posterize(to_pixels(images), bits))
 
 
@@ -51,6 +54,8 @@ def noisy(images: Tensor, generator: torch.Generator, deviation: float = 0.2) ->
 
 def blurred_noise(like: Tensor, generator: torch.Generator) -> Tensor:
     """Coloured clouds: noise through a Gaussian of 1/50 of the side, its contrast restored."""
+    import torchvision.transforms.v2.functional as transforms
+
     sigma = max(like.shape[-1] / 50, 1.0)
     kernel = 2 * round(2 * sigma) + 1
     noise = torch.randn(like.shape, generator=generator)

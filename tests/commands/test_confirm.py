@@ -71,6 +71,7 @@ def test_a_true_gain_is_found_and_the_hopeless_drop_out(gantune: Run, runs: Path
         (["none"], "no trial of a study 'none'"),
         (["alone"], "no trial but the baseline has completed yet"),
         (["pair", "--epochs", "9"], "was begun with --epochs 1, not 9"),
+        (["long"], "study 'long' searches epochs, so its trials are of different lengths"),
         (["pair", "--seeds", "0"], "invalid whole number above 0 value: '0'"),
     ],
 )
@@ -80,6 +81,9 @@ def test_a_mistake_is_one_clear_error(
     plant(runs, "alone", {"score": 0.9})
     plant(runs, "pair", {"score": 0.9}, {"score": 0.1, "lr_g": 1e-3})
     write_json(runs / "pair-confirm" / "confirm.json", {"epochs": 1})
+    plant(runs, "long", {"score": 0.9}, {"score": 0.1, "lr_g": 1e-3})
+    space = {**SPACE, "epochs": {"_type": "randint", "_value": [1, 9]}}
+    write_json(runs / "long" / "study.json", {"task": TASK.name, "space": space})
     done = gantune("confirm", *words)
     assert done.returncode == 2
     assert told in done.stderr

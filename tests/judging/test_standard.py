@@ -7,12 +7,13 @@ from pathlib import Path
 import pytest
 import torch
 import torch.nn.functional as F
-from torchvision.models import alexnet, inception_v3
+from torchvision.models import AlexNet_Weights, Inception_V3_Weights, alexnet, inception_v3
 
-from core.judging.standard import WEIGHTS, StandardMeasures
+from core.judging.standard import StandardMeasures
 from core.task import UserError
 
 CPU = torch.device("cpu")
+WEIGHTS = (Inception_V3_Weights.IMAGENET1K_V1, AlexNet_Weights.IMAGENET1K_V1)
 
 
 def test_they_need_weights_that_are_there_and_fetch_none(
