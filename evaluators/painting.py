@@ -53,7 +53,7 @@ UNSEEN = (2,)  # the seed of a network that no search uses
 class PaintingEvaluator:
     """Scores translations into the painting domain (`target`, "A" or "B") of a data set.
 
-    Cost: six forward passes of a ResNet-18 an image and epoch, half of them at half resolution.
+    Cost: eight forward passes of a ResNet-18 an image and epoch, half of them at half resolution.
     """
 
     objectives = (
