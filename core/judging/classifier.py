@@ -28,7 +28,6 @@ RECIPE: dict[str, Any] = {
     "weight_decay": 1e-2,
     "label_smoothing": 0.1,
     "average_decay": 0.98,
-    "seed": 0,
 }
 
 

@@ -88,7 +88,7 @@ class Style:
 
 
 def measure_style(looks: Sequence[Look], output: Tensor, recoloured: Tensor) -> Style:
-    """Look at N outputs and at their inputs recoloured, both N x 3 x H x W in [-1, 1], N >= 2."""
+    """Look at N outputs and at their inputs recoloured, both N x 3 x H x W in [-1, 1]."""
     seen = [look(one.net, output, one.blurred) for one in looks]
     plain = [look(one.net, recoloured, one.blurred)[1] for one in looks]
     painted = [
