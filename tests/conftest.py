@@ -41,6 +41,12 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
+def pytest_configure() -> None:
+    """Test files that run side by side share the cores; PyTorch reads it at its import."""
+    if beside := int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "0")):
+        os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // beside)))
+
+
 def draw_domains(folder: Path, paintings: int, photographs: int, side: int = 40) -> Path:
     """A data set in CycleGAN's layout: blobs in trainB, others painted with strokes in trainA."""
     random = np.random.default_rng(0)

@@ -120,14 +120,15 @@ def test_it_learns_to_write_the_other_font() -> None:
     """Real learning: better than a blank page, and than copying the source, on held-out glyphs."""
     from core.losses import fixed_l1
 
-    model = training(PairedParams, skip="concat", lr_g=2e-3, dropout=0.0, width=16)
-    for _ in range(25):
+    wide = {"width": 16, "characters": "ascii+latin"}
+    model = training(PairedParams, skip="concat", lr_g=2e-3, dropout=0.0, **wide)
+    for _ in range(6):
         for batch in model.batches():
             model.step(batch)
     made = model.samples()
     assert made.target is not None
     copied = float(fixed_l1(made.source, made.target).mean())
-    assert float(fixed_l1(made.output, made.target).mean()) < min(1.0, copied)
+    assert float(fixed_l1(made.output, made.target).mean()) < 0.9 * min(1.0, copied)
 
 
 def test_a_network_deeper_than_the_size_is_refused() -> None:
