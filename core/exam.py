@@ -17,7 +17,7 @@ from filelock import FileLock
 from core.record import now, read_json, write_json
 from core.task import Case, Data, Evaluator, Objective, Score
 
-VERSION = 1
+VERSION = 2
 MARGIN = 0.5
 
 
@@ -109,14 +109,19 @@ def sit_once(
         exam = {} if again else kept_exam(runs, facts)
         if not exam:
             say("exam: the judge is shown outputs that nobody may win with (once per judge)")
-            exam = sit(evaluator, data, say if again else lambda line: None)
+            said = say if again else lambda line: None
+            exam = {**sit(evaluator, data, said), "judge": _known(facts)}
             write_json(path, exam)
     return exam
 
 
+def _known(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """What was known of the judge before its exam."""
+    return {name: value for name, value in facts.items() if name != "exam"}
+
+
 def _path(runs: Path, facts: Mapping[str, Any]) -> Path:
-    known = {name: value for name, value in facts.items() if name != "exam"}
-    text = json.dumps([VERSION, known], sort_keys=True)
+    text = json.dumps([VERSION, _known(facts)], sort_keys=True)
     return runs / "evaluators" / f"exam-{hashlib.sha256(text.encode()).hexdigest()[:16]}.json"
 
 

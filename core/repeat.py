@@ -65,9 +65,7 @@ class Runs:
     def open(self) -> tuple[Task, Callable[[Callable[[str], None]], Iterator[LocalTrial]]]:
         """The task, and what yields the runs that this process is to make."""
         task = load_task(self.task)
-        if self.unseen and task.unseen:
-            task = dataclasses.replace(task, evaluator=task.unseen)
-        return task, self.trials
+        return task.judged_anew() if self.unseen else task, self.trials
 
     def record(self, run: Run) -> Record:
         """Where a run is kept."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import enum
 import math
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
@@ -189,6 +189,10 @@ class Task:
     evaluator: Callable[[Any], Evaluator]
     objective: Objective
     unseen: Callable[[Any], Evaluator] | None = None
+
+    def judged_anew(self) -> Task:
+        """The same under the judge that no search uses, where there is one."""
+        return replace(self, evaluator=self.unseen) if self.unseen else self
 
     @property
     def search_space(self) -> Path:

@@ -30,6 +30,7 @@ from core.device import pick_device
 from core.judging.classifier import RECIPE, train_classifier
 from core.judging.copying import copied_share, thumbnails
 from core.judging.distance import frechet_distance, kernel_distance
+from core.judging.form import form_gained
 from core.judging.likeness import ssim
 from core.judging.painting_exam import painting_exam
 from core.judging.painting_score import harmonic, style_and_content, violations
@@ -47,7 +48,7 @@ DomainName = Literal["A", "B"]
 JudgeKind = Literal["guarded", "plain"]
 WEAK = 0.7
 SEEDS = {"guarded": (0, 1), "plain": (0,)}
-UNSEEN = (2,)  # the seed of a network that no search uses
+UNSEEN = (2, 3)  # of the networks that no search uses
 
 
 class PaintingEvaluator:
@@ -176,12 +177,14 @@ class PaintingEvaluator:
 
     def _parts(self, output: Tensor, source: Tensor) -> tuple[dict[str, float], Tensor]:
         """What the value is made from, and the outputs' features, standardised."""
-        style = measure_style(self.looks, output, best_recolouring(source, output))
+        recoloured = best_recolouring(source, output)
+        style = measure_style(self.looks, output, recoloured)
         kept = structure_kept(output, source)
         return {
             "painted": style.painted,
             "near": style.near,
             "beyond": style.beyond,
+            "form": form_gained(output, recoloured),
             "diversity": style.diversity,
             "copied": copied_share(output, self.thumbnails),
             "spectrum": spectral_misfit(output, self.spectra),

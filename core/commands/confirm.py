@@ -34,7 +34,7 @@ def add_flags(parser: argparse.ArgumentParser, argv: list[str]) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Make the runs, the hopeless dropping out on the way, and write the study's report."""
     from core.repeat import Run, Runs, make_runs
-    from core.report.confirmation import SUFFIX, read_confirmation, run_name
+    from core.report.confirmation import BASELINE, SUFFIX, read_confirmation, run_name
     from core.report.summary import summarize
 
     summary = summarize(Study.open(arguments.runs, valid_name(arguments.study)))
@@ -43,6 +43,8 @@ def run(arguments: argparse.Namespace) -> int:
     seeds = _seeds(candidates.values(), arguments.seeds)
     path = arguments.runs / study / "confirm.json"
     _settle(path, task, candidates, seeds)
+    if task.unseen:
+        _examine(task, candidates[BASELINE], arguments.runs)
     there = dict(candidates)
     for done in range(2, max(2, len(seeds)) + 1):  # two seeds at first: one tells nothing
         now = seeds[:2] if done == 2 else [seeds[done - 1]]
@@ -59,6 +61,17 @@ def run(arguments: argparse.Namespace) -> int:
                     print(f"{name} drops out: behind with {done} seeds, or gone wrong")
     publish(arguments.runs, arguments.study)
     return 0
+
+
+def _examine(task: Task, params: Params, runs: Path) -> None:
+    """Have the judge that no search uses sit its exam; where it fails, that is told."""
+    from core.device import use
+    from core.progress import Progress
+    from core.run import prepare
+
+    use(params)
+    with Progress() as progress:
+        prepare(task.judged_anew(), params, progress, runs, "sit")
 
 
 def with_seed(params: Params, seed: int) -> Params:

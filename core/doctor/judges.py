@@ -1,4 +1,7 @@
-"""The judges under runs/evaluators: whole, good enough to believe, and those the studies had."""
+"""The judges under runs/evaluators: whole, good enough to believe, and those the studies had.
+
+Those that failed their exam are named too: a search may win by what games them.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from core.doctor.finding import Finding, note, warning
+from core.exam import in_a_sentence
 from core.record import read_json
 
 # What each judge says of itself, and the least of it a search may rely on.
@@ -33,7 +37,8 @@ def check(runs: Path) -> list[Finding]:
             wrong += _weak(home, facts)
     if not homes:
         wrong.append(note(runs / "evaluators", "no judge yet: the first search trains one"))
-    return wrong + _missing(runs, kept)
+    exams = sorted((runs / "evaluators").glob("exam-*.json"))
+    return wrong + [finding for path in exams for finding in _gamed(path)] + _missing(runs, kept)
 
 
 def _damage(home: Path, facts: Mapping[str, Any]) -> str:
@@ -63,6 +68,20 @@ def _weak(home: Path, facts: Mapping[str, Any]) -> list[Finding]:
         return [note(home, says)]
     what = f"a weak judge: {says}, below {least:g}; a search may win by fooling it"
     return [warning(home, what, "give it more, or clearer, training images")]
+
+
+def _gamed(path: Path) -> list[Finding]:
+    """An exam that a judge has failed."""
+    exam = read_json(path)
+    try:
+        if exam["passed"]:
+            return []
+        told = in_a_sentence(exam).removeprefix("exam: FAILED; ")
+        what = f"a judge of the kind {exam['judge']['evaluator']} has failed its exam: {told}"
+    except (KeyError, TypeError):
+        return [warning(path, "the exam is damaged", "remove the file; the next search sits it")]
+    remedy = "a search may win by what games it: give it more or clearer images, or remove the file"
+    return [warning(path, what, remedy)]
 
 
 def _missing(runs: Path, kept: list[Mapping[str, Any]]) -> list[Finding]:

@@ -16,6 +16,7 @@ from core.judging.patchwork import patchwork
 from core.judging.tampering import (
     adversarial,
     blurred_noise,
+    grainy,
     kuwahara,
     noisy,
     posterised,
@@ -63,11 +64,14 @@ def painting_exam(
     yield case("noise", torch.rand(source.shape, generator=draw) * 2 - 1)
     yield case("coloured clouds", blurred_noise(source, draw))
     yield case("photograph and noise", noisy(source, draw))
-    yield case("colour filter", recoloured_as(source, paintings))
+    filtered = recoloured_as(source, paintings)
+    yield case("colour filter", filtered)
+    yield case("colour filter and noise", noisy(filtered, draw))
+    yield case("colour filter and coarse grain", grainy(filtered, draw))
     yield case("sharpened", sharpened(source))
     yield case("posterised", posterised(source))
     yield case("Kuwahara's filter", kuwahara(source))
-    yield case("both filters", kuwahara(recoloured_as(source, paintings)))
+    yield case("both filters", kuwahara(filtered))
     for number, net in enumerate(nets, 1):
         yield case(f"adversarial to network {number}", adversarial(source, net, device))
 

@@ -4,6 +4,7 @@ Part        what it is                                                        ra
 painted     P(painting) between held-out photographs (0) and paintings (1)    (-..., ...), 1
 near        1 - squared MMD to held-out paintings over the photographs'       (-..., 1], 1
 beyond      what `painted` gains over the best affine recolouring             (-..., ...), 1
+form        how far edges are from those of noise of the same fineness        [0, ...), 1
 diversity   mean distance between outputs over that between paintings         [0, ...), 1
 copied      share of outputs that are a training painting                     [0, 1], 0
 spectrum    misfit of the radial spectrum, in deviations of the paintings'    [0, ...), 0
@@ -14,7 +15,8 @@ Each part becomes a factor of at most 1. `soft` of x is a logistic curve, 0.13 a
 1 from 1 on: it never reaches 0, so that a search can tell bad from worse.
 
 style   = harmonic mean of soft(painted) and soft(near)
-          x soft(beyond / 0.4) x min(1, diversity / 0.5) x (1 - copied)
+          x soft(beyond / 0.4) x min(1, form / 0.5)^2 x min(1, diversity / 0.5)
+          x (1 - copied)
           x exp(-(spectrum - 2) / 3) where the misfit is above 2
 content = structure x recall
 value   = harmonic mean of style and content, in [0, 1]
@@ -35,6 +37,7 @@ PARTS = (
     "painted",
     "near",
     "beyond",
+    "form",
     "diversity",
     "copied",
     "spectrum",
@@ -43,6 +46,7 @@ PARTS = (
 )
 SLOPE = 4.0
 BEYOND = 0.4
+FORMED = 0.5
 DIVERSE, ONE_FOR_ALL = 0.5, 0.25
 FINE, FADING, NOISE = 2.0, 3.0, 12.0
 UNRELATED, COPIES = 0.25, 0.5
@@ -52,6 +56,7 @@ def style_and_content(parts: Mapping[str, float]) -> tuple[float, float]:
     """Both in [0, 1]; a part that is left out counts as perfect."""
     style = harmonic(soft(parts.get("painted", 1.0)), soft(parts.get("near", 1.0)))
     style *= soft(parts.get("beyond", BEYOND) / BEYOND)
+    style *= min(1.0, parts.get("form", FORMED) / FORMED) ** 2
     style *= min(1.0, parts.get("diversity", DIVERSE) / DIVERSE)
     style *= 1 - parts.get("copied", 0.0)
     style *= min(1.0, math.exp((FINE - parts.get("spectrum", FINE)) / FADING))

@@ -23,12 +23,17 @@ def radial_spectrum(images: Tensor) -> Tensor:
     window = torch.hann_window(side, periodic=False)
     grey = (grey - grey.mean((1, 2), keepdim=True)) * window[:, None] * window
     power = torch.fft.fft2(grey, norm="ortho").abs().square()
-    frequency = torch.fft.fftfreq(side)
-    radius = torch.hypot(frequency[:, None], frequency)
-    ring = (radius * 2 * RINGS).long().clamp(max=RINGS).flatten()
+    ring = ring_of(side).flatten()
     sums = torch.zeros(len(images), RINGS + 1).index_add_(1, ring, power.flatten(1))
     counts = torch.bincount(ring, minlength=RINGS + 1)
     return (sums / counts + EMPTY).log()[:, :RINGS]
+
+
+def ring_of(side: int) -> Tensor:
+    """The ring of each frequency of a side x side transform; 16 is the corners beyond Nyquist."""
+    frequency = torch.fft.fftfreq(side)
+    radius = torch.hypot(frequency[:, None], frequency)
+    return (radius * 2 * RINGS).long().clamp(max=RINGS)
 
 
 def spectral_misfit(output: Tensor, spectra: Tensor) -> float:

@@ -52,6 +52,15 @@ def noisy(images: Tensor, generator: torch.Generator, deviation: float = 0.2) ->
     return (images + deviation * noise).clamp(-1, 1)
 
 
+def grainy(images: Tensor, generator: torch.Generator, deviation: float = 0.2) -> Tensor:
+    """Noise added in grains of two pixels, or of 1/64 of the side where that is more."""
+    n, channels, side, _ = images.shape
+    coarse = side // max(2, side // 64)
+    noise = torch.randn(n, channels, coarse, coarse, generator=generator)
+    grain = F.interpolate(noise, (side, side), mode="bilinear")
+    return (images + deviation * grain).clamp(-1, 1)
+
+
 def blurred_noise(like: Tensor, generator: torch.Generator) -> Tensor:
     """Coloured clouds: noise through a Gaussian of 1/50 of the side, its contrast restored."""
     import torchvision.transforms.v2.functional as transforms

@@ -12,6 +12,7 @@ from functools import cached_property
 from typing import Any
 
 from core.record import Study, read_json
+from core.report.exam import ExamResult, read_exam
 from core.report.paired import Difference, Paired
 from core.report.rows import Row, clean, read_rows
 from core.report.wording import count, decimals, fixed, signed
@@ -61,6 +62,12 @@ class Confirmation:
             for name, of in self.runs.items()
             if of and not self.failed(name)
         })  # fmt: skip
+
+    @property
+    def exam(self) -> ExamResult | None:
+        """The exam of the judge that scored the runs; None where it has sat none."""
+        rows = (row for of in self.runs.values() for row in of.values())
+        return next((exam for row in rows if (exam := read_exam(row.judge))), None)
 
     @property
     def order(self) -> list[str]:

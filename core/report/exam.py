@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from core.report.rows import mapping, numbers
-from core.report.summary import Summary
 from core.report.wording import count, decimals, fixed
 
 
@@ -45,14 +46,20 @@ class ExamResult:
                 f"The judge was shown {count(len(self.bad), 'way')} to cheat before the search, "
                 f"and none comes near: {good}."
             )
-        failed = ", ".join(f"{case.name} {fixed(case.value, self.places)}" for case in self.bad
-                           if not case.passed)  # fmt: skip
-        return f"The judge has failed its exam, so a high score may be a trick: {good}, {failed}."
+        return (
+            f"The judge has failed its exam, so a high score may be a trick: {good}, {self.tricks}."
+        )
+
+    @property
+    def tricks(self) -> str:
+        """The ways to cheat that the judge fell for, with their scores."""
+        failed = [case for case in self.bad if not case.passed]
+        return ", ".join(f"{case.name} {fixed(case.value, self.places)}" for case in failed)
 
 
-def read_exam(summary: Summary) -> ExamResult | None:
-    """The exam of the judge that the best trial had, or any; None where none was sat."""
-    told = mapping(summary.judge.get("exam"))
+def read_exam(judge: Mapping[str, Any]) -> ExamResult | None:
+    """The exam of the judge of which a record says this; None where it has sat none."""
+    told = mapping(judge.get("exam"))
     known = numbers(told)
     there = told.get("cases")
     if not isinstance(there, list) or "reference" not in known:

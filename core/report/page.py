@@ -74,7 +74,7 @@ def best_json(summary: Summary) -> dict[str, Any]:
         "noise_floor": summary.noise.floor if summary.noise else None,
         "winners": summary.confirmation.winners if summary.confirmation else None,
         "front": [told(row) for row in front.rows] if (front := read_front(summary)) else None,
-        "exam_passed": exam.passed if (exam := read_exam(summary)) else None,
+        "exam_passed": exam.passed if (exam := read_exam(summary.judge)) else None,
         "trials": summary.outcomes,
         "provenance": provenance(summary),
     }
@@ -94,7 +94,7 @@ def _context(summary: Summary, audit: Audit | None) -> dict[str, Any]:
         "parts": {p: decimals(row.parts.get(p) for row in summary.rows) for p in parts},
         "searched": searched_settings(summary, best) if best else [],
         "others": other_settings(summary, best) if best else [],
-        "exam": read_exam(summary),
+        "exam": read_exam(summary.judge),
         "accuracy": accuracy(summary.judge),
         "confusion": confusion(summary.judge),
         "importance": importance(summary),

@@ -125,8 +125,11 @@ def _listed(guards: Sequence[str]) -> str:
 
 
 def _cautions_of_judging(summary: Summary) -> list[str]:
-    exam = read_exam(summary)
+    exam = read_exam(summary.judge)
     notes = [exam.sentence] if exam and not exam.passed else []
+    last = summary.confirmation.exam if summary.confirmation else None
+    if last and not last.passed and last != exam:
+        notes.append(f"The judge that confirmed has failed its own exam: {last.tricks}.")
     inputs = summary.best.parts.get("inputs") if summary.best else None
     if inputs is not None and inputs < ENOUGH_INPUTS:
         notes.append(

@@ -10,26 +10,27 @@ import pytest
 
 from core.catalog import load_task
 from core.record import EpochLine, Record, read_json, write_json
-from core.task import Ending, Outcome, Score
-from tests.conftest import TINY_GLYPHS, Run
+from core.task import Ending, Outcome, Score, Task
+from tests.conftest import TINY_GLYPHS, Run, smallest
 
 TASK = load_task("glyph_autoencoder")
-SMALL = {"size": 32, "width": 4, "batch_size": 16, "characters": "ascii", "epochs": 4}
-SMALL |= {"source_font": "DejaVu Sans", "target_font": "DejaVu Serif", "device": "cpu"}
+NOWHERE = Path()
 SPACE = {"lr_g": {"_type": "loguniform", "_value": [1e-4, 2e-2]}}
 
 
-def plant(runs: Path, name: str, *trials: dict[str, Any]) -> None:
+def plant(
+    runs: Path, name: str, *trials: dict[str, Any], of: Task = TASK, data: Path = NOWHERE
+) -> None:
     """A study whose records claim these scores; what is not given is the baseline's."""
-    write_json(runs / name / "study.json", {"task": TASK.name, "engine": "optuna", "space": SPACE})
+    write_json(runs / name / "study.json", {"task": of.name, "engine": "optuna", "space": SPACE})
     for number, trial in enumerate(trials):
         score = Score(trial.pop("score"), {"inputs": 10.0})
-        params = TASK.params(**{**SMALL, **trial})
+        params = smallest(of, data, **{"epochs": 4, "batch_size": 16, **trial})
         record = Record(runs / name / f"{number:04d}")
-        objective = {"name": TASK.objective.name, "direction": TASK.objective.direction}
-        facts = {"task": TASK.name, "study": name, "number": number, "engine": "optuna"}
+        objective = {"name": of.objective.name, "direction": of.objective.direction}
+        facts = {"task": of.name, "study": name, "number": number, "engine": "optuna"}
         facts |= {"objective": objective, "searched": ["lr_g"], "params": params.model_dump()}
-        record.begin({**facts, "defaults": TASK.params().model_dump()})
+        record.begin({**facts, "defaults": of.params().model_dump()})
         record.write_epochs([EpochLine(1, {}, score.value, dict(score.parts), {}, 1.0, 1.0)])
         record.end(Ending(Outcome.COMPLETED, "", score), 1.0)
 
@@ -63,6 +64,20 @@ def test_a_true_gain_is_found_and_the_hopeless_drop_out(gantune: Run, runs: Path
     again = gantune("confirm", "gain", "--seeds", "3", "--workers", "1")
     assert again.returncode == 0, again.stderr
     assert {p: p.stat().st_mtime for p in (runs / "gain-confirm").glob("*/outcome.json")} == before
+
+
+def test_the_judge_that_no_search_uses_sits_an_exam_before_it_confirms(
+    gantune: Run, runs: Path, domains: Path
+) -> None:
+    task, better = load_task("cyclegan"), {"lambda_cycle": 5.0}
+    plant(runs, "painted", {"score": 0.1}, {"score": 0.2, **better}, of=task, data=domains)
+    done = gantune("confirm", "painted", "--seeds", "1", "--epochs", "1", "--workers", "1")
+    assert done.returncode == 0, done.stderr
+    assert "exam: passed" in done.stdout
+    for seed in ("trial-0001-seed-1", "baseline-seed-1"):
+        judge = Record(runs / "painted-confirm" / seed).trial()["judge"]
+        assert judge["seeds"] == [2]
+        assert judge["exam"]["passed"]
 
 
 @pytest.mark.parametrize(

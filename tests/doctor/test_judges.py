@@ -54,6 +54,25 @@ def test_a_weak_judge(tmp_path: Path, facts: dict[str, Any], told: str) -> None:
     assert told in found.what
 
 
+def test_a_judge_that_failed_its_exam_is_named_with_what_games_it(tmp_path: Path) -> None:
+    keep(tmp_path, **PAINTING)
+    cases = [{"name": "painted", "good": True, "value": 0.5, "broken": [], "passed": True}]
+    cases += [{"name": "white", "good": False, "value": 0.4, "broken": [], "passed": False}]
+    exam = {"passed": False, "reference": 0.5, "cases": cases, "judge": PAINTING}
+    exam["objective"] = {"name": "score", "direction": "maximize"}
+    path = tmp_path / "evaluators" / "exam-0123456789abcdef.json"
+    path.write_text(json.dumps(exam))
+    (found,) = faults(tmp_path)
+    assert found.where == str(path)
+    assert "the kind painting has failed its exam: good outputs score 0.500" in found.what
+    assert "white 0.400" in found.what
+    path.write_text(json.dumps({**exam, "passed": True}))
+    assert faults(tmp_path) == []
+    path.write_text('{"passed": false}')
+    (found,) = faults(tmp_path)
+    assert found.what == "the exam is damaged"
+
+
 def test_a_damaged_judge(tmp_path: Path) -> None:
     home = keep(tmp_path, **GLYPH)
     whole = (home / "judge.pt").read_bytes()

@@ -186,11 +186,11 @@ def test_borrowed_colours_have_the_others_moments() -> None:
 
 
 def test_the_parts_make_the_value() -> None:
-    perfect = {"painted": 1.0, "near": 1.0, "beyond": 0.8, "diversity": 1.0, "copied": 0.0,
-               "spectrum": 0.5, "structure": 1.0, "recall": 1.0}  # fmt: skip
+    perfect = {"painted": 1.0, "near": 1.0, "beyond": 0.8, "form": 1.0, "diversity": 1.0,
+               "copied": 0.0, "spectrum": 0.5, "structure": 1.0, "recall": 1.0}  # fmt: skip
     assert style_and_content(perfect) == (1.0, 1.0)
-    worse = {"painted": 0.5, "near": 0.2, "beyond": 0.1, "diversity": 0.2, "copied": 0.4,
-             "spectrum": 5.0, "structure": 0.5, "recall": 0.5}  # fmt: skip
+    worse = {"painted": 0.5, "near": 0.2, "beyond": 0.1, "form": 0.2, "diversity": 0.2,
+             "copied": 0.4, "spectrum": 5.0, "structure": 0.5, "recall": 0.5}  # fmt: skip
     for name, value in worse.items():
         style, content = style_and_content({**perfect, name: value})
         assert style * content < 0.9, name

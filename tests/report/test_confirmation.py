@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from core.record import Study, write_json
+from core.record import Study, read_json, write_json
 from core.report.confirmation import Confirmation, carried, conclusion, read_confirmation
 from core.report.noise import Noise
 from core.report.page import write_report
@@ -126,6 +126,22 @@ def test_the_report_leads_with_it(again: Again, tmp_path: Path) -> None:
     assert "scored by a judge that the search never saw" in page
     assert "+0.103 (+0.089 to +0.118)" in page
     assert "| trial 1 | 0.603 |" in (study.folder / "report.md").read_text()
+
+
+def test_the_exam_of_the_judge_that_confirmed_is_told(again: Again, tmp_path: Path) -> None:
+    again(CALM)
+    good = {"name": "painted", "good": True, "value": 0.6, "broken": []}
+    bad = {"name": "white", "good": False, "value": 0.5, "broken": []}
+
+    def page_with(passed: bool) -> str:
+        cases = [{**good, "passed": True}, {**bad, "passed": passed}]
+        exam = {"passed": passed, "reference": 0.6, "cases": cases}
+        for path in (tmp_path / "demo0-confirm").glob("*/trial.json"):
+            write_json(path, {**read_json(path), "judge": {"exam": exam}})
+        return html.unescape(write_report(Study.open(tmp_path, "demo0")).read_text())
+
+    assert "the search never saw and that passed an exam of its own" in page_with(True)
+    assert "The judge that confirmed has failed its own exam: white 0.5" in page_with(False)
 
 
 @pytest.mark.parametrize(

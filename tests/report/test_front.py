@@ -82,7 +82,7 @@ def test_the_exam_is_shown_escaped_and_a_failed_one_leads_the_cautions(make: Mak
     assert json.loads((study.folder / "best.json").read_text())["exam_passed"] is False
     for damaged in ("no", {"cases": 3}, {**EXAM, "cases": [None, {"name": "x"}]}):
         write_report(judged(damaged))
-    assert read_exam(summarize(judged("no"))) is None
+    assert read_exam(summarize(judged("no")).judge) is None
 
 
 def test_records_of_before_have_no_exam(make: Make, tmp_path: Path) -> None:
