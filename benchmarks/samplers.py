@@ -27,9 +27,10 @@ from optuna.storages import InMemoryStorage
 
 from benchmarks.curves import EPOCHS, SOURCE, SPACE, TASK, Array, CurveParams, follow, truth
 from core.engines.optuna import Search
-from core.engines.samplers import PRUNERS, SAMPLERS
+from core.engines.samplers import SAMPLERS, make_pruner
 from core.engines.storage import HEARTBEAT, PatientStorage
 from core.engines.study import RETRIES
+from core.pruners import PRUNERS
 from core.record import provenance, read_json, write_bytes, write_json
 from core.task import Outcome
 
@@ -86,7 +87,7 @@ def memory_search(sampler: str, pruner: str, seed: int, folder: Path) -> Search:
     storage = Memory()
     study = optuna.create_study(
         storage=storage, study_name=f"curves-{seed}", direction=TASK.objective.direction,
-        pruner=PRUNERS[pruner](EPOCHS),
+        pruner=make_pruner(pruner, EPOCHS),
     )  # fmt: skip
     how = (sampler, pruner, seed, folder, RETRIES, str(folder / "artifacts"))
     database = cast(PatientStorage, storage)

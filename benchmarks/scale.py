@@ -26,7 +26,7 @@ import optuna
 from benchmarks.curves import EPOCHS, SPACE, TASK
 from benchmarks.finished import DISTRIBUTIONS, HALF, finished, record, store
 from core.engines.optuna import Search
-from core.engines.samplers import PRUNERS, make_sampler
+from core.engines.samplers import make_pruner, make_sampler
 from core.engines.storage import default_storage
 from core.engines.study import open_search
 from core.record import Study, provenance, write_bytes
@@ -99,7 +99,7 @@ class Sides:
         name, pruner = f"scale-{size}", "median"
         how = (runs, name, url, TASK, SPACE, {"epochs": str(EPOCHS)}, sampler, pruner, 0)
         store(open_search(*how), finished(size))
-        study = optuna.load_study(study_name=name, storage=url, pruner=PRUNERS[pruner](EPOCHS))
+        study = optuna.load_study(study_name=name, storage=url, pruner=make_pruner(pruner, EPOCHS))
         return cls(open_search(*how), study)
 
     def turns(self, sampler: str, rounds: int) -> Pairs:

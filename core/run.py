@@ -27,6 +27,7 @@ from core.exam import Exam, ExamFailed, failure, in_a_sentence, in_brief, kept_e
 from core.flags import add_flags, flag, given, make, report_mistake
 from core.loop import last_score, train
 from core.progress import Progress
+from core.pruners import named
 from core.record import Record, valid_name
 from core.signals import Interrupted, interruptible, undisturbed
 from core.task import (
@@ -255,8 +256,9 @@ def _parser(task: Task) -> argparse.ArgumentParser:
     parser.add_argument("--runs", type=Path, default=Path("runs"), help="where records go (runs)")
     parser.add_argument("--study", default="standalone", help="the study to file it under")
     parser.add_argument("--trial", help="its name (default: the time); an unfinished one continues")
-    told = "inside NNI: who stops the trial when those before it were better by then (none)"
-    parser.add_argument("--pruner", choices=("median", "none"), default="none", help=told)
+    told = "inside NNI: who stops the trial when those before it were better by then (none): "
+    told += "median or, from epoch 3 on, median:3"
+    parser.add_argument("--pruner", type=named("median", "none"), default="none", help=told)
     told = "inside NNI: train though the judge has failed its exam"
     parser.add_argument("--ignore-exam", action="store_true", help=told)
     add_flags(parser, task.params)

@@ -125,7 +125,16 @@ def test_the_choices_offered_are_the_engines_own() -> None:
     from core.engines import samplers as engine
 
     assert set(command.SAMPLERS) == set(engine.SAMPLERS)
-    assert set(command.PRUNERS) == set(engine.PRUNERS)
+
+
+@pytest.mark.parametrize("name", ["medain", "median:", "median:0", "none:2", "hyperband:x"])
+def test_a_pruner_of_no_such_name_is_refused(gantune: Run, name: str) -> None:
+    done = gantune("tune", "cyclegan", f"--pruner={name}")
+    assert done.returncode == 2
+    assert f"--pruner: no pruner {name!r}; there are median, hyperband, none" in done.stderr
+    done = gantune("--pruner=hyperband", module="trials.cyclegan")
+    assert done.returncode == 2
+    assert "no pruner 'hyperband'; there are median, none, and median:3" in done.stderr
 
 
 def test_what_can_be_tuned_is_listed(gantune: Run) -> None:

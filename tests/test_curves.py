@@ -25,7 +25,8 @@ from benchmarks.curves import (
     truth,
 )
 from benchmarks.samplers import choice, landmarks, memory_search, search
-from core.engines.samplers import PRUNERS, SAMPLERS
+from core.engines.samplers import SAMPLERS
+from core.pruners import PRUNERS
 from core.task import Outcome
 from tests.conftest import ROOT
 

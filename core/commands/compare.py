@@ -11,7 +11,14 @@ from typing import TYPE_CHECKING, Any
 from filelock import FileLock, Timeout
 
 from core.catalog import load_task, task_summaries
-from core.commands.tune import PRUNERS, SAMPLERS, add_exam_flag, add_worker_flags, positive, search
+from core.commands.tune import (
+    SAMPLERS,
+    add_exam_flag,
+    add_pruner_flag,
+    add_worker_flags,
+    positive,
+    search,
+)
 from core.record import Study, provenance, read_json, valid_name, write_json
 from core.report.comparison import seeds_of, study_name
 from core.report.summary import summarize
@@ -34,7 +41,7 @@ def add_flags(parser: argparse.ArgumentParser, argv: list[str]) -> None:
     parser.add_argument("--data-fractions", type=fractions, default=[], metavar="F,F",
                         help="shares of the training data to try too: .1,.3,1")  # fmt: skip
     parser.add_argument("--sampler", choices=SAMPLERS, default="tpe", help="who proposes (tpe)")
-    parser.add_argument("--pruner", choices=PRUNERS, default="median", help="who stops (median)")
+    add_pruner_flag(parser, "median")
     add_worker_flags(parser)
     add_exam_flag(parser)
     parser.epilog = f"`{parser.prog} TASK TASK --help` shows the tasks' own parameters too."

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from core.catalog import load_task, task_summaries
 from core.commands.report import publish
+from core.pruners import PRUNERS, named
 from core.record import valid_name
 from core.task import Outcome, Task, UserError
 
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 
 SUMMARY = "search a task's parameters with Optuna"
 SAMPLERS = ("tpe", "random", "gp", "cmaes", "qmc")
-PRUNERS = ("median", "hyperband", "none")
 
 
 def add_flags(parser: argparse.ArgumentParser, argv: list[str]) -> None:
@@ -28,7 +28,7 @@ def add_flags(parser: argparse.ArgumentParser, argv: list[str]) -> None:
     parser.add_argument("--trials", type=positive, default=20, help="trials in total (20)")
     parser.add_argument("--space", type=Path, help="search space (search_spaces/TASK.json)")
     parser.add_argument("--sampler", choices=SAMPLERS, default="tpe", help="who proposes (tpe)")
-    parser.add_argument("--pruner", choices=PRUNERS, help="who stops (median)")
+    add_pruner_flag(parser, None)
     parser.add_argument(
         "--objectives",
         type=names,
@@ -46,6 +46,18 @@ def add_flags(parser: argparse.ArgumentParser, argv: list[str]) -> None:
     )
     add_study_flags(parser)
     add_task_flags(parser, argv)
+
+
+def add_pruner_flag(parser: argparse.ArgumentParser, default: str | None) -> None:
+    """Who stops hopeless trials."""
+    parser.add_argument(
+        "--pruner",
+        type=named(*PRUNERS),
+        default=default,
+        metavar="NAME[:EPOCH]",
+        help=f"who stops hopeless trials: {', '.join(PRUNERS)}; median:3 judges none before its "
+        "epoch 3 (median, from a quarter of the epochs on)",
+    )
 
 
 def add_study_flags(parser: argparse.ArgumentParser) -> None:

@@ -86,10 +86,10 @@ class NniTrial:
         import optuna
         from optuna.trial import create_trial
 
-        from core.engines.samplers import PRUNERS
+        from core.engines.samplers import make_pruner
 
         optuna.logging.set_verbosity(optuna.logging.WARNING)
-        pruner = PRUNERS[self.pruner](self.params.epochs)
+        pruner = make_pruner(self.pruner, self.params.epochs)
         study = optuna.create_study(direction=self.objective.direction, pruner=pruner)
         for other in map(Record, self.workdir.parent.iterdir()):
             ending = other.ending()

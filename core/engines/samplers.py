@@ -15,13 +15,22 @@ from optuna import pruners, samplers
 from optuna.exceptions import ExperimentalWarning
 
 from core.engines.gp import PruningAwareGP
+from core.pruners import parts
 
 STARTUP = 4
-PRUNERS: dict[str, Callable[[int], pruners.BasePruner]] = {
-    "median": lambda epochs: pruners.MedianPruner(STARTUP, n_warmup_steps=epochs // 4),
-    "hyperband": lambda epochs: pruners.HyperbandPruner(1, epochs),
-    "none": lambda epochs: pruners.NopPruner(),
-}
+
+
+def make_pruner(name: str, epochs: int) -> pruners.BasePruner:
+    """The pruner of this name for trials of so many epochs.
+
+    Left to itself the median pruner leaves a quarter of them alone, Hyperband's first rung is 1.
+    """
+    kind, first = parts(name)
+    if kind == "median":
+        return pruners.MedianPruner(STARTUP, n_warmup_steps=first or epochs // 4)
+    if kind == "hyperband":
+        return pruners.HyperbandPruner(min(first or 1, epochs), epochs)
+    return pruners.NopPruner()
 
 
 def make_sampler(

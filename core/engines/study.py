@@ -9,9 +9,10 @@ import optuna
 
 from core.engines.artifacts import default_artifacts, open_artifacts
 from core.engines.optuna import Search
-from core.engines.samplers import PRUNERS
+from core.engines.samplers import make_pruner
 from core.engines.storage import HEARTBEAT, open_storage
 from core.flags import make
+from core.pruners import parts
 from core.space import Space
 from core.task import SURROUNDINGS, Objective, Task, UserError
 
@@ -42,6 +43,12 @@ def open_search(
     together, instead of its value alone.
     """
     params = make(task.params, fixed)
+    first = parts(pruner)[1] or 0
+    if first > params.epochs and "epochs" not in space.fields:
+        raise UserError(
+            f"--pruner {pruner}: a trial has {params.epochs} epochs (--epochs), so it would judge "
+            "none; name an earlier one"
+        )
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     artifacts = artifacts or default_artifacts(runs)
     open_artifacts(artifacts)
@@ -50,7 +57,7 @@ def open_search(
         storage=database,
         study_name=name,
         directions=[o.direction for o in objectives or (task.objective,)],
-        pruner=PRUNERS[pruner](params.epochs),
+        pruner=make_pruner(pruner, params.epochs),
         load_if_exists=True,
     )
     given = params.model_dump(mode="json")

@@ -95,13 +95,16 @@ class Audit:
     def flags(self) -> str:
         """The flags of `gantune tune` that follow from it; '' where none do.
 
-        The pruner is turned off where the median pruner would judge before the warm-up is over.
+        Where the median pruner would judge before the warm-up is over, it is told to wait for it,
+        or turned off where there is nothing left to judge then.
         """
         if not self.trusted:
             return ""
         epochs = self.trusted.epochs
-        early = self.warm_up is None or self.warm_up > max(1, epochs // LEFT_ALONE)
-        return f"--epochs {epochs}" + (" --pruner none" if early else "")
+        if self.warm_up and self.warm_up <= max(1, epochs // LEFT_ALONE):
+            return f"--epochs {epochs}"
+        waits = f"median:{self.warm_up}" if self.warm_up and self.warm_up < epochs else "none"
+        return f"--epochs {epochs} --pruner {waits}"
 
 
 def audit_folder(study: Path) -> Path:

@@ -90,7 +90,7 @@ def _pruning(audit: Audit) -> str:
     alone = max(1, epochs // LEFT_ALONE)
     if audit.warm_up <= alone:
         return f"{said}: no pruner should judge before it, and the median pruner does not."
-    return f"{said}; with --epochs {epochs} the median pruner judges from epoch {alone} on."
+    return f"{said}; left to itself the median pruner judges from epoch {alone} of {epochs} on."
 
 
 def _drifting(audit: Audit) -> str:
@@ -121,7 +121,7 @@ def _notes(audit: Audit) -> list[str]:
     if audit.pruned:
         notes.append(
             f"{count(audit.pruned, 'short trial')} {_was(audit.pruned)} pruned: ranked below "
-            "those that completed, by how far it got."
+            f"those that completed, by how far {'it' if audit.pruned == 1 else 'they'} got."
         )
     if audit.unscored:
         notes.append(

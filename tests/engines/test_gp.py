@@ -4,14 +4,15 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
-from core.engines.samplers import PRUNERS, make_sampler
+from core.engines.samplers import make_pruner, make_sampler
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 
 def study(pruner: str) -> optuna.Study:
     """Of a hill on a plane: four completed trials, then ten that are pruned half-way."""
-    made = optuna.create_study(direction="maximize", pruner=PRUNERS[pruner](9), study_name="hill")
+    chosen = make_pruner(pruner, 9)
+    made = optuna.create_study(direction="maximize", pruner=chosen, study_name="hill")
     for taken in range(14):
         made.sampler = make_sampler("gp", 0, taken)
         trial = made.ask()

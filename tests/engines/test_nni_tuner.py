@@ -346,6 +346,7 @@ def test_a_trial_prunes_itself_by_the_records_of_those_before_it(
         Record(trial.workdir).write_epochs(lines(*values))
         assert trial.report(2, Score(values[-1])) is hopeless
         assert replace(trial, pruner="none").report(2, Score(values[-1])) is False
+        assert replace(trial, pruner="median:3").report(2, Score(values[-1])) is False
     trial.finish(Ending(Outcome.PRUNED, "", Score(2.4)))
     assert finals == [{"default": -2.4, TRIAL: tag_of("exp", 0), PRUNED_AFTER: 2}]
 

@@ -202,6 +202,31 @@ def test_a_trial_killed_after_its_record_was_complete_keeps_its_score(tmp_path: 
     assert len(one.study.trials) == 2
 
 
+@pytest.mark.parametrize("pruner", ["median", "median:3", "hyperband", "hyperband:3"])
+def test_a_pruner_judges_from_the_epoch_on_that_it_is_told(tmp_path: Path, pruner: str) -> None:
+    one = search(tmp_path, pruner=pruner, fixed={"epochs": "8"}, sampler="random")
+    judged: list[int] = []
+    for trial in one.trials(40):
+        record = Record(trial.workdir)
+        record.begin({"number": trial.number})
+        for epoch in range(1, 9):
+            if trial.report(epoch, Score(-float(trial.number))):
+                judged.append(epoch)
+                break
+        ending = Ending(Outcome.PRUNED if epoch < 8 else Outcome.COMPLETED, "", Score(0.0))
+        record.end(ending, 1.0)
+        trial.finish(ending)
+    usual = {"median": 2, "hyperband": 1}
+    assert min(judged) == usual.get(pruner, 3)
+
+
+def test_a_pruner_that_would_judge_nothing_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"--pruner median:3: a trial has 2 epochs \(--epochs\)"):
+        search(tmp_path, pruner="median:3")
+    searched = {**SOURCE, "epochs": {"_type": "randint", "_value": [1, 9]}}
+    search(tmp_path, pruner="median:3", source=searched, fixed={})
+
+
 OTHERWISE = [{"seed": 3}, {"sampler": "random"}, {"fixed": {"epochs": "5"}}, {"pruner": "none"}]
 
 

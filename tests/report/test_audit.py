@@ -5,13 +5,14 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from core.engines.samplers import PRUNERS
+from core.engines.samplers import make_pruner
 from core.record import EpochLine, Record, Study, read_json, write_json
 from core.report import write_report
 from core.report.agreement import Rho
@@ -211,12 +212,15 @@ def test_a_leader_that_starts_slowly_asks_for_a_later_pruner(audited: Any) -> No
     assert audit.flags == "--epochs 2 --pruner none"
     told = " ".join(sentences(audit))
     assert "Use --epochs 2 --pruner none: the fewest epochs to be trusted, as the trials" in told
-    assert "Only from epoch 3 on are the top 3 never in the worse half; with --epochs 2" in told
+    assert "Only from epoch 3 on are the top 3 never in the worse half; left to itself the" in told
+    (budget,) = (a for a in audit.budgets if a.epochs == 4)
+    longer = replace(audit, trial=replace(audit.trial, rho=Rho()), budgets=(budget,))
+    assert longer.flags == "--epochs 4 --pruner median:3"
 
 
 @pytest.mark.parametrize("epochs", [1, 3, 4, 12])
 def test_the_median_pruner_leaves_alone_what_is_said(epochs: int) -> None:
-    assert PRUNERS["median"](epochs)._n_warmup_steps == epochs // LEFT_ALONE  # type: ignore[attr-defined]
+    assert make_pruner("median", epochs)._n_warmup_steps == epochs // LEFT_ALONE  # type: ignore[attr-defined]
 
 
 def test_the_figures_for_programs(audited: Any, tmp_path: Path) -> None:
