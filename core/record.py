@@ -16,6 +16,7 @@ Every file is replaced in one rename, so a killed process leaves the last whole 
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
 import platform
 import re
@@ -205,11 +206,18 @@ def provenance() -> dict[str, Any]:
     packages = ("gantune", "torch", "torchvision", "optuna", "nni", "numpy", "pillow")
     return {
         "started": now(),
-        "command": without_passwords(shlex.join([Path(sys.orig_argv[0]).name, *sys.orig_argv[1:]])),
+        "command": without_passwords(_command()),
         "git": git_commit(),
         "versions": {"python": platform.python_version()} | {p: _version(p) for p in packages},
         "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} CPU cores",
     }
+
+
+def _command() -> str:
+    """What the user typed: of a worker, which is told its parent's words, what started that."""
+    ours = multiprocessing.parent_process() or Path(sys.argv[0]).name == "gantune"
+    typed = sys.argv if ours else sys.orig_argv
+    return shlex.join([Path(typed[0]).name, *typed[1:]])
 
 
 def _version(package: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import shlex
 import signal
 import subprocess
 import time
@@ -179,6 +180,8 @@ def test_ctrl_c_stops_all_and_the_same_command_goes_on(runs: Path) -> None:
     assert again.returncode == 0, again.stderr
     assert finished(default_storage(runs)) == [0, 1, 2]
     assert len(scores(runs)) == 3
+    told = {record.trial()["command"] for record in Study.open(runs, "crew").records()}
+    assert told == {shlex.join(["gantune", *command(runs, *words)[1:]])}, "a worker's is the user's"
     for name, before in epochs.items():
         assert Record(runs / "crew" / name).epochs()[: len(before)] == before, "not done twice"
 
