@@ -43,8 +43,7 @@ def run(arguments: argparse.Namespace) -> int:
     seeds = _seeds(candidates.values(), arguments.seeds)
     path = arguments.runs / study / "confirm.json"
     _settle(path, task, candidates, seeds)
-    if task.unseen:
-        _examine(task, candidates[BASELINE], arguments.runs)
+    examined = not task.unseen
     there = dict(candidates)
     for done in range(2, max(2, len(seeds)) + 1):  # two seeds at first: one tells nothing
         now = seeds[:2] if done == 2 else [seeds[done - 1]]
@@ -53,7 +52,11 @@ def run(arguments: argparse.Namespace) -> int:
             Run(run_name(name, seed), number, with_seed(there[name], seed), summary.searched)
             for number, (name, seed) in enumerate(pairs, 1)
         )
-        make_runs(Runs(task.name, arguments.runs, study, wanted, unseen=True), arguments.workers)
+        runs = Runs(task.name, arguments.runs, study, wanted, unseen=True)
+        if not examined and not all(runs.ended(run) for run in wanted):
+            _examine(task, candidates[BASELINE], arguments.runs)
+            examined = True
+        make_runs(runs, arguments.workers)
         confirmation = read_confirmation(summary.study, summary.maximize)
         if confirmation and done < len(seeds):
             for name in confirmation.hopeless(1 - (1 - RACE) / (len(seeds) - 2)):

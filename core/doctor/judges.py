@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from core.doctor.finding import Finding, note, warning
-from core.exam import in_a_sentence
+from core.exam import VERSION, in_a_sentence
 from core.record import read_json
 
 # What each judge says of itself, and the least of it a search may rely on.
@@ -71,8 +71,10 @@ def _weak(home: Path, facts: Mapping[str, Any]) -> list[Finding]:
 
 
 def _gamed(path: Path) -> list[Finding]:
-    """An exam that a judge has failed."""
+    """An exam that a judge has failed; one of another version is not read any more."""
     exam = read_json(path)
+    if exam.get("version", VERSION) != VERSION:
+        return []
     try:
         if exam["passed"]:
             return []

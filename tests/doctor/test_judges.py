@@ -68,6 +68,8 @@ def test_a_judge_that_failed_its_exam_is_named_with_what_games_it(tmp_path: Path
     assert "white 0.400" in found.what
     path.write_text(json.dumps({**exam, "passed": True}))
     assert faults(tmp_path) == []
+    path.write_text('{"passed": false, "version": 1}')
+    assert faults(tmp_path) == [], "no search reads it any more"
     path.write_text('{"passed": false}')
     (found,) = faults(tmp_path)
     assert found.what == "the exam is damaged"
