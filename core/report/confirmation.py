@@ -13,7 +13,7 @@ from typing import Any
 
 from core.record import Study, read_json
 from core.report.exam import ExamResult, read_exam
-from core.report.paired import Difference, Paired
+from core.report.paired import ROUNDING, Difference, Paired
 from core.report.rows import Row, clean, read_rows
 from core.report.wording import count, decimals, fixed, signed
 
@@ -153,7 +153,10 @@ def read_confirmation(study: Study, maximize: bool) -> Confirmation | None:
 
 
 def conclusion(confirmation: Confirmation, floor: float | None = None) -> str:
-    """What can be said, in a sentence or two; `floor`: the noise floor, where it was measured."""
+    """What can be said, in a sentence or two.
+
+    `floor`: the noise floor, where it was measured by the judge that scored these runs.
+    """
     winners, c = confirmation.winners, confirmation
     if not winners:
         return "No configuration came to a score with every seed, so none is confirmed."
@@ -177,7 +180,9 @@ def _gained(c: Confirmation, best: str, floor: float | None) -> str:
     gain = c.gain(best)
     if gain is None:
         return ""
-    worth = f"; {gain.value / floor:.1f} noise floors" if floor else ""
+    noise = c.paired.noise or 0.0
+    worth = f"; {gain.value / noise:.1f} times one run's noise" if noise > ROUNDING else ""
+    worth = f"; {gain.value / floor:.1f} noise floors" if floor else worth
     interval = f"{signed(gain.low, c.places)} to {signed(gain.high, c.places)}, 95 %"
     who = "It" if len(c.winners) == 1 else named(best, True)
     beats = f" {who} beats the baseline by {c.shown(gain.value)}"

@@ -62,6 +62,9 @@ def test_a_true_gain_is_found_and_its_size_is_told(again: Again) -> None:
         "Trial 1 wins over 3 common seeds. It beats the baseline by 0.103 "
         "(+0.089 to +0.118, 95 %; 2.1 noise floors)."
     )
+    noise = found.paired.noise
+    assert noise
+    assert f"95 %; {0.31 / 3 / noise:.1f} times one run's noise)." in conclusion(found)
 
 
 def test_lower_may_be_better(again: Again) -> None:
