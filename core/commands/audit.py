@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from core.catalog import load_task
-from core.commands.tune import positive
+from core.commands.tune import add_rerun_flags, machine, positive
 from core.record import Study, provenance, read_json, valid_name, write_json
 from core.report.audit import FEWEST, audit_folder, audit_json, read_audit, run_name
 from core.report.audit_choice import choose, eligible, scored, short_epochs
@@ -32,10 +32,7 @@ def add_flags(parser: argparse.ArgumentParser, argv: list[str]) -> None:
     parser.add_argument("--configs", type=positive, metavar="N", help=told)
     told = f"epochs of each long run ({TIMES} times those of the study's trials)"
     parser.add_argument("--epochs", type=positive, metavar="E", help=told)
-    told = "runs at once (one a GPU, else one a CPU core, 4 at most)"
-    parser.add_argument("--workers", type=positive, metavar="W", help=told)
-    parser.add_argument("--device", help="where to train: auto, cpu, cuda, mps (auto)")
-    parser.add_argument("--threads", help="CPU threads of a run (0: its share of the machine)")
+    add_rerun_flags(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -48,8 +45,7 @@ def run(arguments: argparse.Namespace) -> int:
     valid_name(folder.name)
     settings, rows = _settle(summary, folder, arguments)
     task = load_task(summary.task)
-    here = {name: getattr(arguments, name) for name in ("device", "threads")}
-    told = {"epochs": settings["epochs"], **{k: v for k, v in here.items() if v is not None}}
+    told = {"epochs": settings["epochs"], **machine(arguments)}
     wanted = tuple(_long(task, summary, row, told) for row in rows)
     write_json(folder / "study.json", {**settings, **provenance()})
     make_runs(Runs(task.name, arguments.runs, folder.name, wanted), arguments.workers)

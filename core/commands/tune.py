@@ -106,6 +106,20 @@ def add_worker_flags(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_rerun_flags(parser: argparse.ArgumentParser) -> None:
+    """How trials are trained again on this machine, whatever the search's was."""
+    told = "runs at once (one a GPU, else one a CPU core, 4 at most)"
+    parser.add_argument("--workers", type=positive, metavar="W", help=told)
+    parser.add_argument("--device", help="where to train: auto, cpu, cuda, mps (auto)")
+    parser.add_argument("--threads", help="CPU threads of a run (0: its share of the machine)")
+
+
+def machine(arguments: argparse.Namespace) -> dict[str, str]:
+    """What the user said of the machine, as parameters; still as text."""
+    told = {name: getattr(arguments, name) for name in ("device", "threads")}
+    return {name: value for name, value in told.items() if value is not None}
+
+
 def add_task_flags(parser: argparse.ArgumentParser, argv: list[str]) -> None:
     """The parameters of the task that the command line names, where it names one."""
     parser.epilog = f"`{parser.prog} TASK --help` shows the task's own parameters too."

@@ -13,7 +13,6 @@ from core.record import Study, now, write_bytes, write_json
 from core.report.audit import Audit, read_audit
 from core.report.audit_plots import CAPTION, agreement_plot
 from core.report.audit_verdict import interval, told
-from core.report.confirmation import named
 from core.report.exam import read_exam
 from core.report.front import Front, front_plot, read_front
 from core.report.heat import heat_maps
@@ -87,7 +86,6 @@ def _context(summary: Summary, audit: Audit | None) -> dict[str, Any]:
     return {
         "s": summary,
         "confirmed": summary.confirmation,
-        "named": named,
         "verdict": verdict(summary),
         "cautions": cautions(summary, audit),
         "audit": told(audit) if audit else None,

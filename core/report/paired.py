@@ -10,7 +10,7 @@ from the best by them is in the winner set.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any
@@ -101,13 +101,13 @@ class Paired:
         """The configuration with the best mean."""
         return max(self.names, key=self.mean, default=None)
 
-    @property
-    def winners(self) -> list[str]:
-        """The best, and those that cannot be told apart from it; the best mean first."""
-        if self.best is None:
-            return []
-        told = [n for n in self.names if self.difference(self.best, n).low <= ROUNDING]
-        return sorted(told, key=self.mean, reverse=True)
+    def winners(self, but: Container[str] = ()) -> list[str]:
+        """The best, and those that cannot be told apart from it; the best mean first.
+
+        `but`: who is not to win.
+        """
+        there = sorted((n for n in self.names if n not in but), key=self.mean, reverse=True)
+        return [n for n in there if self.difference(there[0], n).low <= ROUNDING]
 
 
 @lru_cache

@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import Any
 
 from core.record import Study
-from core.report.confirmation import Confirmation, carried, read_confirmation
+from core.report.confirmation import Confirmation, candidate, carried, read_confirmation
 from core.report.noise import Noise, read_noise
 from core.report.rows import Row, clean, mapping, read_rows
 from core.report.wording import decimals, fixed
@@ -60,7 +60,8 @@ class Summary:
     @cached_property
     def confirmation(self) -> Confirmation | None:
         """The best trials trained again, where they were."""
-        return read_confirmation(self.study, self.maximize)
+        labels = {candidate(row): row.label for row in self.rows}
+        return read_confirmation(self.study, self.maximize, labels)
 
     @cached_property
     def places(self) -> int:

@@ -7,7 +7,8 @@ from typing import Any
 
 from core.report.audit import Audit
 from core.report.audit_verdict import caution
-from core.report.confirmation import conclusion
+from core.report.confirmation import Confirmation, candidate
+from core.report.confirmation_verdict import conclusion, unfinished
 from core.report.exam import read_exam
 from core.report.noise import Noise
 from core.report.rows import DAMAGED, RUNNING, Row, mapping, numbers
@@ -23,10 +24,9 @@ def verdict(summary: Summary) -> str:
     best = summary.best
     if best is None:
         return "No trial has completed, so there is no best trial to report."
-    if summary.confirmation:
-        same_judge = not summary.confirmation.unseen
-        floor = summary.noise.floor if summary.noise and same_judge else None
-        return conclusion(summary.confirmation, floor)
+    if confirmed := summary.confirmation:
+        alike = not confirmed.unseen and confirmed.epochs == best.planned
+        return conclusion(confirmed, summary.noise.floor if summary.noise and alike else None)
     return ("No trial kept every guard. " if best.broken else "") + _beside_baseline(summary, best)
 
 
@@ -102,6 +102,8 @@ def cautions(summary: Summary, audit: Audit | None = None) -> list[str]:
                 f"One run per point is one seed: a difference may be noise{known}.{flattered} "
                 f"`gantune confirm {summary.study.name}` trains the best again with common seeds."
             )
+        if summary.confirmation:
+            notes += _cautions_of_confirming(summary, summary.confirmation, best)
     notes += [caution(audit)] if audit else []
     notes += _cautions_of_judging(summary)
     row = best or next(iter(summary.rows), None)
@@ -115,6 +117,18 @@ def cautions(summary: Summary, audit: Audit | None = None) -> list[str]:
         notes.append(f"{count(running, 'trial')} still running: this is not the last word.")
     if damaged := summary.outcomes.get(DAMAGED):
         notes.append(f"{count(damaged, 'damaged record')}, left out of the comparison.")
+    return notes
+
+
+def _cautions_of_confirming(summary: Summary, confirmed: Confirmation, best: Row) -> list[str]:
+    """What is left to be confirmed."""
+    study, tried = summary.study.name, {*confirmed.candidates, *confirmed.same}
+    notes = [unfinished(confirmed, study)] if confirmed.waiting else []
+    if best != summary.baseline and candidate(best) not in tried:
+        notes.append(
+            f"Trial {best.label}, by now the best of the search, has not been confirmed: "
+            f"`gantune confirm {study}` trains it too."
+        )
     return notes
 
 
