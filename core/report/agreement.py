@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 RESAMPLES = 4000
-LEVEL = 0.95
+TAILS = (2.5, 97.5)  # per cent
 SEED = 0
 DIGITS = 6
 
@@ -46,11 +46,34 @@ def spearman(xs: Sequence[float], ys: Sequence[float]) -> Rho:
     (here,) = _rhos(x[None], y[None])
     if np.isnan(here):
         return Rho()
-    drawn = np.random.default_rng(SEED).integers(len(x), size=(RESAMPLES, len(x)))
+    drawn = _draws(len(x))
     resampled = _rhos(x[drawn], y[drawn])
-    tail = 50 * (1 - LEVEL)
-    low, high = np.nanpercentile(resampled, [tail, 100 - tail])
+    low, high = np.nanpercentile(resampled, TAILS)
     return Rho(*(round(float(number), DIGITS) for number in (here, low, high)))
+
+
+def shared_leaders(xs: Sequence[float], ys: Sequence[float], top: int) -> tuple[int, int]:
+    """How many of the `top` smallest of two lists are the same pairs: the bootstrap's interval.
+
+    The middle 95 % of that number over the draws of `spearman`; of tied values the first leads.
+    """
+    import numpy as np
+
+    drawn = _draws(len(xs))
+    x, y = (
+        np.argsort(np.asarray(values, float)[drawn], axis=1, kind="stable")[:, :top]
+        for values in (xs, ys)
+    )
+    shared = (x[:, :, None] == y[:, None, :]).sum((1, 2))
+    low, high = np.percentile(shared, TAILS, method="inverted_cdf")
+    return int(low), int(high)
+
+
+def _draws(pairs: int) -> NDArray[np.int64]:
+    """Which pairs each resample has: 4,000 x pairs."""
+    import numpy as np
+
+    return np.random.default_rng(SEED).integers(pairs, size=(RESAMPLES, pairs))
 
 
 def _rhos(x: NDArray[np.float64], y: NDArray[np.float64]) -> Any:

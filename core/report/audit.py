@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from core.record import Study, read_json
-from core.report.agreement import Rho, spearman
+from core.report.agreement import Rho, shared_leaders, spearman
 from core.report.audit_choice import scored
 from core.report.rows import Row, read_rows
 from core.report.standing import Standing, curve, final, leaders, of_trial, ranks, warm_up
@@ -36,12 +36,14 @@ LONG = (Outcome.COMPLETED, Outcome.DIVERGED, Outcome.COLLAPSED, Outcome.FAILED)
 class Agreement:
     """How an early order agrees with that at the end of the long runs.
 
-    `epochs` is its budget; `kept` says how many of the leaders at the end lead already.
+    `epochs` is its budget; `kept` says how many of the leaders at the end lead already, and
+    `between` what chance leaves open of that.
     """
 
     epochs: int
     rho: Rho
     kept: int
+    between: tuple[int, int]
 
 
 @dataclass(frozen=True)
@@ -172,8 +174,9 @@ def audit_json(audit: Audit) -> dict[str, Any]:
 
 
 def _agreement(epochs: int, early: Sequence[Standing], ends: Sequence[Standing]) -> Agreement:
-    kept = len(leaders(early) & leaders(ends))
-    return Agreement(epochs, spearman(ranks(early), ranks(ends)), kept)
+    last, then, now = leaders(ends), ranks(early), ranks(ends)
+    kept = len(leaders(early) & last)
+    return Agreement(epochs, spearman(then, now), kept, shared_leaders(then, now, len(last)))
 
 
 def _drift(

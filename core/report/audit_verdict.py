@@ -113,7 +113,7 @@ def _notes(audit: Audit) -> list[str]:
         "Rho is Spearman's, between the order then and the order at the end of the long run: 1 is "
         "the same order, 0 none, −1 the reverse; with its 95 % bootstrap interval over the "
         "configurations, which has no width where an order is kept exactly. Kept: how many "
-        "of the best at the end lead already.",
+        "of the best at the end lead already, with its interval by the same bootstrap.",
         "One run a configuration, with the study's seed in both: luck that both share counts as "
         "agreement. The configurations are spread over all ranks; among the best alone, ranks "
         "agree less.",

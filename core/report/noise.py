@@ -36,8 +36,8 @@ class Noise:
     def luck(self, trials: int) -> float:
         """How far above the mean the best of so many runs of the baseline itself may come.
 
-        The upper end of Student's 95 % prediction interval for a new run, with Bonferroni's
-        correction for the number of runs; in units of the score.
+        Student's one-sided 95 % prediction bound for a new run, with Bonferroni's correction for
+        the number of runs; in units of the score.
         """
         from scipy.stats import t
 

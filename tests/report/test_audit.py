@@ -96,7 +96,7 @@ def test_the_same_order_has_rho_1_at_every_budget(audited: Any, direction: str) 
     assert [budget.epochs for budget in audit.budgets] == [1, 2, 4]
     for agreement in (audit.trial, *audit.budgets):
         assert agreement.rho == Rho(1.0, 1.0, 1.0)
-        assert agreement.kept == 3
+        assert (agreement.kept, agreement.between) == (3, (3, 3))
     assert audit.warm_up == 1
     assert audit.trusted == audit.budgets[0]
     assert audit.flags == "--epochs 1"
@@ -249,7 +249,7 @@ def test_the_page_has_the_section_only_with_an_audit(audited: Any, make: Any, ma
     assert told in believe
     assert told in cautions(summarize(study), read(study))
     text = (study.folder / "report.md").read_text()
-    assert "\n| the long run, so far | 4 | 1.00 | 1.00 to 1.00 | 3 |\n" in text
+    assert "\n| the long run, so far | 4 | 1.00 | 1.00 to 1.00 | 3 (3 to 3) |\n" in text
     assert "\n\n## What mattered\n" in text
 
 
