@@ -15,7 +15,7 @@ from typing import Any, Literal
 from filelock import FileLock
 
 from core.record import now, read_json, write_json
-from core.task import Case, Data, Evaluator, Objective, Score
+from core.task import Data, Evaluator, Objective, Score
 
 VERSION = 2
 MARGIN = 0.5
@@ -38,43 +38,45 @@ def sit(
     where its value is below half of the reference's (above twice, where lower is better), or where
     it breaks a guard that the reference keeps, so that it cannot win.
     """
-    objective = evaluator.objectives[0]
-    scored = []
+    objective, inputs = evaluator.objectives[0], 0
+    scored: list[tuple[str, bool, Score]] = []
     for case in evaluator.exam(data):
         score = evaluator(case.samples)
-        scored.append((case, score))
+        scored.append((case.name, case.good, score))
+        inputs = max(inputs, len(case.samples.output))
         say(f"exam: {case.name}: {score.value:.3f}")
-    reference = _reference(scored, objective)
-    cases = [_told(case, score, reference, objective) for case, score in scored]
+    reference = _reference([score for _, good, score in scored if good], objective)
+    cases = [_told(name, good, score, reference, objective) for name, good, score in scored]
     return {
         "version": VERSION,
         "objective": {"name": objective.name, "direction": objective.direction},
         "margin": MARGIN,
         "reference": reference.value,
-        "inputs": max(len(case.samples.output) for case, _ in scored),
+        "inputs": inputs,
         "passed": all(case["passed"] for case in cases),
         "cases": cases,
         "written": now(),
     }
 
 
-def _reference(scored: list[tuple[Case, Score]], objective: Objective) -> Score:
-    good = [score for case, score in scored if case.good]
+def _reference(good: list[Score], objective: Objective) -> Score:
     fewest = min(len(_broken(score)) for score in good)
     kept = [score for score in good if len(_broken(score)) == fewest]
     pick = max if objective.direction == "maximize" else min
     return pick(kept, key=lambda score: score.value)
 
 
-def _told(case: Case, score: Score, reference: Score, objective: Objective) -> dict[str, Any]:
+def _told(
+    name: str, good: bool, score: Score, reference: Score, objective: Objective
+) -> dict[str, Any]:
     guarded = len(_broken(score)) > len(_broken(reference))
     return {
-        "name": case.name,
-        "good": case.good,
+        "name": name,
+        "good": good,
         "value": score.value,
         "parts": dict(score.parts),
         "broken": _broken(score),
-        "passed": case.good or guarded or far_below(score.value, reference.value, objective),
+        "passed": good or guarded or far_below(score.value, reference.value, objective),
     }
 
 

@@ -20,12 +20,13 @@ from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any, Literal
 
+import numpy as np
 import torch
 from filelock import FileLock
 from torch import Tensor
 
 from core.data.images import UnpairedImages
-from core.data.tensors import centre_crops, to_pixels, to_tensor
+from core.data.tensors import centre_crops, in_batches, to_pixels, to_tensor
 from core.device import pick_device
 from core.judging.classifier import RECIPE, train_classifier
 from core.judging.copying import copied_share, thumbnails
@@ -48,6 +49,7 @@ DomainName = Literal["A", "B"]
 JudgeKind = Literal["guarded", "plain"]
 WEAK = 0.7
 SEEDS = {"guarded": (0, 1), "plain": (0,)}
+SHOWN = 256  # training paintings, at most, that the exam's outputs are made from
 UNSEEN = (2, 3)  # of the networks that no search uses
 
 
@@ -101,8 +103,9 @@ class PaintingEvaluator:
         ]
         if self.standard:
             self.measures = StandardMeasures(paintings, self.device)
-        training = to_tensor(centre_crops(self._domains(data)[1].train, data.size))
-        self.spectra, self.thumbnails = radial_spectrum(training), thumbnails(training)
+        training = centre_crops(self._domains(data)[1].train, data.size)
+        self.spectra = torch.cat([radial_spectrum(batch) for batch in in_batches(training)])
+        self.thumbnails = torch.cat([thumbnails(batch) for batch in in_batches(training)])
         seconds = round(sum(facts["seconds"] for _, facts in made), 1)
         known = accuracy(self.nets, photographs, paintings)
         facts = {"evaluator": "painting", "judge": self.kind, **self._recipe(data), **known}
@@ -136,7 +139,7 @@ class PaintingEvaluator:
             net = train_classifier(fresh, photographs, paintings, data.size, seed)
             net.eval().requires_grad_(False)
             as_they_are = (centre_crops(d, data.size) for d in (photographs, paintings))
-            calibrate(net, *map(to_tensor, as_they_are))
+            calibrate(net, *map(in_batches, as_they_are))
             facts = {"evaluator": "painting", **self._recipe(data), "seed": seed}
             held_out = [to_tensor(domain.validation) for domain in self._domains(data)]
             facts |= accuracy([net], *held_out)
@@ -195,7 +198,9 @@ class PaintingEvaluator:
     def exam(self, data: UnpairedImages) -> Iterator[Case]:
         """Ways to cheat, beside validation photographs that were painted over."""
         photographs, paintings = self._domains(data)
-        training = to_tensor(centre_crops(paintings.train, data.size))
+        spread = np.linspace(0, len(paintings.train), min(len(paintings.train), SHOWN), False)
+        shown = [paintings.train[int(k)] for k in spread]
+        training = to_tensor(centre_crops(shown, data.size))
         return painting_exam(photographs.validation, training, self.nets, self.device)
 
 

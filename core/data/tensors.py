@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
@@ -15,6 +15,12 @@ def to_tensor(images: Sequence[Pixels]) -> Tensor:
     """Equal-sized H x W x 3 uint8 images to float32 N x 3 x H x W in [-1, 1]."""
     stack = torch.from_numpy(np.stack(images))
     return stack.permute(0, 3, 1, 2).contiguous().float() / 127.5 - 1
+
+
+def in_batches(images: Sequence[Pixels], size: int = 32) -> Iterator[Tensor]:
+    """The same, so many at a time: a large data set would not fit as one tensor."""
+    for start in range(0, len(images), size):
+        yield to_tensor(images[start : start + size])
 
 
 def to_pixels(images: Tensor) -> Tensor:

@@ -25,8 +25,7 @@ def patchwork(photographs: Tensor, paintings: Tensor, generator: torch.Generator
     """
     half = max(2, photographs.shape[-1] * 3 // 64)
     patch = 2 * half
-    pieces = F.unfold(paintings, patch, stride=half).transpose(1, 2).reshape(-1, 3 * patch**2)
-    pieces = pieces[torch.randperm(len(pieces), generator=generator)[:PATCHES]]
+    pieces = _drawn(paintings, patch, generator)
     mirrored = pieces.view(-1, 3, patch, patch).flip(3).flatten(1)
     pieces = torch.cat([pieces, mirrored])
     keys = _key(pieces, patch)
@@ -34,6 +33,19 @@ def patchwork(photographs: Tensor, paintings: Tensor, generator: torch.Generator
     weight = ramp.outer(ramp) ** SEAM
     made = [_assemble(photo, pieces, keys, weight) for photo in _levelled(photographs, paintings)]
     return torch.stack(made).clamp(-1, 1)
+
+
+def _drawn(paintings: Tensor, patch: int, generator: torch.Generator) -> Tensor:
+    """Up to 16,000 patches of the paintings, overlapping by half: N x 3*patch*patch."""
+    a_side = (paintings.shape[-1] - patch) // (patch // 2) + 1
+    each = a_side**2
+    chosen = torch.randperm(len(paintings) * each, generator=generator)[:PATCHES]
+    pieces = torch.empty(len(chosen), 3 * patch**2)
+    for number, painting in enumerate(paintings):
+        here = chosen // each == number
+        patches = F.unfold(painting[None], patch, stride=patch // 2)[0].T
+        pieces[here] = patches[chosen[here] % each]
+    return pieces
 
 
 def _levelled(photographs: Tensor, paintings: Tensor) -> Tensor:

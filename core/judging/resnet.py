@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
 
@@ -44,15 +45,16 @@ class PaintingNet(nn.Module):
 
 
 @torch.no_grad()
-def calibrate(net: PaintingNet, photographs: Tensor, paintings: Tensor) -> None:
+def calibrate(net: PaintingNet, photographs: Iterable[Tensor], paintings: Iterable[Tensor]) -> None:
     """Put the threshold half-way between training photographs and paintings as they are.
 
-    Both N x 3 x H x W in [-1, 1]. It was learned on images changed at random, and is elsewhere for
-    these.
+    Both batches of N x 3 x H x W in [-1, 1]. It was learned on images changed at random, and is
+    elsewhere for these.
     """
     margins = []
-    for images in (photographs, paintings):
-        chance = look(net, images, False)[1].double().clamp(1e-6, 1 - 1e-6)
+    for batches in (photographs, paintings):
+        seen = torch.cat([look(net, images, False)[1] for images in batches])
+        chance = seen.double().clamp(1e-6, 1 - 1e-6)
         margins.append(float(torch.logit(chance).mean()))
     net.fc.bias[1] -= sum(margins) / 2
 
