@@ -13,7 +13,9 @@ import torch
 
 from core.catalog import load_task
 from core.flags import make
-from core.record import Record, write_bytes
+from core.record import Record, Study, write_bytes
+from core.report.origin import train_again
+from core.report.summary import summarize
 from core.task import Score
 from evaluators.glyph import rank
 
@@ -43,13 +45,15 @@ def main() -> None:
     scores |= {case.name: judge(case.samples) for case in judge.exam(task.load(params))}
     ranked = sorted(scores, key=lambda name: rank(scores[name]))
     rows = "\n".join(line(name, scores[name]) for name in ranked)
+    study = summarize(Study(trial.parent))
+    row = next(row for row in study.rows if row.record.folder == trial)
     about = "\n".join(f"- {note}" for note in record.trial()["notes"])
     text = f"""# The glyph judge's exam
 
 `python -m benchmarks.glyph_exam {trial}`, {datetime.now(UTC):%Y-%m-%d}. Best first, as the judge \
 ranks them:
 guards first, then fixed L1. The trained model saw {len(record.epochs())} epochs:
-`{record.trial()["command"]}`
+`{train_again(study, row)}`
 
 {about}
 

@@ -11,7 +11,7 @@ spectrum    misfit of the radial spectrum, in deviations of the paintings'    [0
 structure   own structure kept, above that of other inputs                    [0, 1], 1
 recall      R@1: share of outputs that find their own input                   [0, 1], 1
 
-Each part becomes a factor of at most 1. `soft` of x is a logistic curve, 0.13 at 0, 0.57 at 0.5 and
+Each part becomes a factor of at most 1. `soft` of x is a logistic curve, 0.14 at 0, 0.57 at 0.5 and
 1 from 1 on: it never reaches 0, so that a search can tell bad from worse.
 
 style   = harmonic mean of soft(painted) and soft(near)
