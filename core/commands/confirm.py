@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from core.catalog import load_task
 from core.commands.report import publish
 from core.commands.tune import add_rerun_flags, machine, positive
-from core.record import Study, provenance, read_json, valid_name, write_json
+from core.record import Study, now, provenance, read_json, valid_name, write_json
 from core.task import SURROUNDINGS, Params, Task, UserError
 
 if TYPE_CHECKING:
@@ -24,9 +24,9 @@ SUMMARY = "train a study's best trials and the baseline again: who wins, and how
 
 @dataclass(frozen=True)
 class Candidates:
-    """Parameters by candidate, the baseline among them; `same`: trials that are one of them.
+    """Parameters by candidate, the baseline among them.
 
-    Those differ in nothing but the seed.
+    `same`: further trials, each with the candidate whose configuration it has.
     """
 
     params: dict[str, Params]
@@ -36,8 +36,10 @@ class Candidates:
 def add_flags(parser: argparse.ArgumentParser, argv: list[str]) -> None:
     """Which study, and how thoroughly."""
     parser.add_argument("study", help="the study's name")
-    parser.add_argument("--top", type=positive, default=5, help="how many of its trials (5)")
-    parser.add_argument("--seeds", type=positive, default=3, help="seeds of each (3)")
+    told = "how many of its trials; those of an earlier call stay (5)"
+    parser.add_argument("--top", type=positive, default=5, help=told)
+    told = "seeds of each; more may be added later (3)"
+    parser.add_argument("--seeds", type=positive, default=3, help=told)
     parser.add_argument("--epochs", type=positive, help="epochs of each run (the study's)")
     add_rerun_flags(parser)
 
@@ -45,7 +47,8 @@ def add_flags(parser: argparse.ArgumentParser, argv: list[str]) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Make the runs, the hopeless dropping out on the way, and write the study's report."""
     from core.repeat import Run, Runs, make_runs
-    from core.report.confirmation import BASELINE, SUFFIX, run_name
+    from core.report.block import BASELINE
+    from core.report.confirmation import SUFFIX, run_name
     from core.report.summary import summarize
 
     summary = summarize(Study.open(arguments.runs, valid_name(arguments.study)))
@@ -53,11 +56,16 @@ def run(arguments: argparse.Namespace) -> int:
     path = arguments.runs / study / "confirm.json"
     task = load_task(summary.task)
     before = read_json(path)
-    candidates = _candidates(task, summary, arguments, _listed(before, "candidates"))
+    epochs = arguments.epochs or before.get("epochs")
+    changes = machine(arguments) | ({"epochs": epochs} if epochs else {})
+    known = _listed(before, "candidates")
+    candidates = _candidates(task, summary, arguments.top, known, changes)
     seeds = _seeds(summary, _listed(before, "seeds"), arguments.seeds)
     _settle(path, task, candidates, seeds)
+    if len(seeds) > arguments.seeds or len(candidates.params) > arguments.top + 1:
+        print(f"{path.parent}: goes on with all that was asked for before; remove it to begin anew")
     examined = not task.unseen
-    there, names = dict(candidates.params), list(candidates.params)
+    there, names, since = dict(candidates.params), list(candidates.params), now()
     for done in range(2, max(2, len(seeds)) + 1):  # two seeds at first: one tells nothing
         wanted = tuple(
             Run(
@@ -69,7 +77,7 @@ def run(arguments: argparse.Namespace) -> int:
             for seed in seeds[:done]
             for name in there
         )
-        runs = Runs(task.name, arguments.runs, study, wanted, unseen=True)
+        runs = Runs(task.name, arguments.runs, study, wanted, unseen=True, since=since)
         if not examined and not all(runs.ended(run) for run in wanted):
             _examine(task, candidates.params[BASELINE], arguments.runs)
             examined = True
@@ -99,43 +107,42 @@ def with_seed(params: Params, seed: int) -> Params:
 
 
 def _candidates(
-    task: Task, summary: Summary, arguments: argparse.Namespace, known: Sequence[str]
+    task: Task, summary: Summary, top: int, known: Sequence[str], changes: Mapping[str, Any]
 ) -> Candidates:
-    """The best trials, those `known` from before, and the baseline; each configuration once."""
-    from core.report.confirmation import BASELINE, candidate
+    """The `top` best configurations, those `known` from before, and the baseline."""
+    from core.report.block import BASELINE
+    from core.report.confirmation import candidate
 
     if summary.best is None:
         raise UserError(
             f"{summary.study.folder}: no trial has completed, so there is none to confirm"
         )
-    if "epochs" in summary.searched and not arguments.epochs:
+    if "epochs" in summary.searched and "epochs" not in changes:
         raise UserError(
             f"study {summary.study.name!r} searches epochs, so its trials are of different "
             "lengths: say by --epochs how long each of them is to be trained"
         )
-    changes = machine(arguments) | ({"epochs": arguments.epochs} if arguments.epochs else {})
     usual = task.params().model_dump()
     default = {name: usual[name] for name in summary.searched if name in usual}
     baseline = _params(task, summary.best, {**default, **changes})
-    first, same = {_point(baseline): BASELINE}, dict[str, str]()
-    found: dict[str, Params] = {}
     ranked = sorted(summary.candidates, key=lambda row: row.score or 0.0, reverse=summary.maximize)
-    for row in ranked:
-        name = candidate(row)
-        if _default(summary, row) or (len(found) >= arguments.top and name not in known):
-            continue
-        params = _params(task, row, changes)
-        if (twin := first.setdefault(_point(params), name)) == name:
-            found[name] = params
-        else:
-            same[name] = twin
-    if not found and not same:
+    ranked += [row for row in summary.rows if row.completed and candidate(row) in known]
+    params = {candidate(row): _params(task, row, changes) for row in ranked}
+    if summary.baseline:
+        params.pop(candidate(summary.baseline), None)
+    points = {name: _point(p) for name, p in params.items()}
+    whose = {_point(baseline): BASELINE}  # each configuration's candidate: one known, or the best
+    for name in sorted(params, key=lambda name: name not in known):
+        whose.setdefault(points[name], name)
+    leading = dict.fromkeys(whose[points[name]] for name in params)
+    leading.pop(BASELINE, None)
+    chosen = [name for i, name in enumerate(leading) if i < top or name in known]
+    found = {**{name: params[name] for name in chosen}, BASELINE: baseline}
+    twins = {name: twin for name, point in points.items() if (twin := whose[point]) != name}
+    same = {name: twin for name, twin in twins.items() if twin in found}
+    if not chosen and not same:
         raise UserError(f"{summary.study.folder}: no trial but the baseline has completed yet")
-    return Candidates({**found, BASELINE: baseline}, same)
-
-
-def _default(summary: Summary, row: Row) -> bool:
-    return summary.baseline is not None and row.record.folder == summary.baseline.record.folder
+    return Candidates(found, same)
 
 
 def _params(task: Task, row: Row, changes: Mapping[str, Any]) -> Params:

@@ -7,21 +7,19 @@ runs/<study>-confirm/trial-<n>-seed-<s>/     a run; `baseline-seed-<s>` is the p
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 from core.record import Study, read_json
+from core.report.block import BASELINE, Block, at_its_end
 from core.report.exam import ExamResult, read_exam
 from core.report.paired import Difference, Paired
 from core.report.rows import Row, clean, mapping, read_rows
-from core.report.wording import count, decimals, fixed, signed
-from core.task import Outcome
+from core.report.wording import decimals, fixed, signed
 
 SUFFIX = "-confirm"
-BASELINE = "baseline"
 RACE = 0.95  # with this probability nobody as good as the best drops out on the way
-WRONG = (Outcome.DIVERGED, Outcome.COLLAPSED, Outcome.FAILED, Outcome.OUT_OF_MEMORY)
 
 
 def candidate(row: Row) -> str:
@@ -38,7 +36,7 @@ def run_name(name: str, seed: int) -> str:
 class Confirmation:
     """Runs by candidate and seed. In `paired` a higher score is always the better one.
 
-    `same`: further trials of the study, each with the candidate that it is but for the seed.
+    `same`: further trials of the study, each with the candidate whose configuration it has.
     `labels`: what a report calls the candidates.
     """
 
@@ -57,38 +55,6 @@ class Confirmation:
         told = "the published baseline" if name == BASELINE else f"trial {label}"
         return told[0].upper() + told[1:] if first else told
 
-    @cached_property
-    def allowed(self) -> int:
-        """How many guards a run may break: as many as the best-behaved candidate's worst run.
-
-        Candidates that have come to a score with every seed set the standard, where there are any.
-        """
-        there = [[row for row in of.values() if row.completed] for of in self.runs.values()]
-        most = max(map(len, there), default=0)
-        worst = [max(len(row.broken) for row in of) for of in there if 0 < len(of) == most]
-        return min(worst, default=0)
-
-    def failed(self, name: str) -> list[str]:
-        """What went wrong with a candidate's runs, by seed."""
-        told = []
-        for seed, row in self.runs[name].items():
-            if row.outcome in WRONG:
-                told.append(f"seed {seed} {row.outcome.replace('_', ' ')}")
-            elif row.completed and len(row.broken) > self.allowed:
-                told.append(f"seed {seed} breaks {', '.join(row.broken)}")
-        return told
-
-    @cached_property
-    def paired(self) -> Paired:
-        """The scores of the candidates none of whose runs went wrong."""
-        sign = 1 if self.maximize else -1
-        scores = {
-            name: {s: sign * r.score for s, r in of.items() if r.completed and r.score is not None}
-            for name, of in self.runs.items()
-            if not self.failed(name)
-        }
-        return Paired({name: of for name, of in scores.items() if of})
-
     def dropouts(self, done: int) -> dict[str, str]:
         """Who drops out of the race after so many seeds or fewer, and why.
 
@@ -98,11 +64,11 @@ class Confirmation:
         """
         out: dict[str, str] = {}
         stages = len(self.seeds) - 2
-        for seeds in range(2, min(done, stages + 1) + 1):
-            stage = self._stage([n for n in self.candidates if n not in out], self.seeds[:seeds])
-            if stage._unended(stage.candidates):
+        for number in range(2, min(done, stages + 1) + 1):
+            there = [name for name in self.candidates if name not in out]
+            if self._left(there, seeds := self.seeds[:number]):
                 break
-            out |= stage._hopeless(1 - (1 - RACE) / stages)
+            out |= self._block(there, seeds).hopeless(1 - (1 - RACE) / stages)
         return out
 
     @cached_property
@@ -110,28 +76,39 @@ class Confirmation:
         """Who has dropped out so far, and why."""
         return self.dropouts(len(self.seeds))
 
-    @property
+    @cached_property
     def waiting(self) -> int:
         """How many runs are not at their end, of candidates that have not dropped out."""
-        return self._unended([name for name in self.candidates if name not in self.dropped])
+        return self._left(self._there, self.seeds)
 
-    def _stage(self, names: list[str], seeds: list[int]) -> Confirmation:
-        runs = {n: {s: r for s, r in self.runs[n].items() if s in seeds} for n in names}
-        return replace(self, candidates=names, seeds=seeds, runs=runs)
+    @cached_property
+    def common(self) -> list[int]:
+        """The seeds that all candidates but those that have dropped out have been run with."""
+        return [seed for seed in self.seeds if not self._left(self._there, [seed])]
 
-    def _unended(self, names: Sequence[str]) -> int:
-        ended = sum(
-            row.completed or row.outcome in WRONG for n in names for row in self.runs[n].values()
-        )
-        return len(names) * len(self.seeds) - ended
+    @cached_property
+    def block(self) -> Block:
+        """The runs with common seeds, on which all rests that is said."""
+        return self._block(self.candidates, self.common)
 
-    def _hopeless(self, confidence: float) -> dict[str, str]:
-        """Those but the baseline that are behind the best with this confidence, or went wrong."""
-        told = Paired(self.paired.scores, confidence)
-        winners, seeds = told.winners(), count(len(self.seeds), "seed")
-        found = {name: f"behind with {seeds}" for name in told.names if name not in winners}
-        found |= {n: ", ".join(wrong) for n in self.candidates if (wrong := self.failed(n))}
-        return {name: why for name, why in found.items() if name != BASELINE}
+    @property
+    def paired(self) -> Paired:
+        """The scores of the candidates none of whose runs went wrong."""
+        return self.block.paired
+
+    @property
+    def _there(self) -> list[str]:
+        return [name for name in self.candidates if name not in self.dropped]
+
+    def _block(self, names: Sequence[str], seeds: Sequence[int]) -> Block:
+        runs = {
+            name: {s: row for s, row in self.runs[name].items() if s in seeds and at_its_end(row)}
+            for name in names
+        }
+        return Block(runs, self.maximize)
+
+    def _left(self, names: Sequence[str], seeds: Sequence[int]) -> int:
+        return sum(not at_its_end(self.runs[name].get(s)) for name in names for s in seeds)
 
     @property
     def exam(self) -> ExamResult | None:
@@ -147,25 +124,21 @@ class Confirmation:
 
     @cached_property
     def winners(self) -> list[str]:
-        """The best, those that cannot be told apart from it, and what is the same as one of them.
-
-        Who has dropped out was told apart on the way.
-        """
-        found = self.paired.winners(self.dropped)
-        return found + [name for name, twin in self.same.items() if twin in found]
+        """The best, and those that cannot be told apart from it; who dropped out was told apart."""
+        return self.paired.winners(self.dropped)
 
     @property
-    def common(self) -> int:
-        """How many seeds all of the winners have a score with."""
-        there = [set(self.paired.scores[n]) for n in self.winners if n in self.paired.scores]
-        return len(set.intersection(*there)) if there else 0
+    def winning_trials(self) -> list[str]:
+        """The winners, and the trials that have a winner's configuration."""
+        twins = [name for name, twin in self.same.items() if twin in self.winners]
+        return [*self.winners, *twins]
 
     def standing(self, name: str) -> str:
-        """Whether a candidate is in the winner set, or why it is not."""
+        """Whether a candidate, or what is the same, is in the winner set, or why it is not."""
         name = self.same.get(name, name)
         if name in self.winners:
             return "yes"
-        return self.dropped.get(name) or ", ".join(self.failed(name)) or "no"
+        return self.dropped.get(name) or ", ".join(self.block.failed(name)) or "no"
 
     def gain(self, name: str) -> Difference | None:
         """What a candidate gains over the baseline, where both have scores; above 0 is better."""

@@ -71,7 +71,7 @@ def best_json(summary: Summary) -> dict[str, Any]:
         "baseline": told(summary.baseline),
         "gain": summary.gain,
         "noise_floor": summary.noise.floor if summary.noise else None,
-        "winners": summary.confirmation.winners if summary.confirmation else None,
+        "winners": summary.confirmation.winning_trials if summary.confirmation else None,
         "front": [told(row) for row in front.rows] if (front := read_front(summary)) else None,
         "exam_passed": exam.passed if (exam := read_exam(summary.judge)) else None,
         "trials": summary.outcomes,

@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 
 from core.catalog import load_task
-from core.record import EpochLine, Record, read_json, write_json
+from core.commands.confirm import _candidates
+from core.record import EpochLine, Record, Study, read_json, write_json
+from core.report.summary import summarize
 from core.task import Ending, Outcome, Score, Task
 from tests.conftest import TINY_GLYPHS, Run, smallest
 
@@ -41,7 +43,8 @@ def test_luck_is_found_out(gantune: Run, runs: Path) -> None:
     rate = smallest(TASK, NOWHERE).lr_g  # type: ignore[attr-defined]
     lucky = {"score": 0.1, "lr_g": math.nextafter(rate, 1)}
     plant(runs, "lucky", {"score": 0.9}, {"score": 0.5, "seed": 7}, lucky)
-    done = gantune("confirm", "lucky", "--seeds", "2", "--workers", "1")
+    words = ("confirm", "lucky", "--workers", "1", "--seeds")
+    done = gantune(*words, "2", "--epochs", "3")
     assert done.returncode == 0, done.stderr
     assert "cannot be told apart over 2 common seeds. No gain over the baseline" in done.stdout
     told = read_json(runs / "lucky" / "best.json")
@@ -49,6 +52,25 @@ def test_luck_is_found_out(gantune: Run, runs: Path) -> None:
     assert set(told["winners"]) == {"trial-0002", "baseline", "trial-0001"}
     made = sorted(p.parent.name for p in (runs / "lucky-confirm").glob("*/outcome.json"))
     assert made == [f"{name}-seed-{seed}" for name in ("baseline", "trial-0002") for seed in (1, 2)]
+
+    again = gantune(*words, "1")
+    assert again.returncode == 0, again.stderr
+    assert "lucky-confirm: goes on with all that was asked for before" in again.stdout
+    assert "epoch 1/" not in again.stderr, "nothing is left to do, with the epochs of before"
+
+
+def test_each_configuration_is_tried_once_and_those_of_before_stay(runs: Path) -> None:
+    high, low = {"lr_g": 1e-3}, {"lr_g": 1e-4}
+    lucky = {"score": 0.1, "seed": 7, **high}
+    plant(runs, "twins", {"score": 0.9}, {"score": 0.5, **high}, lucky, {"score": 0.2, **low})
+    summary = summarize(Study.open(runs, "twins"))
+    first = _candidates(TASK, summary, 1, [], {})
+    assert list(first.params) == ["trial-0002", "baseline"]
+    assert first.same == {"trial-0001": "trial-0002"}
+    later = _candidates(TASK, summary, 1, ["trial-0001", "trial-0003", "baseline"], {"epochs": 9})
+    assert list(later.params) == ["trial-0001", "trial-0003", "baseline"]
+    assert later.same == {"trial-0002": "trial-0001"}
+    assert {params.epochs for params in later.params.values()} == {9}
 
 
 def test_a_true_gain_is_found_and_the_hopeless_drop_out(gantune: Run, runs: Path) -> None:

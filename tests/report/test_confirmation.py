@@ -103,11 +103,11 @@ def test_several_winners_share_the_win(again: Again) -> None:
 def test_a_candidate_that_goes_wrong_with_one_seed_is_no_winner(again: Again) -> None:
     found = again({**CALM, "trial-0004": [0.9, None, 0.9]})
     assert found.winners == ["trial-0001"]
-    assert found.failed("trial-0004") == ["seed 2 diverged"]
+    assert found.block.failed("trial-0004") == ["seed 2 diverged"]
     assert found.dropped == {"trial-0004": "seed 2 diverged"}
     found = again({**CALM, "trial-0004": [0.9, 0.9, 0.9]}, guards={"trial-0004": {"muddy": 0.1}})
     assert found.winners == ["trial-0001"]
-    assert found.failed("trial-0004")[0] == "seed 1 breaks muddy"
+    assert found.block.failed("trial-0004")[0] == "seed 1 breaks muddy"
 
 
 def test_where_all_break_a_guard_they_are_compared_all_the_same(again: Again) -> None:
@@ -135,16 +135,29 @@ def test_a_run_cut_short_is_still_to_come(again: Again) -> None:
     """Neither it nor one at work elsewhere has gone wrong, so its candidate does not drop out."""
     cut = {"trial-0001-seed-3": Outcome.INTERRUPTED}
     found = again(CALM, outcomes=cut)
-    assert (found.failed("trial-0001"), found.dropped, found.waiting) == ([], {}, 1)
+    assert (found.block.failed("trial-0001"), found.dropped, found.waiting) == ([], {}, 1)
     assert conclusion(found).startswith("Trial 1 wins over 2 common seeds.")
     assert unfinished(found, "demo") == (
-        "The confirmation is not finished: 1 run is left, and `gantune confirm demo` goes on."
+        "The confirmation is not finished: 1 run is left, and `gantune confirm demo` goes on. What "
+        "is said rests on the seeds that every configuration has been run with."
     )
     found = again(CALM, seeds=[1, 2, 3, 4, 5])
     assert found.waiting == 4
     assert "wins over 3 common seeds" in conclusion(found)
     found = again({**CALM, "trial-0001": [0.6]}, outcomes={"baseline-seed-2": Outcome.INTERRUPTED})
     assert found.waiting == 3
+    assert "is ahead over 1 common seed, which says nothing" in conclusion(found)
+    found = again({"baseline": [0.5]}, outcomes={"baseline-seed-1": Outcome.INTERRUPTED})
+    assert conclusion(found).startswith("Nothing is confirmed yet")
+
+
+def test_a_seed_that_not_all_have_run_with_decides_nothing(again: Again) -> None:
+    """Trial 1 breaks a guard with its third seed; the baseline's third run is to come."""
+    late = {"trial-0001-seed-3": {"muddy": 0.1}}
+    found = again({**CALM, "baseline": [0.50, 0.51]}, guards=late)
+    assert conclusion(found).startswith("Trial 1 wins over 2 common seeds.")
+    found = again(CALM, guards=late)
+    assert found.standing("trial-0001") == "seed 3 breaks muddy"
 
 
 def test_who_dropped_out_does_not_win_by_what_the_others_did_later(again: Again) -> None:
@@ -157,12 +170,25 @@ def test_who_dropped_out_does_not_win_by_what_the_others_did_later(again: Again)
 
 
 def test_a_configuration_counts_once(again: Again, tmp_path: Path) -> None:
-    found = again(CALM, same={"trial-0007": "trial-0001", "trial-0008": "baseline"})
-    assert found.winners == ["trial-0001", "trial-0007"]
-    assert conclusion(found).startswith("Trial 1 and trial 0007 cannot be told apart over 3 com")
+    same = {"trial-0007": "trial-0001", "trial-0008": "baseline"}
+    found = again(CALM, same=same)
+    assert found.winners == ["trial-0001"]
+    told = conclusion(found)
+    assert told.startswith("Trial 1 wins over 3 common seeds. It beats the baseline by 0.103")
+    assert told.endswith(
+        "Trial 0007 cannot be told apart from trial 1: it is the same configuration."
+    )
     page = html.unescape(write_report(Study.open(tmp_path, "demo0")).read_text())
-    assert "trial 1 with another seed</td><td>yes</td>" in page
-    assert "the published baseline with another seed</td><td>no</td>" in page
+    assert "the same configuration as trial 1</td><td>yes</td>" in page
+    assert "the same configuration as the published baseline</td><td>no</td>" in page
+    told = read_json(tmp_path / "demo0" / "best.json")["winners"]
+    assert told == ["trial-0001", "trial-0007"]
+    alone = again({"baseline": [0.5, 0.5, 0.5]}, same={"trial-0001": "baseline"})
+    assert conclusion(alone) == (
+        "The published baseline was trained again over 3 common seeds, and there is no other to "
+        "compare. Trial 1 cannot be told apart from the published baseline: it is the same "
+        "configuration."
+    )
 
 
 def test_the_report_says_what_is_left_to_confirm(again: Again, tmp_path: Path) -> None:
