@@ -44,10 +44,10 @@ def open_search(
     """
     params = make(task.params, fixed)
     first = parts(pruner)[1] or 0
-    if first > params.epochs and "epochs" not in space.fields:
+    if first >= params.epochs and "epochs" not in space.fields:
         raise UserError(
-            f"--pruner {pruner}: a trial has {params.epochs} epochs (--epochs), so it would judge "
-            "none; name an earlier one"
+            f"--pruner {pruner}: a trial has {params.epochs} epochs (--epochs) and is not stopped "
+            "after its last one, so none would be; name an earlier epoch"
         )
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     artifacts = artifacts or default_artifacts(runs)

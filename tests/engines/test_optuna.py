@@ -221,8 +221,9 @@ def test_a_pruner_judges_from_the_epoch_on_that_it_is_told(tmp_path: Path, prune
 
 
 def test_a_pruner_that_would_judge_nothing_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"--pruner median:3: a trial has 2 epochs \(--epochs\)"):
-        search(tmp_path, pruner="median:3")
+    for name in ("median:2", "hyperband:3"):
+        with pytest.raises(UserError, match=rf"--pruner {name}: a trial has 2 epochs \(--epochs"):
+            search(tmp_path, pruner=name)
     searched = {**SOURCE, "epochs": {"_type": "randint", "_value": [1, 9]}}
     search(tmp_path, pruner="median:3", source=searched, fixed={})
 
