@@ -61,7 +61,7 @@ def run(arguments: argparse.Namespace) -> int:
     known = _listed(before, "candidates")
     candidates = _candidates(task, summary, arguments.top, known, changes)
     seeds = _seeds(summary, _listed(before, "seeds"), arguments.seeds)
-    _settle(path, task, candidates, seeds)
+    _settle(path, before, task, candidates, seeds)
     if len(seeds) > arguments.seeds or len(candidates.params) > arguments.top + 1:
         print(f"{path.parent}: goes on with all that was asked for before; remove it to begin anew")
     examined = not task.unseen
@@ -167,10 +167,15 @@ def _seeds(summary: Summary, known: Sequence[int], number: int) -> list[int]:
     return found
 
 
-def _settle(path: Path, task: Task, candidates: Candidates, seeds: Sequence[int]) -> None:
+def _settle(
+    path: Path,
+    before: Mapping[str, Any],
+    task: Task,
+    candidates: Candidates,
+    seeds: Sequence[int],
+) -> None:
     """Keep what is asked for. Seeds and trials may be added; UserError for other epochs."""
     epochs = next(iter(candidates.params.values())).epochs
-    before = read_json(path)
     if (was := before.get("epochs", epochs)) != epochs:
         raise UserError(
             f"{path}: was begun with --epochs {was}, not {epochs}; go on with these, or remove "

@@ -96,11 +96,6 @@ class Paired:
         error = math.sqrt(max(0.0, variance * (spread[i, i] + spread[j, j] - 2 * spread[i, j])))
         return Difference(value, _width(self.confidence, len(self.names), freedom) * error)
 
-    @property
-    def best(self) -> str | None:
-        """The configuration with the best mean."""
-        return max(self.names, key=self.mean, default=None)
-
     def winners(self, but: Container[str] = ()) -> list[str]:
         """The best, and those that cannot be told apart from it; the best mean first.
 
