@@ -25,7 +25,13 @@ from optuna.exceptions import (
 )
 from optuna.storages import RDBStorage
 from sqlalchemy import URL, text
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import (
+    DBAPIError,
+    InterfaceError,
+    OperationalError,
+    PendingRollbackError,
+    SQLAlchemyError,
+)
 
 from core.record import without_passwords
 from core.task import UserError
@@ -141,7 +147,8 @@ for _name in (*ANSWERED_LATER, "_advisory_lock"):
 def _away(error: BaseException) -> bool:
     cause = error.__cause__ if isinstance(error, StorageInternalError) else error
     broken = isinstance(cause, DBAPIError) and cause.connection_invalidated
-    return broken or isinstance(cause, OperationalError | InterfaceError)
+    # Optuna asks a second time for what it could not read, on the connection that has broken
+    return broken or isinstance(cause, OperationalError | InterfaceError | PendingRollbackError)
 
 
 def _say(line: str) -> None:
