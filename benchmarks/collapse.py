@@ -4,7 +4,7 @@
 
 Trials that are known to learn and trials that are known to collapse, judged after each epoch by
 fixed L1 as in the glyph tasks. The rule ends a trial after five epochs in a row with one output for
-all and no better score (core/course.py).
+all and no better score (core/history.py).
 """
 
 from __future__ import annotations
@@ -15,12 +15,14 @@ from typing import Any
 
 import torch
 
-from core.catalog import load_task
-from core.collapse import NEGLIGIBLE, spread
-from core.course import STUCK, Course
 from core.device import seed_everything
-from core.losses import fixed_l1
-from core.record import EpochLine, git_commit, provenance, write_bytes
+from core.files import write_bytes
+from core.models.collapse import NEGLIGIBLE, spread
+from core.models.losses import fixed_l1
+from core.params import load_task
+from core.record import EpochLine
+from core.training.history import STUCK, History
+from core.training.provenance import git_commit, provenance
 
 SMALL = {"characters": "ascii+latin", "size": 32, "batch_size": 16}
 STEEP = {"lr_g": 0.005484, "lr_d": 9.81e-5, "lambda_pixel": 9.085, "adversarial": "bce"}
@@ -44,27 +46,27 @@ TRIALS: list[Trial] = [
 
 
 def measure(name: str, epochs: int, values: dict[str, Any]) -> list[str]:
-    """Train without ending early; the table's figures."""
+    """Train without outcome early; the table's figures."""
     task = load_task(name)
     fonts = {"source_font": "DejaVu Sans", "target_font": "DejaVu Serif"}
     more = {**fonts, **values, "epochs": epochs, "device": "cpu", "threads": 1}
     params = task.params.model_validate(more)
     seed_everything(params.seed)
     model = task.build(params, task.load(params), torch.device("cpu"))
-    course, ratios, stuck = Course(task, params), [], []
+    history, ratios, stuck = History(task, params), [], []
     for epoch in range(1, epochs + 1):
         for batch in model.batches():
             model.step(batch)
-        samples = model.samples()
-        assert samples.target is not None
-        value = float(fixed_l1(samples.output, samples.target).mean())
-        course.add(EpochLine(epoch, {}, value, {}, {}, 0, 0), samples, model)
-        ratios.append(spread(samples.output) / spread(samples.target))
-        stuck.append(course.stuck)
+        outputs = model.outputs()
+        assert outputs.target is not None
+        value = float(fixed_l1(outputs.output, outputs.target).mean())
+        history.add(EpochLine(epoch, {}, Score(value), 0, 0), outputs, model)
+        ratios.append(spread(outputs.output) / spread(outputs.target))
+        stuck.append(history.stuck)
     ends = next((str(e) for e, n in enumerate(stuck, 1) if n >= STUCK), "-")
-    same = sum(bool(sign) for sign in course.signs)
+    same = sum(bool(reason) for reason in history.collapse_reasons)
     figures = [f"{min(ratios):.4f}", f"{ratios[-1]:.4f}", str(same), str(max(stuck)), ends]
-    return [*figures, f"{course.best.value:.3f}", f"{course.lines[-1].value:.3f}"]
+    return [*figures, f"{history.best.score.value:.3f}", f"{history.lines[-1].value:.3f}"]
 
 
 def main() -> None:

@@ -31,9 +31,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from core.engines.optuna import OptunaTrial
-from core.space import Space
-from core.task import Ending, Objective, Outcome, Params, Score, Task
+from core.search.space import Space
+from core.search.study import OptunaTrial
+from core.task import Objective, Outcome, OutcomeKind, Params, Score, Task
 
 Array = NDArray[np.float64]
 
@@ -77,7 +77,7 @@ class Curve:
     """The score after every epoch, from 1; one that breaks gives none for its last epoch."""
 
     scores: tuple[float, ...]
-    outcome: Outcome
+    outcome: OutcomeKind
 
 
 def clean(points: Mapping[str, Any]) -> Array:
@@ -119,12 +119,12 @@ def curve(point: Mapping[str, Any], seed: int) -> Curve:
     diverges, collapses = map(float, breaks(values, EDGE_NOISE * normal[1]))
     end = min(diverges, collapses)
     if end > EPOCHS:
-        return Curve(tuple(scores.clip(0, 1).tolist()), Outcome.COMPLETED)
-    outcome = Outcome.DIVERGED if diverges <= collapses else Outcome.COLLAPSED
+        return Curve(tuple(scores.clip(0, 1).tolist()), OutcomeKind.COMPLETED)
+    outcome = OutcomeKind.DIVERGED if diverges <= collapses else OutcomeKind.COLLAPSED
     return Curve(tuple(scores.clip(0, 1)[: int(end) - 1].tolist()), outcome)
 
 
-def follow(trial: OptunaTrial, epochs: int = EPOCHS) -> tuple[Ending, int]:
+def follow(trial: OptunaTrial, epochs: int = EPOCHS) -> tuple[Outcome, int]:
     """Report a trial's curve until it is pruned or ends, for so many epochs at most.
 
     How it ended, and the epochs it took. Its engine is not told of the end.
@@ -134,11 +134,11 @@ def follow(trial: OptunaTrial, epochs: int = EPOCHS) -> tuple[Ending, int]:
     for epoch, value in enumerate(drawn.scores[:epochs], 1):
         score = Score(value)
         if trial.report(epoch, score) and epoch < EPOCHS:
-            return Ending(Outcome.PRUNED, f"hopeless after epoch {epoch}", score), epoch
+            return Outcome(OutcomeKind.PRUNED, f"hopeless after epoch {epoch}", score), epoch
     if epochs <= len(drawn.scores) < EPOCHS or epochs < len(drawn.scores):
-        return Ending(Outcome.INTERRUPTED, "the budget is spent", score), epochs
+        return Outcome(OutcomeKind.INTERRUPTED, "the budget is spent", score), epochs
     taken = min(len(drawn.scores) + 1, EPOCHS)
-    return Ending(drawn.outcome, f"in epoch {taken}", score), taken
+    return Outcome(drawn.outcome, f"in epoch {taken}", score), taken
 
 
 def _edges(points: Mapping[str, Any]) -> tuple[Array, Array]:

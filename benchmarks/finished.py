@@ -22,10 +22,11 @@ from PIL import Image
 from sqlalchemy import insert, select
 
 from benchmarks.curves import EPOCHS, SPACE, TASK, Curve, CurveParams, curve
-from core.engines.optuna import Search
-from core.engines.recovery import NUMBER, VALUES, place
-from core.record import EpochLine, provenance
-from core.task import Outcome
+from core.record import EpochLine
+from core.search.recovery import NUMBER, VALUES, place
+from core.search.study import Search
+from core.task import OutcomeKind
+from core.training.provenance import provenance
 
 HALF = EPOCHS // 2
 DISTRIBUTIONS = {
@@ -41,11 +42,11 @@ class Finished:
     number: int
     values: dict[str, Any]
     scores: tuple[float, ...]
-    outcome: Outcome
+    outcome: OutcomeKind
 
     @property
     def parts(self) -> dict[str, float]:
-        """Of the last score, as a judge would give them."""
+        """Of the last score, as an evaluator would give them."""
         return _parts(self.scores[-1]) if self.scores else {}
 
 
@@ -62,7 +63,7 @@ def _finish(number: int) -> Finished:
         values = SPACE.draw(partial(_uniform, random))
     drawn = curve(values, 0)
     if len(drawn.scores) > HALF and number and drawn.scores[HALF - 1] < 0.4:
-        drawn = Curve(drawn.scores[:HALF], Outcome.PRUNED)
+        drawn = Curve(drawn.scores[:HALF], OutcomeKind.PRUNED)
     return Finished(number, values, drawn.scores, drawn.outcome)
 
 
@@ -78,8 +79,8 @@ def _parts(score: float) -> dict[str, float]:
 
 def frozen(trial: Finished, folder: Path) -> FrozenTrial:
     """The trial as gantune leaves it in Optuna; `folder` is its study's."""
-    pruned = trial.outcome is Outcome.PRUNED
-    scored = pruned or trial.outcome is Outcome.COMPLETED
+    pruned = trial.outcome is OutcomeKind.PRUNED
+    scored = pruned or trial.outcome is OutcomeKind.COMPLETED
     latents, _ = SPACE.latents(trial.values)
     told: dict[str, Any] = {"runs": place(folder), NUMBER: trial.number, VALUES: trial.values}
     told |= {"outcome": str(trial.outcome), "reason": "", "parts": trial.parts}
@@ -132,7 +133,7 @@ def store(search: Search, trials: Sequence[Finished]) -> None:
 
 def record(folder: Path, trials: Sequence[Finished]) -> None:
     """The trials' records in their study's folder; every hundredth has pictures."""
-    facts = {**provenance(), "judge": {"accuracy": 0.98}, "notes": [], "hardware": "none"}
+    facts = {**provenance(), "evaluator": {"accuracy": 0.98}, "notes": [], "hardware": "none"}
     facts |= {"task": TASK.name, "study": folder.name, "engine": "optuna"}
     facts |= {"objective": {"name": TASK.objective.name, "direction": TASK.objective.direction}}
     facts |= {"searched": sorted(DISTRIBUTIONS), "defaults": CurveParams().model_dump(mode="json")}
@@ -148,8 +149,8 @@ def record(folder: Path, trials: Sequence[Finished]) -> None:
         lines = [json.dumps(vars(_line(e, score))) for e, score in enumerate(trial.scores, 1)]
         (place / "epochs.jsonl").write_text("".join(line + "\n" for line in lines))
         score = {"value": trial.scores[-1], "parts": trial.parts} if trial.scores else None
-        ending = {"outcome": trial.outcome, "reason": "", "score": score}
-        ended = {**ending, "seconds": 30.0, "ended": "2026-01-01T00:00:00+00:00"}
+        outcome = {"outcome": trial.outcome, "reason": "", "score": score}
+        ended = {**outcome, "seconds": 30.0, "ended": "2026-01-01T00:00:00+00:00"}
         (place / "outcome.json").write_text(json.dumps(ended))
         if trial.number % 100 == 0:
             _pictures(place / "samples", trial.number)

@@ -22,12 +22,12 @@ from statistics import mean
 
 import torch
 
-from core.catalog import load_task
-from core.flags import make
-from core.judging.ink import ink, ink_ratio
-from core.losses import fixed_l1, grey
-from core.record import Record, replace
-from core.task import Outcome
+from core.files import atomic_write
+from core.metrics.ink import ink, ink_ratio
+from core.models.losses import fixed_l1, grey
+from core.params import load_task, validate_params
+from core.record import Record
+from core.task import OutcomeKind
 
 FOLDER = Path("runs/claims")
 COMMON = ["--source-font", "WenQuanYi Zen Hei", "--target-font", "AR PL UKai CN"]
@@ -82,15 +82,15 @@ def run(case: Case, seed: int) -> None:
 
 
 def _over(record: Record) -> bool:
-    ending = record.ending()
-    return ending is not None and ending.outcome in (Outcome.COMPLETED, Outcome.COLLAPSED)
+    outcome = record.outcome()
+    return outcome is not None and outcome.kind in (OutcomeKind.COMPLETED, OutcomeKind.COLLAPSED)
 
 
 def measure(case: Case, seed: int) -> dict[str, float]:
     """What the trained network makes of characters it knows, and of those it does not."""
     record = Record(folder(case, seed))
     task = load_task(case.task)
-    params = make(task.params, record.trial()["params"])
+    params = validate_params(task.params, record.trial()["params"])
     data = task.load(params)
     model = task.build(params, data, torch.device("cpu"))
     state = torch.load(record.checkpoint, map_location="cpu", weights_only=True)
@@ -152,7 +152,7 @@ the last epoch's training loss, with dropout on and weights still moving. A blan
 
 {table(arguments.seeds)}
 """
-    replace(Path(__file__).with_suffix(".md"), lambda file: file.write(text.encode()))
+    atomic_write(Path(__file__).with_suffix(".md"), lambda file: file.write(text.encode()))
 
 
 if __name__ == "__main__":

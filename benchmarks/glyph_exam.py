@@ -1,4 +1,4 @@
-"""The glyph judge's exam: its cases beside a trained model's outputs; writes glyph_exam.md.
+"""The glyph evaluator's exam: its cases beside a trained model's outputs; writes glyph_exam.md.
 
 python -m benchmarks.glyph_exam runs/STUDY/TRIAL
 """
@@ -11,9 +11,9 @@ from pathlib import Path
 
 import torch
 
-from core.catalog import load_task
-from core.flags import make
-from core.record import Record, Study, write_bytes
+from core.files import write_bytes
+from core.params import load_task, validate_params
+from core.record import Record, Study
 from core.report.origin import train_again
 from core.report.summary import summarize
 from core.task import Score
@@ -35,22 +35,22 @@ def main() -> None:
     trial = parser.parse_args().trial
     record = Record(trial)
     task = load_task(record.trial()["task"])
-    params = make(task.params, record.trial()["params"])
+    params = validate_params(task.params, record.trial()["params"])
     model = task.build(params, task.load(params), torch.device("cpu"))
     model.load_state_dict(torch.load(record.checkpoint, weights_only=True)["model"])
-    judge = task.evaluator(params)
-    judge.prepare(task.load(params), Path("runs/evaluators"), print)
-    made = model.samples()
-    scores = {f"**{task.name}, trained**": judge(made)}
-    scores |= {case.name: judge(case.samples) for case in judge.exam(task.load(params))}
+    evaluator = task.evaluator(params)
+    evaluator.prepare(task.load(params), Path("runs/evaluators"), print)
+    made = model.outputs()
+    scores = {f"**{task.name}, trained**": evaluator(made)}
+    scores |= {case.name: evaluator(case.outputs) for case in evaluator.exam(task.load(params))}
     ranked = sorted(scores, key=lambda name: rank(scores[name]))
     rows = "\n".join(line(name, scores[name]) for name in ranked)
     study = summarize(Study(trial.parent))
     row = next(row for row in study.rows if row.record.folder == trial)
     about = "\n".join(f"- {note}" for note in record.trial()["notes"])
-    text = f"""# The glyph judge's exam
+    text = f"""# The glyph evaluator's exam
 
-`python -m benchmarks.glyph_exam {trial}`, {datetime.now(UTC):%Y-%m-%d}. Best first, as the judge \
+`python -m benchmarks.glyph_exam {trial}`, {datetime.now(UTC):%Y-%m-%d}. Best first, as the evaluator \
 ranks them:
 guards first, then fixed L1. The trained model saw {len(record.epochs())} epochs:
 `{train_again(study, row)}`

@@ -11,8 +11,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from core.judging.painting_score import PARTS, harmonic, style_and_content
-from core.record import read_json, write_bytes
+from core.files import read_json, write_bytes
+from core.metrics.painting_score import PARTS, harmonic, style_and_content
 
 Parts = Mapping[str, float]
 TOGETHER = (
@@ -58,7 +58,7 @@ def main() -> None:
     )
     removed = [(), *((part,) for part in PARTS), *TOGETHER]
     ablated = "\n".join(ablation(cases, without) for without in removed)
-    text = f"""# The painting judge's exam
+    text = f"""# The painting evaluator's exam
 
 {arguments.told}. {exam["inputs"]} validation photographs; good outputs in bold, the best of them is
 the reference.

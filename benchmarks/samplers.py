@@ -26,13 +26,14 @@ import optuna
 from optuna.storages import InMemoryStorage
 
 from benchmarks.curves import EPOCHS, SOURCE, SPACE, TASK, Array, CurveParams, follow, truth
-from core.engines.optuna import Search
-from core.engines.samplers import SAMPLERS, make_pruner
-from core.engines.storage import HEARTBEAT, PatientStorage
-from core.engines.study import RETRIES
-from core.pruners import PRUNERS
-from core.record import provenance, read_json, write_bytes, write_json
-from core.task import Outcome
+from core.files import read_json, write_bytes, write_json
+from core.search.config import RETRIES
+from core.search.pruners import PRUNERS
+from core.search.samplers import SAMPLERS, make_pruner
+from core.search.storage import HEARTBEAT, PatientStorage
+from core.search.study import Search
+from core.task import OutcomeKind
+from core.training.provenance import provenance
 
 FOLDER = Path("runs/samplers")
 BUDGETS = (200, 600)
@@ -95,7 +96,7 @@ def memory_search(sampler: str, pruner: str, seed: int, folder: Path) -> Search:
 
 
 def search(sampler: str, pruner: str, seed: int, budget: int) -> dict[str, Any]:
-    """Search until so many epochs are spent; seconds, and each trial's course.
+    """Search until so many epochs are spent; seconds, and each trial's history.
 
     Of a trial: the epochs spent when it began and when it ended, its final score (None where it did
     not complete), and what its point is worth.
@@ -104,9 +105,9 @@ def search(sampler: str, pruner: str, seed: int, budget: int) -> dict[str, Any]:
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="gantune-samplers-") as folder:
         for trial in memory_search(sampler, pruner, seed, Path(folder)).trials(10**9):
-            ending, epochs = follow(trial, budget - spent)
-            trial.finish(ending)
-            scored = ending.score if ending.outcome is Outcome.COMPLETED else None
+            outcome, epochs = follow(trial, budget - spent)
+            trial.finish(outcome)
+            scored = outcome.score if outcome.kind is OutcomeKind.COMPLETED else None
             worth = float(truth(trial.searched))
             trials.append((spent, spent + epochs, scored.value if scored else None, worth))
             spent += epochs

@@ -25,13 +25,15 @@ import optuna
 
 from benchmarks.curves import EPOCHS, SPACE, TASK
 from benchmarks.finished import DISTRIBUTIONS, HALF, finished, record, store
-from core.engines.optuna import Search
-from core.engines.samplers import make_pruner, make_sampler
-from core.engines.storage import default_storage
-from core.engines.study import open_search
-from core.record import Study, provenance, write_bytes
+from core.files import write_bytes
+from core.record import Study
 from core.report import write_report
-from core.task import Ending, Outcome, Score
+from core.search.config import open_search
+from core.search.samplers import make_pruner, make_sampler
+from core.search.storage import default_storage
+from core.search.study import Search
+from core.task import Outcome, OutcomeKind, Score
+from core.training.provenance import provenance
 from tests.postgres import Postgres
 
 T = TypeVar("T")
@@ -62,7 +64,7 @@ def gantune(search: Search) -> Times:
     score = Score(0.5, {"content": 0.5, "style": 0.5})
     ask, trial = timed(lambda: next(trials))
     report, _ = timed(lambda: trial.report(HALF, score))
-    tell, _ = timed(lambda: trial.finish(Ending(Outcome.COMPLETED, "", score)))
+    tell, _ = timed(lambda: trial.finish(Outcome(OutcomeKind.COMPLETED, "", score)))
     trials.close()  # type: ignore[attr-defined]  # it is a generator
     return Times(ask, report, tell)
 

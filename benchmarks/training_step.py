@@ -16,7 +16,8 @@ from datetime import UTC, datetime
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from core.record import git_commit, provenance, write_bytes
+from core.files import write_bytes
+from core.training.provenance import git_commit, provenance
 
 SETTING = {"size": 64, "width": 16, "blocks": 2, "batch_size": 4, "device": "cpu"}
 

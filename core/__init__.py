@@ -1,4 +1,4 @@
-"""The parts every GAN trial shares. Start reading at `core.task`, then `core.run`."""
+"""The parts every GAN trial shares. Start reading at `core.task`, then `core.training.run`."""
 
 import os
 

@@ -20,9 +20,9 @@ from core.commands import (
     translate,
     tune,
 )
-from core.exam import ExamFailed
-from core.signals import Interrupted, interruptible
+from core.metrics.exam import ExamFailed
 from core.task import UserError
+from core.training.signals import Interrupted, interruptible
 
 COMMANDS = {
     "tasks": tasks,
@@ -50,9 +50,9 @@ def main(argv: list[str] | None = None) -> int:
         with interruptible():
             return int(COMMANDS[arguments.command].run(arguments))
     except (UserError, OSError) as error:
-        from core.flags import report_mistake
+        from core.params import print_user_error
 
-        return report_mistake(error)
+        return print_user_error(error)
     except ExamFailed as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -43,7 +43,7 @@ def _fast_bf16(device: torch.device) -> bool:
     return device.type == "cpu" and torch.cpu._is_avx512_bf16_supported()
 
 
-def use(params: Params) -> torch.device:
+def configure_torch(params: Params) -> torch.device:
     """Set threads and determinism as a trial wants them; return its device."""
     device = pick_device(params.device)
     torch.set_num_threads(params.threads or cores())

@@ -1,8 +1,9 @@
-"""The nouns of gantune: what a task, a trial, its samples and its score are. Read this first.
+"""The nouns of gantune: what a task, a trial, its outputs and its score are. Read this first.
 
-A *task* names a GAN that can be tuned. A *trial* is one point of its search space: it trains the
-GAN for a few epochs, and after each epoch an *evaluator* judges *samples* made from held-out
-inputs. The *score* goes to the engine that proposed the point, everything else to the record.
+A *task* names a model that can be tuned. A *trial* is one point of its search space: it trains the
+model for a few epochs, and after each epoch an *evaluator* scores the *outputs* that the model
+makes from held-out inputs. The *score* goes to the engine that proposed the point, and everything
+to the trial's record.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -22,14 +23,14 @@ if TYPE_CHECKING:
 
 
 class UserError(Exception):
-    """A mistake the user can mend: the message names the file, key, value and remedy.
+    """A mistake that the user can mend: the message names the file, key, value and remedy.
 
     Commands print the message alone and exit with status 2.
     """
 
 
 class Params(BaseModel):
-    """Everything one trial can be told; each task extends it. Unknown names are refused.
+    """The parameters of one trial; each task extends them. Unknown names are refused.
 
     The defaults are the published baseline. A search space varies some of the fields, flags of
     the command line set others, and the rest keep their defaults.
@@ -61,8 +62,22 @@ class Params(BaseModel):
     )
 
 
-# What changes where and how a trial runs, and nothing of what it trains.
-SURROUNDINGS = frozenset({"device", "threads", "tensorboard", "tensorboard_layers"})
+# Fields that change where and how a trial runs, and nothing of what it trains.
+RUNTIME_FIELDS = frozenset({"device", "threads", "tensorboard", "tensorboard_layers"})
+
+
+class Outputs(Protocol):
+    """What an evaluator scores: a model's outputs for the same held-out inputs in every trial."""
+
+    @property
+    def output(self) -> Tensor:
+        """What the model made: float32 on the CPU, one row an input, N x any shape."""
+
+    def pictures(self) -> Mapping[str, Tensor]:
+        """Named rows of N x C x H x W images in [-1, 1]; empty where there is nothing to see.
+
+        The row `output` is the model's; the others are the same in every trial of a study.
+        """
 
 
 class Trainable(Protocol):
@@ -73,7 +88,7 @@ class Trainable(Protocol):
         """Its networks by name, the one that makes the outputs first."""
 
     def batches(self) -> Iterator[Any]:
-        """Yield the batches of one epoch, tuples whose first tensor holds one item an image.
+        """Yield the batches of one epoch, tuples whose first entry holds one row an item.
 
         When they are exhausted the epoch is over, and schedules step.
         """
@@ -81,17 +96,38 @@ class Trainable(Protocol):
     def step(self, batch: Any) -> Mapping[str, Tensor]:
         """Take one optimisation step on a batch; return the named scalar losses, detached."""
 
-    def samples(self) -> Samples:
-        """Translate the held-out validation inputs, always the same ones, in eval mode."""
-
-    def translate(self, images: Tensor) -> Tensor:
-        """Translate N x C x H x W images in [-1, 1] on the CPU to the same, in eval mode."""
+    def outputs(self) -> Outputs:
+        """The outputs for the held-out validation inputs, always the same ones, in eval mode."""
 
     def state_dict(self) -> dict[str, Any]:
         """All that the next epoch depends on, in types `torch.load(weights_only=True)` takes."""
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue from `state_dict()`; on the CPU bit for bit."""
+
+
+@runtime_checkable
+class CanTranslate(Protocol):
+    """A model that turns images into images."""
+
+    def translate(self, images: Tensor) -> Tensor:
+        """Translate N x C x H x W images in [-1, 1] on the CPU to the same, in eval mode."""
+
+
+@runtime_checkable
+class CanGenerate(Protocol):
+    """A model that makes images from noise."""
+
+    def generate(self, n: int, seed: int) -> Tensor:
+        """Make n x C x H x W images in [-1, 1] on the CPU; the same seed makes the same images."""
+
+
+@runtime_checkable
+class CanCollapse(Protocol):
+    """A generator that may end with one output for all inputs."""
+
+    def collapse_reason(self, outputs: Any) -> str:
+        """What is wrong with the outputs, in words; '' where nothing is or nothing can be said."""
 
 
 class Data(Protocol):
@@ -106,22 +142,16 @@ class Data(Protocol):
         """What a person should know of it, such as images left out; a sentence each."""
 
 
-@dataclass(frozen=True)
-class Samples:
-    """What the judge sees: float32 CPU tensors N x C x H x W in [-1, 1]."""
-
-    source: Tensor
-    output: Tensor
-    target: Tensor | None = None
-
-
 class NotFinite(ValueError):
-    """A score that is no number; the message names the parts of it that are none either."""
+    """A score that is not finite; the message names the parts that are not finite either."""
 
 
 @dataclass(frozen=True)
 class Score:
-    """A judge's opinion. `value` is finite; a violation above 0 breaks a guard (as in Optuna)."""
+    """What an evaluator says of outputs. It travels whole: to record, engine and report.
+
+    `value` is finite. A violation above 0 breaks a guard, as in Optuna's constraints.
+    """
 
     value: float
     parts: Mapping[str, float] = field(default_factory=dict)
@@ -132,6 +162,11 @@ class Score:
             broken = [f"{k} {v}" for k, v in self.parts.items() if not math.isfinite(v)]
             parts = f" ({', '.join(broken)})" if broken else ""
             raise NotFinite(f"the score is not finite: {self.value}{parts}")
+
+    @property
+    def broken(self) -> list[str]:
+        """The names of the guards it breaks."""
+        return [name for name, amount in self.violations.items() if amount > 0]
 
 
 @dataclass(frozen=True)
@@ -149,36 +184,36 @@ class Objective:
 
 @dataclass(frozen=True)
 class Case:
-    """A question of a judge's exam: outputs that nobody may win with, or `good` ones."""
+    """A case of an evaluator's exam: outputs that must not win, or `good` ones."""
 
     name: str
-    samples: Samples
+    outputs: Any
     good: bool = False
 
 
 class Evaluator(Protocol):
-    """Judges samples. Prepared once for a data set and kept in a folder, then called often."""
+    """Scores outputs. Prepared once for a data set and kept in a folder, then called often."""
 
     @property
     def objectives(self) -> tuple[Objective, ...]:
         """What may be searched for: `Score.value` first, then parts of the score by their names."""
 
     def prepare(self, data: Any, folder: Path, say: Callable[[str], None]) -> Mapping[str, Any]:
-        """Train or load the judge for `data`; return what the report shows of it (JSON)."""
+        """Train or load the evaluator for `data`; return what the report shows of it (JSON)."""
 
-    def __call__(self, samples: Samples) -> Score:
-        """Score samples; deterministic."""
+    def __call__(self, outputs: Any) -> Score:
+        """Score outputs; deterministic."""
 
     def exam(self, data: Any) -> Iterator[Case]:
-        """Good outputs for `data` and ways to cheat; what comes out may depend on the judge."""
+        """Good outputs for `data` and ways to cheat; they may depend on the evaluator."""
 
 
 @dataclass(frozen=True)
 class Task:
-    """A GAN that can be tuned: its parameters, its data, its model in training, its judge.
+    """A model that can be tuned: its parameters, its data, its training, its evaluator.
 
-    `unseen` is a judge that no search uses: it has the last word on what a search has found. A task
-    whose value is not learned needs none.
+    `holdout` is an evaluator that no search uses: it scores what a search has found once more. A
+    task whose evaluator is not learned needs none.
     """
 
     name: str
@@ -188,11 +223,11 @@ class Task:
     build: Callable[[Any, Any, torch.device], Trainable]
     evaluator: Callable[[Any], Evaluator]
     objective: Objective
-    unseen: Callable[[Any], Evaluator] | None = None
+    holdout: Callable[[Any], Evaluator] | None = None
 
-    def judged_anew(self) -> Task:
-        """The same under the judge that no search uses, where there is one."""
-        return replace(self, evaluator=self.unseen) if self.unseen else self
+    def with_holdout_evaluator(self) -> Task:
+        """The same task scored by its holdout evaluator, where it has one."""
+        return replace(self, evaluator=self.holdout) if self.holdout else self
 
     @property
     def search_space(self) -> Path:
@@ -200,8 +235,8 @@ class Task:
         return Path(__file__).parent.parent / "search_spaces" / f"{self.name}.json"
 
 
-class Outcome(enum.StrEnum):
-    """How a trial ended; a closed set."""
+class OutcomeKind(enum.StrEnum):
+    """How a trial can end; a closed set."""
 
     COMPLETED = "completed"
     PRUNED = "pruned"
@@ -214,14 +249,19 @@ class Outcome(enum.StrEnum):
     @property
     def scored(self) -> bool:
         """Whether the trial's last score may be compared with other trials' final scores."""
-        return self is Outcome.COMPLETED
+        return self is OutcomeKind.COMPLETED
+
+    @property
+    def reported(self) -> bool:
+        """Whether the engine gets a score for it: its own, or the worst there is."""
+        return self in (self.COMPLETED, self.PRUNED, self.DIVERGED, self.COLLAPSED)
 
 
 @dataclass(frozen=True)
-class Ending:
-    """An outcome with the reason for it, in a sentence, and the last score there was."""
+class Outcome:
+    """How a trial ended, the reason in a sentence, and its last score where it has one."""
 
-    outcome: Outcome
+    kind: OutcomeKind
     reason: str = ""
     score: Score | None = None
 
@@ -231,7 +271,7 @@ class Trial(Protocol):
 
     @property
     def engine(self) -> str:
-        """Who proposed it: optuna, nni or standalone."""
+        """The engine that proposed it: optuna, nni or standalone."""
 
     @property
     def study(self) -> str:
@@ -247,14 +287,14 @@ class Trial(Protocol):
 
     @property
     def searched(self) -> Mapping[str, Any]:
-        """The values the engine proposed."""
+        """The values that the engine proposed."""
 
     @property
     def workdir(self) -> Path:
         """The folder of its record."""
 
     def report(self, epoch: int, score: Score) -> bool:
-        """Tell the engine the score after an epoch (from 1); True means: stop, it is hopeless."""
+        """Report the score after an epoch (from 1); True where the trial should be pruned."""
 
-    def finish(self, ending: Ending) -> None:
-        """Tell the engine how the trial ended, in the form that teaches it most."""
+    def finish(self, outcome: Outcome) -> None:
+        """Report how the trial ended, in the form that the engine learns most from."""

@@ -1,1 +1,1 @@
-"""The judges, one file each."""
+"""The evaluators, one file each."""

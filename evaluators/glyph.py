@@ -39,14 +39,15 @@ from filelock import FileLock
 from torch import Tensor
 
 from core.data.glyphs import GlyphParams, Glyphs
+from core.data.outputs import ImagePairs
 from core.data.tensors import to_pixels
 from core.device import pick_device
-from core.judging.ink import darkness, ink, ink_ratio, iou, tolerant_f1
-from core.judging.likeness import ssim
-from core.judging.recogniser import RECIPE, Recogniser, read, train_recogniser
-from core.losses import fixed_l1, grey, l1
-from core.record import read_json, replace, write_json
-from core.task import Case, Objective, Samples, Score
+from core.files import atomic_write, read_json, write_json
+from core.metrics.ink import darkness, ink, ink_ratio, iou, tolerant_f1
+from core.metrics.likeness import ssim
+from core.metrics.recogniser import RECIPE, Recogniser, read, train_recogniser
+from core.models.losses import fixed_l1, grey, l1
+from core.task import Case, Objective, Score
 
 OBJECTIVE = Objective("fixed L1", "minimize", worst=100.0)
 STARVED, FLOODED = 0.5, 2.0
@@ -69,7 +70,7 @@ class GlyphEvaluator:
     def prepare(self, data: Glyphs, folder: Path, say: Callable[[str], None]) -> Mapping[str, Any]:
         """Load the network that reads these two fonts, or train it; parallel workers do it once.
 
-        Kept under `folder/glyph-<hash>/`: judge.pt and judge.json, which is returned. Characters
+        Kept under `folder/glyph-<hash>/`: evaluator.pt and evaluator.json, which is returned. Characters
         that look the same in the target font, such as Latin and Greek A, are one class.
         """
         self.classes, labels = _classes(data)
@@ -82,20 +83,22 @@ class GlyphEvaluator:
         with FileLock(home / ".lock"), torch.random.fork_rng():
             torch.manual_seed(RECIPE["seed"])
             if not (facts := self._load(home)):
-                say("judge: training a network to read both fonts (once per data set)")
+                say("evaluator: training a network to read both fonts (once per data set)")
                 facts = {"evaluator": "glyph", **recipe, **self._train(data, labels)}
-                replace(home / "judge.pt", lambda file: torch.save(self.net.state_dict(), file))
-                write_json(home / "judge.json", facts)
+                atomic_write(
+                    home / "evaluator.pt", lambda file: torch.save(self.net.state_dict(), file)
+                )
+                write_json(home / "evaluator.json", facts)
         self.reads = float(facts["reads_targets"])
         say(_introduction(facts))
         return facts
 
     def _load(self, home: Path) -> dict[str, Any]:
         """Take the network kept in `home`; nothing where there is none, or a damaged one."""
-        facts = read_json(home / "judge.json")
+        facts = read_json(home / "evaluator.json")
         self.net = Recogniser(len(self.classes)).to(self.device).eval()
         try:
-            state = torch.load(home / "judge.pt", map_location=self.device, weights_only=True)
+            state = torch.load(home / "evaluator.pt", map_location=self.device, weights_only=True)
             self.net.load_state_dict(state)
         except (OSError, RuntimeError, EOFError, UnpicklingError):
             return {}
@@ -116,15 +119,15 @@ class GlyphEvaluator:
             "seconds": round(time.monotonic() - started, 1),
         }
 
-    def __call__(self, samples: Samples) -> Score:
+    def __call__(self, outputs: ImagePairs) -> Score:
         """Score outputs, rounded to 8 bit first, against their targets."""
-        assert samples.target is not None
-        output = to_pixels(samples.output).float() / 127.5 - 1
-        target = to_pixels(samples.target).float() / 127.5 - 1
+        assert outputs.target is not None
+        output = to_pixels(outputs.output).float() / 127.5 - 1
+        target = to_pixels(outputs.target).float() / 127.5 - 1
         drawn, wanted = ink(output), ink(target)
         ratio = ink_ratio(drawn, wanted)
         dark = darkness(drawn) / max(darkness(wanted), 1e-6)
-        right = read(self.net, drawn, self.device) == self._labels(samples.target)
+        right = read(self.net, drawn, self.device) == self._labels(outputs.target)
         parts = {
             "fixed_l1": float(fixed_l1(output, target).mean()),
             "l1": float(l1(output, target)),
@@ -149,7 +152,7 @@ class GlyphEvaluator:
         source, target = data.tensors(data.validation, 1)
 
         def case(name: str, output: Tensor, good: bool = False) -> Case:
-            return Case(name, Samples(source, output, target), good)
+            return Case(name, ImagePairs(source, output, target), good)
 
         yield case("edges softened", target.lerp(F.avg_pool2d(target, 3, 1, 1), 0.25), True)
         yield case("blank", torch.ones_like(target))
@@ -168,7 +171,7 @@ class GlyphEvaluator:
 
 
 def rank(score: Score) -> tuple[int, float]:
-    """The judge's order, the better the smaller: the fewest guards broken first, then fixed L1."""
+    """The evaluator's order, the better the smaller: the fewest guards broken first, then fixed L1."""
     return sum(amount > 0 for amount in score.violations.values()), score.value
 
 
@@ -180,11 +183,11 @@ def _classes(data: Glyphs) -> tuple[dict[bytes, int], Tensor]:
 
 
 def _introduction(facts: Mapping[str, Any]) -> str:
-    line = f"judge: reads {facts['reads_targets']:.2f} of the target font's glyphs right"
+    line = f"evaluator: reads {facts['reads_targets']:.2f} of the target font's glyphs right"
     line += f", {facts['reads_disturbed']:.2f} of disturbed ones, of {facts['classes']} classes"
     return line + (" - WEAK: what it calls recognised means little" if facts["weak"] else "")
 
 
-def glyph_judge(params: GlyphParams) -> GlyphEvaluator:
-    """The judge of every glyph task."""
+def glyph_evaluator(params: GlyphParams) -> GlyphEvaluator:
+    """The evaluator of every glyph task."""
     return GlyphEvaluator(params.device)

@@ -1,4 +1,4 @@
-"""Does the output look painted, and does it still show its own input? A judge hard to game.
+"""Does the output look painted, and does it still show its own input? An evaluator hard to game.
 
 Two ResNet-18 (one sees half the resolution) learn to tell the data set's domains apart, once and
 on the train split alone. `style` is what they see of paintings in the outputs, `content` what is
@@ -6,7 +6,7 @@ left of each output's own input, the search value their harmonic mean. What a ba
 "painting" would pay for, such as one painting for all inputs, a colour filter, noise or a texture
 that deceives a network, costs style. core/judging/painting_score.py has the parts and formulas.
 
-`--judge plain` is the bare probability, of one network: what others search with, and what fails
+`--evaluator plain` is the bare probability, of one network: what others search with, and what fails
 the exam.
 """
 
@@ -26,31 +26,32 @@ from filelock import FileLock
 from torch import Tensor
 
 from core.data.images import UnpairedImages
+from core.data.outputs import ImagePairs
 from core.data.tensors import centre_crops, in_batches, to_pixels, to_tensor
 from core.device import pick_device
-from core.judging.classifier import RECIPE, train_classifier
-from core.judging.copying import copied_share, thumbnails
-from core.judging.distance import frechet_distance, kernel_distance
-from core.judging.form import form_gained
-from core.judging.likeness import ssim
-from core.judging.painting_exam import painting_exam
-from core.judging.painting_score import harmonic, style_and_content, violations
-from core.judging.recolouring import best_recolouring
-from core.judging.resnet import JudgeWeights, PaintingNet, calibrate, look
-from core.judging.spectrum import radial_spectrum, spectral_misfit
-from core.judging.standard import StandardMeasures
-from core.judging.structure import structure_kept
-from core.judging.style import Look, measure_style
-from core.record import read_json, replace, write_json
-from core.task import Case, Objective, Samples, Score
+from core.files import atomic_write, read_json, write_json
+from core.metrics.classifier import RECIPE, train_classifier
+from core.metrics.copying import copied_share, thumbnails
+from core.metrics.distance import frechet_distance, kernel_distance
+from core.metrics.form import form_gained
+from core.metrics.likeness import ssim
+from core.metrics.painting_exam import painting_exam
+from core.metrics.painting_score import harmonic, style_and_content, violations
+from core.metrics.recolouring import best_recolouring
+from core.metrics.resnet import EvaluatorWeights, PaintingNet, calibrate, look
+from core.metrics.spectrum import radial_spectrum, spectral_misfit
+from core.metrics.standard import StandardMeasures
+from core.metrics.structure import structure_kept
+from core.metrics.style import Look, measure_style
+from core.task import Case, Objective, Score
 
 OBJECTIVE = Objective("painting score", "maximize", worst=0.0)
 DomainName = Literal["A", "B"]
-JudgeKind = Literal["guarded", "plain"]
+EvaluatorKind = Literal["guarded", "plain"]
 WEAK = 0.7
 SEEDS = {"guarded": (0, 1), "plain": (0,)}
 SHOWN = 256  # training paintings, at most, that the exam's outputs are made from
-UNSEEN = (2, 3)  # of the networks that no search uses
+HOLDOUT = (2, 3)  # of the networks that no search uses
 
 
 class PaintingEvaluator:
@@ -68,9 +69,9 @@ class PaintingEvaluator:
     def __init__(
         self,
         target: DomainName,
-        weights: JudgeWeights,
+        weights: EvaluatorWeights,
         device: str,
-        kind: JudgeKind = "guarded",
+        kind: EvaluatorKind = "guarded",
         seeds: tuple[int, ...] = (),
         standard: bool = False,
     ) -> None:
@@ -90,7 +91,7 @@ class PaintingEvaluator:
     ) -> Mapping[str, Any]:
         """Load the networks of this data set, or train them; parallel workers train them once.
 
-        Each is kept under `folder/painting-<hash>/`: judge.pt and judge.json. Returns what is known
+        Each is kept under `folder/painting-<hash>/`: evaluator.pt and evaluator.json. Returns what is known
         of them together.
         """
         made = [self._network(seed, data, folder, say) for seed in self.seeds]
@@ -108,7 +109,7 @@ class PaintingEvaluator:
         self.thumbnails = torch.cat([thumbnails(batch) for batch in in_batches(training)])
         seconds = round(sum(facts["seconds"] for _, facts in made), 1)
         known = accuracy(self.nets, photographs, paintings)
-        facts = {"evaluator": "painting", "judge": self.kind, **self._recipe(data), **known}
+        facts = {"evaluator": "painting", "kind": self.kind, **self._recipe(data), **known}
         facts |= {"seeds": list(self.seeds), "seconds": seconds}
         say(_introduction(facts))
         return facts
@@ -132,7 +133,7 @@ class PaintingEvaluator:
             torch.manual_seed(seed)
             if there := self._load(home, seed):
                 return there
-            say("judge: training a ResNet-18 to tell the domains apart (once per data set)")
+            say("evaluator: training a ResNet-18 to tell the domains apart (once per data set)")
             started = time.monotonic()
             fresh = PaintingNet(self.weights, coarse=bool(seed % 2)).to(self.device)
             photographs, paintings = (domain.train for domain in self._domains(data))
@@ -144,37 +145,37 @@ class PaintingEvaluator:
             held_out = [to_tensor(domain.validation) for domain in self._domains(data)]
             facts |= accuracy([net], *held_out)
             facts |= {"seconds": round(time.monotonic() - started, 1)}
-            replace(home / "judge.pt", lambda file: torch.save(net.state_dict(), file))
-            write_json(home / "judge.json", facts)
+            atomic_write(home / "evaluator.pt", lambda file: torch.save(net.state_dict(), file))
+            write_json(home / "evaluator.json", facts)
         return net, facts
 
     def _load(self, home: Path, seed: int) -> tuple[PaintingNet, dict[str, Any]] | None:
         """The network kept in `home`; None where there is none, or a damaged one."""
-        facts = read_json(home / "judge.json")
+        facts = read_json(home / "evaluator.json")
         net = PaintingNet("scratch", coarse=bool(seed % 2)).to(self.device)
         try:
-            state = torch.load(home / "judge.pt", map_location=self.device, weights_only=True)
+            state = torch.load(home / "evaluator.pt", map_location=self.device, weights_only=True)
             net.load_state_dict(state)
         except (OSError, RuntimeError, EOFError, UnpicklingError):
             return None
         return (net.eval().requires_grad_(False), facts) if "seconds" in facts else None
 
-    def __call__(self, samples: Samples) -> Score:
+    def __call__(self, outputs: ImagePairs) -> Score:
         """Score outputs, rounded to 8 bit first, against their sources."""
-        output = to_pixels(samples.output).float() / 127.5 - 1
+        output = to_pixels(outputs.output).float() / 127.5 - 1
         if self.kind == "plain":
             chance = float(chances(self.nets, output).mean())
             return Score(chance, {"style": chance, "inputs": float(len(output))})
-        parts, features = self._parts(output, samples.source)
+        parts, features = self._parts(output, outputs.source)
         style, content = style_and_content(parts)
         shown = {"style": style, "content": content, **parts}
-        shown["ssim"] = ssim(output, samples.source)
+        shown["ssim"] = ssim(output, outputs.source)
         paintings = self.looks[0].standard_paintings
         if min(len(features), len(paintings)) > 1:
             shown["fid"] = frechet_distance(features, paintings)
             shown["kid"] = kernel_distance(features, paintings)
         if self.measures:
-            shown |= self.measures(output, samples.source)
+            shown |= self.measures(output, outputs.source)
         shown["inputs"] = float(len(output))
         return Score(harmonic(style, content), shown, violations(parts))
 
@@ -222,7 +223,7 @@ def chances(nets: Sequence[PaintingNet], images: Tensor) -> Tensor:
 
 def _introduction(facts: Mapping[str, Any]) -> str:
     held_out = sum(sum(row.values()) for row in facts["confusion"].values())
-    line = f"judge: held-out accuracy {facts['accuracy']:.2f} on {held_out} images"
+    line = f"evaluator: held-out accuracy {facts['accuracy']:.2f} on {held_out} images"
     if facts["weak"]:
         line += " - WEAK: its scores mean little; give it more or clearer training images"
     return line

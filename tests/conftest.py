@@ -1,4 +1,4 @@
-"""Small real data, a judge trained once for the session, and CI's rule: nothing may be skipped."""
+"""Small real data, an evaluator trained once for the session, and CI's rule: nothing may be skipped."""
 
 from __future__ import annotations
 
@@ -74,14 +74,14 @@ def domains(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def judges(tmp_path_factory: pytest.TempPathFactory, domains: Path) -> Path:
-    """A folder of judges holding the one for `domains` at size 32, trained for real."""
+def evaluators(tmp_path_factory: pytest.TempPathFactory, domains: Path) -> Path:
+    """A folder of evaluators holding the one for `domains` at size 32, trained for real."""
     from core.data.images import load_unpaired
     from evaluators.painting import PaintingEvaluator
 
-    folder = tmp_path_factory.mktemp("judges")
-    judge = PaintingEvaluator("A", "scratch", "cpu")
-    judge.prepare(load_unpaired(str(domains), 32, "resize"), folder, lambda line: None)
+    folder = tmp_path_factory.mktemp("evaluators")
+    evaluator = PaintingEvaluator("A", "scratch", "cpu")
+    evaluator.prepare(load_unpaired(str(domains), 32, "resize"), folder, lambda line: None)
     return folder
 
 
@@ -95,11 +95,11 @@ def smallest(task: Task, domains: Path, **more: Any) -> Params:
 
 
 @pytest.fixture
-def runs(tmp_path: Path, judges: Path) -> Path:
-    """An empty `--runs` folder, but for the judge."""
+def runs(tmp_path: Path, evaluators: Path) -> Path:
+    """An empty `--runs` folder, but for the evaluator."""
     folder = tmp_path / "runs"
     folder.mkdir()
-    (folder / "evaluators").symlink_to(judges)
+    (folder / "evaluators").symlink_to(evaluators)
     return folder
 
 

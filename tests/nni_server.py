@@ -19,8 +19,8 @@ import psutil
 import pytest
 import yaml
 
-from core.engines.nni import TRIAL
-from core.space import flatten
+from core.search.nni_trial import TRIAL
+from core.search.space import flatten
 from tests.conftest import ROOT, free_port
 
 SHIPPED: dict[str, Any] = yaml.safe_load((ROOT / "nni_config.yml").read_text())

@@ -38,10 +38,10 @@ def test_the_layers_hold(checkout: Path) -> None:
 @pytest.mark.parametrize(
     ("file", "line"),
     [
-        ("core/record.py", "import core.run"),
-        ("core/report/page.py", "import core.run"),
-        ("core/space.py", "import core.losses"),
-        ("core/nets/layers.py", "import evaluators.painting"),
+        ("core/record.py", "import core.training.run"),
+        ("core/search/space.py", "import core.report.page"),
+        ("core/metrics/exam.py", "import core.models.losses"),
+        ("core/models/layers.py", "import evaluators.painting"),
         ("evaluators/painting.py", "import trials.cyclegan"),
         ("trials/another.py", "import trials.cyclegan"),
     ],
@@ -55,7 +55,7 @@ def test_a_planted_violation_is_caught(checkout: Path, file: str, line: str) -> 
 
 
 @pytest.mark.parametrize(
-    "module", ["core.cli", "core.report", "core.record", "core.space", "core.engines.optuna"]
+    "module", ["core.cli", "core.report", "core.record", "core.search.space", "core.search.study"]
 )
 def test_help_reports_and_engines_start_without_torch(module: str) -> None:
     heavy = "{'torch', 'torchvision', 'nni', 'matplotlib', 'sklearn'}"

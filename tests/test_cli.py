@@ -11,8 +11,8 @@ from typing import Any
 import optuna
 import pytest
 
-from core.engines.storage import default_storage
 from core.record import Record, Study
+from core.search.storage import default_storage
 from tests.conftest import GANTUNE, ROOT, TINY, Run, fetch, free_port, serving
 
 
@@ -22,7 +22,7 @@ def tune(gantune: Run, domains: Path, *more: str) -> subprocess.CompletedProcess
 
 def history(runs: Path, study: str) -> list[tuple[Any, ...]]:
     return [
-        (r.trial()["params"], [line.value for line in r.epochs()], r.ending())
+        (r.trial()["params"], [line.value for line in r.epochs()], r.outcome())
         for r in Study.open(runs, study).records()
     ]
 
@@ -33,7 +33,7 @@ def test_a_search_is_repeatable_continues_and_ends_in_a_report(
     first = tune(gantune, domains, "--study", "first", "--trials", "3")
     assert first.returncode == 0, first.stderr
     assert "3/3 done" in first.stderr
-    assert "judge: held-out accuracy" in first.stderr
+    assert "evaluator: held-out accuracy" in first.stderr
     assert first.stdout.splitlines()[-1].endswith("runs/first/report.html")
     best = json.loads((runs / "first" / "best.json").read_text())
     scores = [e[2].score.value for e in history(runs, "first") if e[2].outcome == "completed"]
@@ -79,9 +79,9 @@ def test_ctrl_c_leaves_a_study_that_goes_on(gantune: Run, domains: Path, runs: P
     assert "nothing is lost" in rest
     assert "Traceback" not in rest
     record = Record(runs / "cut" / "0000")
-    ending = record.ending()
-    assert ending is not None
-    assert ending.outcome == "interrupted"
+    outcome = record.outcome()
+    assert outcome is not None
+    assert outcome.kind == "interrupted"
     done = len(record.epochs())
     assert done >= 1
 
@@ -121,8 +121,9 @@ def test_help_shows_every_parameter_with_its_meaning_and_range(gantune: Run) -> 
 
 
 def test_the_choices_offered_are_the_engines_own() -> None:
-    from core.commands import tune as command
     from core.engines import samplers as engine
+
+    from core.commands import tune as command
 
     assert set(command.SAMPLERS) == set(engine.SAMPLERS)
 
@@ -155,7 +156,7 @@ MISTAKES: list[tuple[list[str], str]] = [
     (["tune", "cyclegan", "--space", "{type}"], "unsupported _type 'gauss'"),
     (["tune", "cyclegan", "--device", "cuda"], "--device cuda: this machine has none"),
     (["tune", "cyclegan", "--study", "../up"], "'../up' cannot name a study"),
-    (["tune", "cyclegan", "--judge-weights", "imagenet"], "gantune downloads nothing"),
+    (["tune", "cyclegan", "--evaluator-weights", "imagenet"], "gantune downloads nothing"),
     (["tune", "cyclegan", "--trials", "0"], "--trials"),
     (["dashboard"], "no study under"),
     (["tune", "cyclegan", "--storage", "nonsense"], "--storage nonsense: cannot open it"),

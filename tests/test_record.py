@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from core.record import EpochLine, Record, Study, provenance, replace, valid_name, write_json
-from core.task import Ending, Outcome, Score, UserError
+from core.files import atomic_write, write_json
+from core.record import EpochLine, Record, Study, valid_name
+from core.task import Outcome, OutcomeKind, Score, UserError
+from core.training.provenance import provenance
 
 
 def line(epoch: int) -> EpochLine:
@@ -21,10 +23,10 @@ def test_what_is_written_is_read_back(tmp_path: Path) -> None:
     record.begin({"number": 3, "task": "cyclegan"})
     record.write_epochs([line(1), line(2)])
     score = Score(0.5, {"style": 0.4}, {"guard": -1.0})
-    record.end(Ending(Outcome.PRUNED, "hopeless", score), 4.0)
+    record.end(Outcome(OutcomeKind.PRUNED, "hopeless", score), 4.0)
     assert record.trial()["number"] == 3
     assert record.epochs() == [line(1), line(2)]
-    assert record.ending() == Ending(Outcome.PRUNED, "hopeless", score)
+    assert record.outcome() == Outcome(OutcomeKind.PRUNED, "hopeless", score)
     assert record.seconds() == 4.0
 
 
@@ -32,9 +34,9 @@ def test_a_trial_that_begins_again_keeps_its_epochs_but_not_its_ending(tmp_path:
     record = Record(tmp_path)
     record.begin({"number": 0})
     record.write_epochs([line(1)])
-    record.end(Ending(Outcome.INTERRUPTED), 1.0)
+    record.end(Outcome(OutcomeKind.INTERRUPTED), 1.0)
     record.begin({"number": 0})
-    assert record.ending() is None
+    assert record.outcome() is None
     assert record.epochs() == [line(1)]
 
 
@@ -56,7 +58,7 @@ def test_a_write_that_fails_leaves_the_old_file_and_no_litter(tmp_path: Path) ->
         raise RuntimeError("disk full")
 
     with pytest.raises(RuntimeError):
-        replace(path, fail)
+        atomic_write(path, fail)
     assert json.loads(path.read_text()) == {"a": 1}
     assert [p.name for p in tmp_path.iterdir()] == ["a.json"]
 
@@ -64,7 +66,7 @@ def test_a_write_that_fails_leaves_the_old_file_and_no_litter(tmp_path: Path) ->
 def test_a_killed_process_lets_its_trial_go(tmp_path: Path) -> None:
     code = (
         "import sys, time; from pathlib import Path; from core.record import Record\n"
-        "with Record(Path(sys.argv[1])).alive(): print('held', flush=True); time.sleep(60)"
+        "with Record(Path(sys.argv[1])).running(): print('held', flush=True); time.sleep(60)"
     )
     record = Record(tmp_path / "trial")
     with subprocess.Popen(
@@ -72,15 +74,15 @@ def test_a_killed_process_lets_its_trial_go(tmp_path: Path) -> None:
     ) as holder:
         assert holder.stdout is not None
         assert holder.stdout.readline() == "held\n"
-        assert record.is_alive()
-        with pytest.raises(UserError, match="another process"), record.alive():
+        assert record.is_running()
+        with pytest.raises(UserError, match="another process"), record.running():
             pass
         holder.kill()
         holder.wait()
     deadline = time.monotonic() + 5
-    while record.is_alive() and time.monotonic() < deadline:
+    while record.is_running() and time.monotonic() < deadline:
         time.sleep(0.05)
-    assert not record.is_alive()
+    assert not record.is_running()
 
 
 def test_a_study_lists_its_trials_by_number_and_names_others_when_missing(tmp_path: Path) -> None:

@@ -16,12 +16,13 @@ from pydantic import Field, model_validator
 from torch import Tensor
 
 from core.data.images import Preprocess, UnpairedImages, load_unpaired
+from core.data.outputs import ImagePairs
 from core.data.tensors import random_crops, to_tensor
-from core.judging.resnet import JudgeWeights
-from core.run import main
-from core.task import Samples, Task
-from core.training.cycle import Batch, CycleParams, CycleTraining
-from evaluators.painting import OBJECTIVE, UNSEEN, DomainName, JudgeKind, PaintingEvaluator
+from core.main import main
+from core.metrics.resnet import EvaluatorWeights
+from core.models.cyclegan import Batch, CycleParams, CycleTraining
+from core.task import Task
+from evaluators.painting import HOLDOUT, OBJECTIVE, DomainName, EvaluatorKind, PaintingEvaluator
 
 JUDGED_INPUTS = 128
 
@@ -40,11 +41,12 @@ class CycleGANParams(CycleParams):
     source: Literal["A", "B"] = Field(
         "B", description="the domain to translate (photographs) into the other one (paintings)"
     )
-    judge: JudgeKind = Field(
+    evaluator: EvaluatorKind = Field(
         "guarded", description="plain is the bare probability of a painting: easy to game"
     )
-    judge_weights: JudgeWeights = Field(
-        "scratch", description="the judge's start; imagenet needs torchvision's file to be there"
+    evaluator_weights: EvaluatorWeights = Field(
+        "scratch",
+        description="the evaluator's start; imagenet needs torchvision's file to be there",
     )
 
     standard_measures: bool = Field(
@@ -88,14 +90,20 @@ class CycleGAN(CycleTraining):
         crops = random_crops(images, self.params.size, self.params.flip, self.random)
         return crops.to(self.device)
 
-    def samples(self) -> Samples:
+    def outputs(self) -> ImagePairs:
         """The first 128 validation images of the source domain (or all), translated by G."""
-        return Samples(self.inputs, self.translate(self.inputs))
+        return ImagePairs(self.inputs, self.translate(self.inputs))
 
 
 def _judge(params: CycleGANParams, seeds: tuple[int, ...] = ()) -> PaintingEvaluator:
     target: DomainName = "A" if params.source == "B" else "B"
-    how = (params.judge_weights, params.device, params.judge, seeds, params.standard_measures)
+    how = (
+        params.evaluator_weights,
+        params.device,
+        params.evaluator,
+        seeds,
+        params.standard_measures,
+    )
     return PaintingEvaluator(target, *how)
 
 
@@ -107,7 +115,7 @@ TASK = Task(
     build=CycleGAN,
     evaluator=_judge,
     objective=OBJECTIVE,
-    unseen=partial(_judge, seeds=UNSEEN),
+    holdout=partial(_judge, seeds=HOLDOUT),
 )
 
 if __name__ == "__main__":

@@ -14,11 +14,12 @@ from pydantic import Field
 from torch import Tensor
 
 from core.data.glyphs import GlyphParams, Glyphs, load_glyphs
-from core.run import main
-from core.task import Samples, Task
-from core.training.cycle import Batch, CycleParams, CycleTraining
-from core.training.postprocess import GlyphJudging, translate
-from evaluators.glyph import OBJECTIVE, glyph_judge
+from core.data.outputs import ImagePairs
+from core.main import main
+from core.models.cyclegan import Batch, CycleParams, CycleTraining
+from core.models.postprocess import GlyphJudging, translate
+from core.task import Task
+from evaluators.glyph import OBJECTIVE, glyph_evaluator
 
 
 class GlyphCycleGANParams(CycleParams, GlyphParams, GlyphJudging):
@@ -32,7 +33,7 @@ class GlyphCycleGANParams(CycleParams, GlyphParams, GlyphJudging):
 
 
 class GlyphCycleGAN(CycleTraining):
-    """Glyphs x of the source font and y of the target font; validation pairs are for the judge."""
+    """Glyphs x of the source font and y of the target font; validation pairs are for the evaluator."""
 
     params: GlyphCycleGANParams
 
@@ -53,9 +54,9 @@ class GlyphCycleGAN(CycleTraining):
             _, y = self.data.tensors(order_y[i : i + size], channels)
             yield Batch(x.to(self.device), y.to(self.device))
 
-    def samples(self) -> Samples:
+    def outputs(self) -> ImagePairs:
         """Every validation pair, its source translated and post-processed."""
-        return Samples(self.source, self.translate(self.source), self.target)
+        return ImagePairs(self.source, self.translate(self.source), self.target)
 
     def translate(self, images: Tensor) -> Tensor:
         """N x C x size x size source glyphs to target glyphs, post-processed."""
@@ -68,7 +69,7 @@ TASK = Task(
     params=GlyphCycleGANParams,
     load=load_glyphs,
     build=GlyphCycleGAN,
-    evaluator=glyph_judge,
+    evaluator=glyph_evaluator,
     objective=OBJECTIVE,
 )
 

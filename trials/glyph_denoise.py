@@ -16,11 +16,11 @@ import numpy as np
 from pydantic import Field
 
 from core.data.glyphs import Glyphs, load_glyphs
-from core.nets.encoder_decoder import Skip
-from core.run import main
+from core.main import main
+from core.models.encoder_decoder import Skip
+from core.models.pix2pix import PairedParams, PairedTraining
 from core.task import Task, UserError
-from core.training.paired import PairedParams, PairedTraining
-from evaluators.glyph import OBJECTIVE, glyph_judge
+from evaluators.glyph import OBJECTIVE, glyph_evaluator
 
 
 class GlyphDenoiseParams(PairedParams):
@@ -77,7 +77,7 @@ TASK = Task(
     params=GlyphDenoiseParams,
     load=load,
     build=PairedTraining,
-    evaluator=glyph_judge,
+    evaluator=glyph_evaluator,
     objective=OBJECTIVE,
 )
 

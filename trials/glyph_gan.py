@@ -7,10 +7,10 @@ python -m trials.glyph_gan --epochs 10   one trial with the baseline
 from __future__ import annotations
 
 from core.data.glyphs import load_glyphs
-from core.run import main
+from core.main import main
+from core.models.pix2pix import AdversarialParams, PairedTraining
 from core.task import Task
-from core.training.paired import AdversarialParams, PairedTraining
-from evaluators.glyph import OBJECTIVE, glyph_judge
+from evaluators.glyph import OBJECTIVE, glyph_evaluator
 
 
 class GlyphGANParams(AdversarialParams):
@@ -23,7 +23,7 @@ TASK = Task(
     params=GlyphGANParams,
     load=load_glyphs,
     build=PairedTraining,
-    evaluator=glyph_judge,
+    evaluator=glyph_evaluator,
     objective=OBJECTIVE,
 )
 

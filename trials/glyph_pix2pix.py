@@ -9,11 +9,11 @@ from __future__ import annotations
 from pydantic import Field
 
 from core.data.glyphs import load_glyphs
-from core.nets.encoder_decoder import Skip
-from core.run import main
+from core.main import main
+from core.models.encoder_decoder import Skip
+from core.models.pix2pix import AdversarialParams, PairedTraining
 from core.task import Task
-from core.training.paired import AdversarialParams, PairedTraining
-from evaluators.glyph import OBJECTIVE, glyph_judge
+from evaluators.glyph import OBJECTIVE, glyph_evaluator
 
 
 class GlyphPix2pixParams(AdversarialParams):
@@ -31,7 +31,7 @@ TASK = Task(
     params=GlyphPix2pixParams,
     load=load_glyphs,
     build=PairedTraining,
-    evaluator=glyph_judge,
+    evaluator=glyph_evaluator,
     objective=OBJECTIVE,
 )
 

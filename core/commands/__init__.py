@@ -1,5 +1,5 @@
 """What `gantune` can do, a command a file: SUMMARY, `add_flags(parser, argv)` and `run(arguments)`.
 
 `run` returns the exit status: 0 done, 1 failed; a user's mistake is a UserError, an interruption
-`core.signals.Interrupted`.
+`core.training.signals.Interrupted`.
 """

@@ -7,17 +7,19 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from core.catalog import load_task
 from core.commands.tune import add_rerun_flags, machine, positive
-from core.record import Study, provenance, read_json, valid_name, write_json
+from core.files import read_json, write_json
+from core.params import load_task
+from core.record import Study, valid_name
 from core.report.audit import FEWEST, audit_folder, audit_json, read_audit, run_name
 from core.report.audit_choice import choose, eligible, scored, short_epochs
 from core.report.audit_verdict import sentences
 from core.report.summary import Summary, summarize
 from core.task import Task, UserError
+from core.training.provenance import provenance
 
 if TYPE_CHECKING:
-    from core.repeat import Run
+    from core.replicates.runs import Run
     from core.report.rows import Row
 
 SUMMARY = "train some of a study's trials for longer: do few epochs rank as many do?"
@@ -37,7 +39,7 @@ def add_flags(parser: argparse.ArgumentParser, argv: list[str]) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Train what has not been trained, write the figures and the report; 1 without figures."""
-    from core.repeat import Runs, make_runs
+    from core.replicates.runs import Runs, make_runs
     from core.report import write_report
 
     summary = summarize(Study.open(arguments.runs, valid_name(arguments.study)))
@@ -133,7 +135,7 @@ def _kept(summary: Summary, before: Mapping[str, Any], folder: Path) -> list[Row
 
 def _long(task: Task, summary: Summary, row: Row, told: Mapping[str, Any]) -> Run:
     """A trial's long run: its parameters and its seed, but for what is told now."""
-    from core.repeat import Run, as_recorded
+    from core.replicates.runs import Run, as_recorded
 
     params = as_recorded(task, row.params, str(row.record.folder), **told)
     return Run(run_name(row), row.number, params, summary.searched)

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock, Timeout
 
-from core.catalog import load_task, task_summaries
 from core.commands.tune import (
     SAMPLERS,
     add_exam_flag,
@@ -19,14 +18,17 @@ from core.commands.tune import (
     positive,
     search,
 )
-from core.record import Study, provenance, read_json, valid_name, write_json
+from core.files import read_json, write_json
+from core.params import load_task, task_summaries
+from core.record import Study, valid_name
 from core.report.comparison import seeds_of, study_name
 from core.report.summary import summarize
-from core.task import SURROUNDINGS, Params, Task, UserError
+from core.task import RUNTIME_FIELDS, Params, Task, UserError
+from core.training.provenance import provenance
 
 if TYPE_CHECKING:
     from core.report.rows import Row
-    from core.space import Space
+    from core.search.space import Space
 
 SUMMARY = "compare tasks that share an objective under one budget, on one page"
 GROWS = ("tasks", "seeds", "data_fractions")
@@ -50,9 +52,9 @@ def add_flags(parser: argparse.ArgumentParser, argv: list[str]) -> None:
     leading, rest = words[: flags[0]] if flags else words, words[flags[0] :] if flags else []
     named = [*leading, *(word for word in rest if word in task_summaries())]
     if named:
-        from core.flags import add_flags
+        from core.params import add_param_flags
 
-        add_flags(parser, union([load_task(name).params for name in dict.fromkeys(named)]))
+        add_param_flags(parser, union([load_task(name).params for name in dict.fromkeys(named)]))
 
 
 def fractions(text: str) -> list[float]:
@@ -126,26 +128,26 @@ def _objective(task: Task) -> dict[str, str]:
 
 def _own(task: Task, arguments: argparse.Namespace) -> dict[str, str]:
     """The flags that were given and that the task has."""
-    from core.flags import given
+    from core.params import cli_overrides
 
-    return {k: v for k, v in given(arguments).items() if k in task.params.model_fields}
+    return {k: v for k, v in cli_overrides(arguments).items() if k in task.params.model_fields}
 
 
 def _checked(task: Task, arguments: argparse.Namespace) -> Space:
     """The task's search space, once all that can be known to go wrong has been tried."""
-    from core.device import use
-    from core.flags import flag, given, make
-    from core.repeat import DATA, with_less
-    from core.space import Space
+    from core.device import configure_torch
+    from core.params import cli_overrides, flag, validate_params
+    from core.replicates.runs import DATA, with_less
+    from core.search.space import Space
 
     fields, fixed = task.params.model_fields, _own(task, arguments)
     every = {name for other in arguments.tasks for name in load_task(other).params.model_fields}
-    if unknown := [name for name in given(arguments) if name not in every]:
+    if unknown := [name for name in cli_overrides(arguments) if name not in every]:
         raise UserError(f"{flag(unknown[0])}: none of {', '.join(arguments.tasks)} has it")
     valid_name(study_name(arguments.name, task.name, "seeds"))
     if arguments.data_fractions and DATA not in fields:
         raise UserError(f"--data-fractions: {task.name} has no parameter {DATA}")
-    params = make(task.params, fixed, task.name)
+    params = validate_params(task.params, fixed, task.name)
     space = Space.load(task.search_space, task.params)
     searched = set(space.fields)
     if both := sorted(searched & fixed.keys()):
@@ -154,8 +156,10 @@ def _checked(task: Task, arguments: argparse.Namespace) -> Space:
         if DATA in searched | fixed.keys():
             raise UserError(f"--data-fractions sets {flag(DATA)} of {task.name}; drop the flag")
         for fraction in arguments.data_fractions:
-            make(task.params, {**fixed, **with_less(params, fraction)}, "--data-fractions")
-    use(params)
+            validate_params(
+                task.params, {**fixed, **with_less(params, fraction)}, "--data-fractions"
+            )
+    configure_torch(params)
     task.load(params)
     return space
 
@@ -179,13 +183,13 @@ def _settings(
     tasks: Sequence[Task], spaces: Mapping[str, Space], arguments: argparse.Namespace
 ) -> dict[str, Any]:
     """All that the comparison's figures depend on."""
-    from core.flags import make
+    from core.params import validate_params
 
     fixed = {}
     for task in tasks:
         given = _own(task, arguments)
-        params = make(task.params, given).model_dump(mode="json")
-        fixed[task.name] = {k: params[k] for k in given if k not in SURROUNDINGS}
+        params = validate_params(task.params, given).model_dump(mode="json")
+        fixed[task.name] = {k: params[k] for k in given if k not in RUNTIME_FIELDS}
     return {
         "tasks": [task.name for task in tasks],
         "objective": _objective(tasks[0]),
@@ -240,9 +244,9 @@ def _best(task: Task, arguments: argparse.Namespace) -> Row | None:
 
 def _repeat(task: Task, best: Row, arguments: argparse.Namespace) -> None:
     """The best trial with other seeds, with less data, and measured; where and how as asked now."""
-    from core.repeat import Runs, as_recorded, changed, keep_cost, make_runs, with_less
+    from core.replicates.runs import Runs, as_recorded, changed, keep_cost, make_runs, with_less
 
-    here = {k: v for k, v in _own(task, arguments).items() if k in SURROUNDINGS}
+    here = {k: v for k, v in _own(task, arguments).items() if k in RUNTIME_FIELDS}
     params = as_recorded(task, best.params, str(best.record.folder), **here)
     seeds = seeds_of(params.seed, arguments.seeds)[1:]
     again = {f"seed-{seed}": {"seed": seed} for seed in seeds}

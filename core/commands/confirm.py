@@ -9,11 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from core.catalog import load_task
 from core.commands.report import publish
 from core.commands.tune import add_rerun_flags, machine, positive
-from core.record import Study, now, provenance, read_json, valid_name, write_json
-from core.task import SURROUNDINGS, Params, Task, UserError
+from core.files import now, read_json, write_json
+from core.params import load_task
+from core.record import Study, valid_name
+from core.task import RUNTIME_FIELDS, Params, Task, UserError
+from core.training.provenance import provenance
 
 if TYPE_CHECKING:
     from core.report.rows import Row
@@ -46,7 +48,7 @@ def add_flags(parser: argparse.ArgumentParser, argv: list[str]) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Make the runs, the hopeless dropping out on the way, and write the study's report."""
-    from core.repeat import Run, Runs, make_runs
+    from core.replicates.runs import Run, Runs, make_runs
     from core.report.block import BASELINE
     from core.report.confirmation import SUFFIX, run_name
     from core.report.summary import summarize
@@ -64,7 +66,7 @@ def run(arguments: argparse.Namespace) -> int:
     _settle(path, before, task, candidates, seeds)
     if len(seeds) > arguments.seeds or len(candidates.params) > arguments.top + 1:
         print(f"{path.parent}: goes on with all that was asked for before; remove it to begin anew")
-    examined = not task.unseen
+    examined = not task.holdout
     there, names, since = dict(candidates.params), list(candidates.params), now()
     for done in range(2, max(2, len(seeds)) + 1):  # two seeds at first: one tells nothing
         wanted = tuple(
@@ -77,7 +79,7 @@ def run(arguments: argparse.Namespace) -> int:
             for seed in seeds[:done]
             for name in there
         )
-        runs = Runs(task.name, arguments.runs, study, wanted, unseen=True, since=since)
+        runs = Runs(task.name, arguments.runs, study, wanted, holdout=True, since=since)
         if not examined and not all(runs.ended(run) for run in wanted):
             _examine(task, candidates.params[BASELINE], arguments.runs)
             examined = True
@@ -91,14 +93,14 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _examine(task: Task, params: Params, runs: Path) -> None:
-    """Have the judge that no search uses sit its exam; where it fails, that is told."""
-    from core.device import use
-    from core.progress import Progress
-    from core.run import prepare
+    """Have the evaluator that no search uses sit its exam; where it fails, that is told."""
+    from core.device import configure_torch
+    from core.training.progress import Progress
+    from core.training.run import prepare
 
-    use(params)
+    configure_torch(params)
     with Progress() as progress:
-        prepare(task.judged_anew(), params, progress, runs, "sit")
+        prepare(task.with_holdout_evaluator(), params, progress, runs, "sit")
 
 
 def with_seed(params: Params, seed: int) -> Params:
@@ -146,14 +148,14 @@ def _candidates(
 
 
 def _params(task: Task, row: Row, changes: Mapping[str, Any]) -> Params:
-    from core.repeat import as_recorded
+    from core.replicates.runs import as_recorded
 
     return as_recorded(task, row.params, str(row.record.folder), **changes)
 
 
 def _point(params: Params) -> str:
     """What makes a configuration: not its seed, nor the machine it runs on."""
-    return json.dumps(params.model_dump(mode="json", exclude={*SURROUNDINGS, "seed"}))
+    return json.dumps(params.model_dump(mode="json", exclude={*RUNTIME_FIELDS, "seed"}))
 
 
 def _seeds(summary: Summary, known: Sequence[int], number: int) -> list[int]:
@@ -182,7 +184,7 @@ def _settle(
             f"{path.parent}"
         )
     told: dict[str, Any] = {"candidates": list(candidates.params), "same": candidates.same}
-    told |= {"seeds": list(seeds), "epochs": epochs, "unseen": bool(task.unseen)}
+    told |= {"seeds": list(seeds), "epochs": epochs, "holdout": bool(task.holdout)}
     write_json(path, {**told, **provenance()})
 
 

@@ -24,8 +24,8 @@ def run(arguments: argparse.Namespace) -> int:
     from optuna_dashboard import run_server
     from sqlalchemy.exc import SQLAlchemyError
 
-    from core.engines.artifacts import default_artifacts, open_artifacts
-    from core.engines.storage import default_storage
+    from core.search.artifacts import default_artifacts, open_artifacts
+    from core.search.storage import default_storage
 
     if not arguments.storage and not (arguments.runs / "gantune.db").is_file():
         raise UserError(f"no study under {arguments.runs}/; `gantune tune` makes one")

@@ -46,12 +46,25 @@ def run(arguments: argparse.Namespace) -> int:
 
 def examine(arguments: argparse.Namespace) -> list[Finding]:
     """Every finding. What needs PyTorch runs in a child, meanwhile the rest is looked at here."""
-    from core.doctor import disk, environment, fonts, judges, machine, nni_config, probe, storage
+    from core.doctor import (
+        disk,
+        environment,
+        evaluators,
+        fonts,
+        machine,
+        nni_config,
+        probe,
+        storage,
+    )
 
     configs = nni_config.find(arguments.config)
     with probe.start() as child:
         gpus = machine.gpus()
-        found = [*environment.check(), *disk.check(arguments.runs), *judges.check(arguments.runs)]
+        found = [
+            *environment.check(),
+            *disk.check(arguments.runs),
+            *evaluators.check(arguments.runs),
+        ]
         found += fonts.check()
         experiments = []
         for path in configs:

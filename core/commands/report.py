@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from core.record import Study, read_json, valid_name
+from core.files import read_json
+from core.record import Study, valid_name
 from core.task import UserError
 
 SUMMARY = "write a study's report: an HTML page, report.md, best.json"

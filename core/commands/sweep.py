@@ -9,7 +9,6 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from core.catalog import load_task
 from core.commands.tune import (
     add_exam_flag,
     add_storage_flags,
@@ -17,10 +16,11 @@ from core.commands.tune import (
     add_worker_flags,
     search,
 )
+from core.params import load_task
 from core.task import Params, UserError
 
 if TYPE_CHECKING:
-    from core.space import Space
+    from core.search.space import Space
 
 SUMMARY = "train every point of a grid of parameters, with as many seeds as you like"
 EXAMPLE = "--grid lr_g=1e-5,1e-4 seed=0,1,2"
@@ -47,10 +47,10 @@ def add_flags(parser: argparse.ArgumentParser, argv: list[str]) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Train the grid; a second call on the same study goes on with it."""
-    from core.flags import given
+    from core.params import cli_overrides
 
     task = load_task(arguments.task)
-    space = grid_space(arguments.grid, task.params, given(arguments))
+    space = grid_space(arguments.grid, task.params, cli_overrides(arguments))
     arguments.study = arguments.study or f"{task.name}-sweep"
     arguments.trials = math.prod(len(d.args) for d in space.dimensions)
     return search(task, arguments, lambda: space, "--grid", "grid", "none")
@@ -61,10 +61,10 @@ def grid_space(words: Sequence[str], params: type[Params], fixed: Mapping[str, s
 
     Every point is checked against the task's Params, `fixed` values included. Raises UserError.
     """
-    from core.flags import flag, make
-    from core.space import Space
+    from core.params import flag, validate_params
+    from core.search.space import Space
 
-    make(params, fixed)
+    validate_params(params, fixed)
     axes = _axes(words, params)
     if both := next((name for name in axes if name in fixed), None):
         raise UserError(
@@ -77,7 +77,7 @@ def grid_space(words: Sequence[str], params: type[Params], fixed: Mapping[str, s
     typed: dict[str, dict[str, Any]] = {name: {} for name in axes}
     for point in itertools.product(*axes.values()):
         chosen = dict(zip(axes, point, strict=True))
-        values = make(params, {**fixed, **chosen}, "--grid").model_dump(mode="json")
+        values = validate_params(params, {**fixed, **chosen}, "--grid").model_dump(mode="json")
         for name, text in chosen.items():
             typed[name][text] = values[name]
     source = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from core.catalog import task_summaries
+from core.params import task_summaries
 
 SUMMARY = "what can be tuned, a line each"
 

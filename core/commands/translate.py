@@ -8,8 +8,9 @@ from pathlib import Path
 from pickle import UnpicklingError
 from typing import TYPE_CHECKING
 
-from core.catalog import load_task
-from core.record import Record, replace
+from core.files import atomic_write
+from core.params import load_task
+from core.record import Record
 from core.task import Params, Task, Trainable, UserError
 
 if TYPE_CHECKING:
@@ -49,22 +50,22 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _trial(record: Record) -> tuple[Task, Params]:
-    from core.flags import make
+    from core.params import validate_params
 
     about = record.trial()
     if "params" not in about or not isinstance(about.get("task"), str):
         raise UserError(f"{record.folder}: holds no trial (a folder such as runs/demo/0003 does)")
     task = load_task(about["task"])
-    return task, make(task.params, about["params"], str(record.folder / "trial.json"))
+    return task, validate_params(task.params, about["params"], str(record.folder / "trial.json"))
 
 
 def _model(record: Record, task: Task, params: Params) -> Trainable:
     """The trial's model with the networks of its best epoch, where it kept them, else its last."""
     import torch
 
-    from core.device import use
+    from core.device import configure_torch
 
-    device = use(params)
+    device = configure_torch(params)
     model = task.build(params, task.load(params), device)
     file = record.best if record.best.is_file() else record.checkpoint
     try:
@@ -98,7 +99,7 @@ def _images(record: Record, task: Task, params: Params, folder: Path, output: Pa
             raise UserError(f"{file}: cannot be read ({error})") from None
         (pixels,) = to_pixels(model.translate(to_tensor([np.asarray(image)])))
         picture = Image.fromarray(pixels.permute(1, 2, 0).numpy())
-        replace(output / f"{file.stem}.png", lambda f, p=picture: p.save(f, "PNG"))  # type: ignore[misc]
+        atomic_write(output / f"{file.stem}.png", lambda f, p=picture: p.save(f, "PNG"))  # type: ignore[misc]
     print(f"{len(files)} images: {output}/")
     return 0
 
@@ -114,9 +115,9 @@ def _glyphs(record: Record, task: Task, params: Params, output: Path | None, run
     import numpy as np
     import torch
 
+    from core.data.outputs import ImagePairs
+    from core.data.pictures import save_sheet
     from core.data.tensors import to_pixels
-    from core.pictures import save_sheet
-    from core.task import Samples
 
     model = _model(record, task, params)
     data: Glyphs = task.load(params)  # type: ignore[assignment]
@@ -127,13 +128,13 @@ def _glyphs(record: Record, task: Task, params: Params, output: Path | None, run
     output = output or record.folder
     grey = to_pixels(outputs.mean(1))
     save = partial(np.savez_compressed, characters=np.array(data.characters), output=grey.numpy())
-    replace(output / "translations.npz", save)
+    atomic_write(output / "translations.npz", save)
 
     test = torch.as_tensor(data.test)
     save_sheet(output / "translations.png", _rows(source[test], outputs[test], target[test]))
     evaluator = task.evaluator(params)
     evaluator.prepare(data, runs / "evaluators", lambda line: None)
-    score = evaluator(Samples(source[test], outputs[test], target[test]))
+    score = evaluator(ImagePairs(source[test], outputs[test], target[test]))
     parts = ", ".join(f"{k} {v:.3g}" for k, v in score.parts.items())
     print(f"{len(test)} test characters, unseen by training and search: {parts}")
     print(f"all {len(outputs)}: {output / 'translations.npz'}, test: {output / 'translations.png'}")

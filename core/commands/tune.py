@@ -7,16 +7,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from core.catalog import load_task, task_summaries
 from core.commands.report import publish
-from core.pruners import PRUNERS, named
+from core.params import load_task, task_summaries
 from core.record import valid_name
-from core.task import Outcome, Task, UserError
+from core.search.pruners import PRUNERS, pruner_argument
+from core.task import OutcomeKind, Task, UserError
 
 if TYPE_CHECKING:
-    from core.engines.optuna import Search
-    from core.progress import Progress
-    from core.space import Space
+    from core.search.space import Space
+    from core.search.study import Search
+    from core.training.progress import Progress
 
 SUMMARY = "search a task's parameters with Optuna"
 SAMPLERS = ("tpe", "random", "gp", "cmaes", "qmc")
@@ -52,10 +52,10 @@ def add_pruner_flag(parser: argparse.ArgumentParser, default: str | None) -> Non
     """Who stops hopeless trials."""
     parser.add_argument(
         "--pruner",
-        type=named(*PRUNERS),
+        type=pruner_argument(*PRUNERS),
         default=default,
         metavar="NAME[:EPOCH]",
-        help=f"who stops hopeless trials: {', '.join(PRUNERS)}; median:3 judges none before its "
+        help=f"who stops hopeless trials: {', '.join(PRUNERS)}; median:3 evaluators none before its "
         "epoch 3 (median, from a quarter of the epochs on)",
     )
 
@@ -78,8 +78,8 @@ def add_storage_flags(parser: argparse.ArgumentParser) -> None:
 
 
 def add_exam_flag(parser: argparse.ArgumentParser) -> None:
-    """What if the judge can be gamed."""
-    told = "search though the judge has failed its exam"
+    """What if the evaluator can be gamed."""
+    told = "search though the evaluator has failed its exam"
     parser.add_argument("--ignore-exam", action="store_true", help=told)
 
 
@@ -101,7 +101,7 @@ def add_worker_flags(parser: argparse.ArgumentParser) -> None:
         "--heartbeat",
         type=positive,
         default=30,
-        help="seconds between a trial's signs of life; one of another machine that has missed "
+        help="seconds between a trial's collapse_reasons of life; one of another machine that has missed "
         "four is continued here (30)",
     )
 
@@ -126,9 +126,9 @@ def add_task_flags(parser: argparse.ArgumentParser, argv: list[str]) -> None:
     words = argv[1:] if parser.prog.split()[-1:] == argv[:1] else []
     named = [word for word in words if word in task_summaries()]
     if named or (words and not words[0].startswith("-")):
-        from core.flags import add_flags
+        from core.params import add_param_flags
 
-        add_flags(parser, load_task(named[0] if named else words[0]).params)
+        add_param_flags(parser, load_task(named[0] if named else words[0]).params)
 
 
 def at_least(least: int, name: str) -> Callable[[str], int]:
@@ -160,7 +160,7 @@ seeds = at_least(2, "number of seeds, two or more,")
 
 def run(arguments: argparse.Namespace) -> int:
     """Search; a second call on the same study goes on with it."""
-    from core.space import Space
+    from core.search.space import Space
 
     task = load_task(arguments.task)
     file = arguments.space or task.search_space
@@ -179,11 +179,11 @@ def search(
 ) -> int:
     """Search a space (`where`: who declares it), report; 1 when no trial of the study completed."""
     from core.device import workers_for
-    from core.flags import given, make
-    from core.progress import Progress
-    from core.run import run_trial
-    from core.worker import Job
-    from core.workers import run_workers
+    from core.params import cli_overrides, validate_params
+    from core.search.worker import Job
+    from core.search.workers import run_workers
+    from core.training.progress import Progress
+    from core.training.run import run_trial
 
     total = arguments.trials
     progress = Progress(total, task.objective.direction == "maximize")
@@ -192,25 +192,27 @@ def search(
     if getattr(arguments, "noise_floor", 0):
         measure_noise(task, arguments, searched.folder.name)
     with progress:
-        for number, ending in searched.ended():
-            value = ending.score.value if ending.score else None
-            progress.seen(ending.outcome, value, number)
-        wanted = arguments.workers or workers_for(make(task.params, given(arguments)))
+        for number, outcome in searched.ended():
+            value = outcome.score.value if outcome.score else None
+            progress.seen(outcome.kind, value, number)
+        wanted = arguments.workers or workers_for(
+            validate_params(task.params, cli_overrides(arguments))
+        )
         if (workers := min(wanted, total - sum(progress.ended.values()))) > 1:
             run_workers(Job.of(searched, total), workers, progress)
         for trial in searched.trials(total, progress.once):
             run_trial(task, trial, progress, arguments.runs)
     publish(arguments.runs, searched.folder.name)
-    return 0 if Outcome.COMPLETED in [ending.outcome for _, ending in searched.ended()] else 1
+    return 0 if OutcomeKind.COMPLETED in [outcome.kind for _, outcome in searched.ended()] else 1
 
 
 def measure_noise(task: Task, arguments: argparse.Namespace, study: str) -> None:
     """The baseline with more seeds than the search's own, which trial 0 has."""
-    from core.flags import given, make
-    from core.repeat import Runs, changed, make_runs
+    from core.params import cli_overrides, validate_params
+    from core.replicates.runs import Runs, changed, make_runs
     from core.report.noise import SUFFIX
 
-    params = make(task.params, given(arguments))
+    params = validate_params(task.params, cli_overrides(arguments))
     others = [(params.seed + i) % 2**31 for i in range(1, arguments.noise_floor)]
     changes = {f"seed-{seed}": {"seed": seed} for seed in others}
     wanted = changed(task, params, changes, ())
@@ -226,24 +228,25 @@ def prepare_search(
     pruner: str,
     progress: Progress,
 ) -> Search:
-    """Check everything before any training, prepare the judge, open the study."""
-    from core.device import use
-    from core.engines.objectives import chosen
-    from core.engines.storage import default_storage
-    from core.engines.study import open_search
-    from core.flags import flag, given, make
-    from core.record import provenance, write_json
-    from core.run import prepare
+    """Check everything before any training, prepare the evaluator, open the study."""
+    from core.device import configure_torch
+    from core.files import write_json
+    from core.params import cli_overrides, flag, validate_params
+    from core.search.config import open_search
+    from core.search.objectives import chosen
+    from core.search.storage import default_storage
+    from core.training.provenance import provenance
+    from core.training.run import prepare
 
-    fixed = given(arguments)
-    # data, judge and device are checked for a point of the space, where it varies them
-    params = make(task.params, {**space.point(), **fixed})
+    fixed = cli_overrides(arguments)
+    # data, evaluator and device are checked for a point of the space, where it varies them
+    params = validate_params(task.params, {**space.point(), **fixed})
     if both := [name for name in space.fields if name in fixed]:
         raise UserError(f"{flag(both[0])}: {where} searches it; drop the flag or the key")
     name = valid_name(arguments.study or task.name)
     wanted = getattr(arguments, "objectives", [])
     objectives = chosen(task.evaluator(params), wanted, sampler, pruner)
-    use(params)
+    configure_torch(params)
     task.load(params)
     storage = arguments.storage or default_storage(arguments.runs)
     search = open_search(

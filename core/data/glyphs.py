@@ -25,7 +25,7 @@ from pydantic import BeforeValidator, Field
 
 from core.data.characters import character_set
 from core.data.fonts import Face, find_font
-from core.record import replace
+from core.files import atomic_write
 from core.task import Params, UserError
 
 if TYPE_CHECKING:
@@ -296,7 +296,7 @@ def _cached(source: Face, target: Face, asked: tuple[str, ...], size: int) -> _D
         texts = np.array([drawn.characters, *drawn.left_out])
         save = partial(np.savez_compressed, texts=texts, source=drawn.source, target=drawn.target)
         with suppress(OSError):
-            replace(path, save)
+            atomic_write(path, save)
     return drawn
 
 

@@ -13,7 +13,7 @@ from core.doctor.finding import Finding, error, first_line, warning
 if TYPE_CHECKING:
     from nni.experiment.config import ExperimentConfig
 
-OURS = "core.engines.nni_tuner"
+OURS = "core.search.nni_tuner"
 DIES = "NNI's dispatcher dies of it while the experiment's status stays RUNNING"
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass
 
-from core.record import without_passwords
+from core.training.provenance import without_passwords
 
 
 class Level(enum.StrEnum):

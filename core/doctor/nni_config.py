@@ -17,7 +17,7 @@ import yaml
 
 from core.doctor import algorithm, disk, trial_command
 from core.doctor.finding import Finding, error, first_line, warning
-from core.space_file import read_json
+from core.search.space_file import read_json
 from core.task import UserError
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""The tasks: do they load, does each fit its search space and judge, do experiments fit them.
+"""The tasks: do they load, does each fit its search space and evaluator, do experiments fit them.
 
 Imports PyTorch through the tasks: run it in `core.doctor.probe`'s child.
 """
@@ -12,15 +12,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from core.catalog import load_task, task_summaries
 from core.doctor.finding import Finding, error, first_line, warning
-from core.flags import flag, given, make
-from core.space import Space
+from core.params import cli_overrides, flag, load_task, task_summaries, validate_params
+from core.search.space import Space
 from core.task import Params, Task, UserError
 
 
 def load() -> tuple[dict[str, Task], list[Finding]]:
-    """The tasks that load, and what is wrong with any, or with its search space or judge."""
+    """The tasks that load, and what is wrong with any, or with its search space or evaluator."""
     tasks: dict[str, Task] = {}
     wrong = []
     for name in task_summaries():
@@ -61,12 +60,12 @@ def _judge(task: Task, where: str) -> list[Finding]:
     try:
         judged = task.evaluator(task.params()).objectives[0]
     except Exception as problem:
-        return [error(where, f"its judge cannot be made ({first_line(problem)})")]
+        return [error(where, f"its evaluator cannot be made ({first_line(problem)})")]
     if judged.direction == task.objective.direction:
         return []
-    what = f"the search would {task.objective.direction} what its judge wants to "
+    what = f"the search would {task.objective.direction} what its evaluator wants to "
     what += f"{judged.direction} ({judged.name})"
-    return [error(where, what, "give TASK its judge's objective")]
+    return [error(where, what, "give TASK its evaluator's objective")]
 
 
 def _orphans(tasks: Mapping[str, Task]) -> list[Finding]:
@@ -96,7 +95,7 @@ def check_experiment(experiment: Mapping[str, Any], tasks: Mapping[str, Task]) -
     task = tasks[name]
     try:
         flags = _flags(task, experiment["words"])
-        params = make(task.params, flags)
+        params = validate_params(task.params, flags)
     except UserError as mistake:
         return [error(where, str(mistake)), *_searched(experiment, task.params, {})]
     wrong = [*_data(experiment, flags, params), *_threads(experiment, params)]
@@ -105,16 +104,16 @@ def check_experiment(experiment: Mapping[str, Any], tasks: Mapping[str, Task]) -
 
 def _flags(task: Task, words: list[str]) -> dict[str, str]:
     """The parameters given by flag; UserError, in argparse's words, for one a trial refuses."""
-    from core.run import _parser
+    from core.search.nni_trial import trial_parser
 
     said = io.StringIO()
     try:
         with contextlib.redirect_stderr(said), contextlib.redirect_stdout(said):
-            arguments: argparse.Namespace = _parser(task).parse_args(words)
+            arguments: argparse.Namespace = trial_parser(task).parse_args(words)
     except SystemExit:
         told = said.getvalue().strip().split("error: ")[-1].split("\n")[0]
         raise UserError(f"{told}; see python -m trials.{task.name} --help") from None
-    return given(arguments)
+    return cli_overrides(arguments)
 
 
 def _data(experiment: Mapping[str, Any], flags: Mapping[str, str], params: Params) -> list[Finding]:
@@ -157,7 +156,7 @@ def _searched(
     at = f"{experiment['where']}: trialCommand"
     try:
         space = Space.parse(experiment["space"], params, experiment["space_where"])
-        make(params, {**flags, **space.point()}, f"{at} with a point of the space")
+        validate_params(params, {**flags, **space.point()}, f"{at} with a point of the space")
     except UserError as mistake:
         return [error("search space", str(mistake))]
     what, remedy = "is searched, too, and NNI's value goes before", "drop the flag or the key"

@@ -117,7 +117,7 @@ def _program(name: str, directory: Path) -> str:
 def _modules(where: str, command: Command, program: str, directory: Path) -> list[Finding]:
     if not PYTHON.match(Path(program).name):
         return []
-    absent = _absent(program, directory, (command.module, "core.run", "torch", "nni"))
+    absent = _absent(program, directory, (command.module, "core.training.run", "torch", "nni"))
     if not absent:
         return []
     what = f"{command.program} cannot import {', '.join(absent)}, seen from {directory}"

@@ -11,13 +11,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from core.record import Study, read_json
-from core.report.agreement import Rho, shared_leaders, spearman
+from core.files import read_json
+from core.record import Study
+from core.replicates.agreement import Rho, shared_leaders, spearman
 from core.report.audit_choice import scored
 from core.report.rows import Row, read_rows
 from core.report.standing import Standing, curve, final, leaders, of_trial, ranks, warm_up
 from core.report.summary import Summary
-from core.task import Outcome
+from core.task import OutcomeKind
 
 # Fewer make no order worth the name: of 4, one in 24 shuffles is the right one.
 FEWEST = 4
@@ -26,10 +27,10 @@ FEWEST = 4
 ENOUGH = 6
 # The lower end of rho's interval from which a budget is trusted.
 TRUSTED = 0.5
-# The median pruner leaves one part in so many of a trial alone (core.engines.samplers).
+# The median pruner leaves one part in so many of a trial alone (core.search.samplers).
 LEFT_ALONE = 4
 
-LONG = (Outcome.COMPLETED, Outcome.DIVERGED, Outcome.COLLAPSED, Outcome.FAILED)
+LONG = (OutcomeKind.COMPLETED, OutcomeKind.DIVERGED, OutcomeKind.COLLAPSED, OutcomeKind.FAILED)
 
 
 @dataclass(frozen=True)
@@ -97,8 +98,8 @@ class Audit:
     def flags(self) -> str:
         """The flags of `gantune tune` that follow from it; '' where none do.
 
-        Where the median pruner would judge before the warm-up is over, it is told to wait for it,
-        or turned off where there is nothing left to judge then.
+        Where the median pruner would evaluator before the warm-up is over, it is told to wait for it,
+        or turned off where there is nothing left to evaluator then.
         """
         if not self.trusted:
             return ""
@@ -161,7 +162,7 @@ def assess(
         budgets=tuple(_agreement(e, curves[e - 1], ends) for e in epochs if 0 < e < long),
         warm_up=warm_up(curves, first),
         drift=_drift(summary, [row for row, _ in pairs], ranks(early), ranks(ends)),
-        pruned=sum(row.outcome == Outcome.PRUNED for row, _ in pairs),
+        pruned=sum(row.outcome == OutcomeKind.PRUNED for row, _ in pairs),
         unscored=tuple(row.label for row, run in pairs if not run.completed),
         waiting=waiting,
     )

@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from core.report.rows import Row
 from core.report.standing import of_trial
 from core.report.summary import Summary
-from core.task import SURROUNDINGS, Outcome
+from core.task import RUNTIME_FIELDS, OutcomeKind
 
-SHORT = (Outcome.COMPLETED, Outcome.PRUNED)
+SHORT = (OutcomeKind.COMPLETED, OutcomeKind.PRUNED)
 
 
 def short_epochs(summary: Summary) -> int | None:
@@ -74,5 +74,5 @@ def choose(summary: Summary, count: int, kept: Sequence[Row] = ()) -> list[Row]:
 
 def _point(row: Row) -> str:
     """What a trial trains, whatever where and how."""
-    params = {k: v for k, v in row.params.items() if k not in SURROUNDINGS}
+    params = {k: v for k, v in row.params.items() if k not in RUNTIME_FIELDS}
     return json.dumps(params, sort_keys=True, default=str)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from core.report.agreement import Rho
+from core.replicates.agreement import Rho
 from core.report.audit import TRUSTED, Audit
 from core.report.drawing import BASELINE, BEST, MUTED, draw, legend
 

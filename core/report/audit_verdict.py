@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from core.report.agreement import Rho
+from core.replicates.agreement import Rho
 from core.report.audit import ENOUGH, LEFT_ALONE, TRUSTED, Agreement, Audit
 from core.report.wording import count, fixed
 
@@ -84,13 +84,13 @@ def _pruning(audit: Audit) -> str:
         return ""
     leaders = f"the top {audit.top}"
     if audit.warm_up <= 1:
-        return f"From the first epoch on {leaders} are never in the worse half: a pruner may judge."
+        return f"From the first epoch on {leaders} are never in the worse half: a pruner may evaluator."
     said = f"Only from epoch {audit.warm_up} on are {leaders} never in the worse half"
     epochs = audit.trusted.epochs if audit.trusted else audit.short
     alone = max(1, epochs // LEFT_ALONE)
     if audit.warm_up <= alone:
-        return f"{said}: no pruner should judge before it, and the median pruner does not."
-    return f"{said}; left to itself the median pruner judges from epoch {alone} of {epochs} on."
+        return f"{said}: no pruner should evaluator before it, and the median pruner does not."
+    return f"{said}; left to itself the median pruner evaluators from epoch {alone} of {epochs} on."
 
 
 def _drifting(audit: Audit) -> str:

@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
-from core.report.paired import Paired
+from core.replicates.stats import Paired
 from core.report.rows import Row
 from core.report.wording import count
-from core.task import Outcome
+from core.task import OutcomeKind
 
 BASELINE = "baseline"
-WRONG = (Outcome.DIVERGED, Outcome.COLLAPSED, Outcome.FAILED, Outcome.OUT_OF_MEMORY)
+WRONG = (OutcomeKind.DIVERGED, OutcomeKind.COLLAPSED, OutcomeKind.FAILED, OutcomeKind.OUT_OF_MEMORY)
 
 
 def at_its_end(row: Row | None) -> bool:
@@ -54,9 +54,9 @@ class Block:
     @cached_property
     def paired(self) -> Paired:
         """The scores of the configurations none of whose runs went wrong."""
-        sign = 1 if self.maximize else -1
+        reason = 1 if self.maximize else -1
         return Paired({
-            name: {seed: sign * row.score for seed, row in of.items() if row.score is not None}
+            name: {seed: reason * row.score for seed, row in of.items() if row.score is not None}
             for name, of in self.runs.items()
             if of and not self.failed(name)
         })  # fmt: skip

@@ -16,15 +16,16 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from core.record import Study, read_json
+from core.files import read_json
+from core.record import Study
 from core.report.importance import Importance, importance
 from core.report.rows import Row, clean, mapping, numbers, read_rows
 from core.report.summary import Summary, summarize
 from core.report.wording import decimals, fixed
-from core.task import Outcome, UserError
+from core.task import OutcomeKind, UserError
 
 NEAR = 0.1
-BROKE = (Outcome.DIVERGED, Outcome.COLLAPSED, Outcome.OUT_OF_MEMORY, Outcome.FAILED)
+BROKE = (OutcomeKind.DIVERGED, OutcomeKind.COLLAPSED, OutcomeKind.OUT_OF_MEMORY, OutcomeKind.FAILED)
 
 
 def study_name(name: str, task: str, step: str = "") -> str:
@@ -109,10 +110,10 @@ class Entrant:
     @property
     def ended(self) -> list[Row]:
         """The trials of the search that came to an end of their own."""
-        ends = (Outcome.COMPLETED, Outcome.PRUNED, *BROKE)
+        ends = (OutcomeKind.COMPLETED, OutcomeKind.PRUNED, *BROKE)
         return [row for row in self.rows if row.outcome in ends]
 
-    def count(self, *outcomes: Outcome) -> int:
+    def count(self, *outcomes: OutcomeKind) -> int:
         """How many trials of the search ended so."""
         return sum(row.outcome in outcomes for row in self.rows)
 
@@ -148,7 +149,7 @@ class Entrant:
     @property
     def pruned(self) -> float | None:
         """The share of ended trials that were stopped early, their guards kept so far."""
-        stopped = [r for r in self.ended if r.outcome == Outcome.PRUNED and not r.broken]
+        stopped = [r for r in self.ended if r.outcome == OutcomeKind.PRUNED and not r.broken]
         return self._share(len(stopped))
 
     @property

@@ -9,12 +9,12 @@ from typing import Any
 from core.report.comparison import BROKE, Comparison, Entrant
 from core.report.comparison_verdict import cautions, headline, standing
 from core.report.rows import numbers
-from core.task import Outcome
+from core.task import OutcomeKind
 
 UNITS = ((1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
 COST = (
     "parameters", "parameters_output", "flops_train_image", "flops_translate_image", "step_ms",
-    "images_per_second", "batch", "memory_bytes",
+    "items_per_second", "batch", "memory_bytes",
 )  # fmt: skip
 
 
@@ -40,8 +40,8 @@ def figures(entrant: Entrant) -> dict[str, Any]:
         "cost_failed": entrant.cost.get("failed"),
         "epoch_seconds": entrant.epoch_seconds,
         "trials": len(entrant.rows),
-        "trials_completed": entrant.count(Outcome.COMPLETED),
-        "trials_pruned": entrant.count(Outcome.PRUNED),
+        "trials_completed": entrant.count(OutcomeKind.COMPLETED),
+        "trials_pruned": entrant.count(OutcomeKind.PRUNED),
         "trials_failed": entrant.count(*BROKE),
         "quartile_1": quartiles[0],
         "median": quartiles[1],

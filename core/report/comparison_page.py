@@ -6,7 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from core.record import Study, now, write_bytes, write_json
+from core.files import now, write_bytes, write_json
+from core.record import Study
 from core.report.comparison import BROKE, Comparison, Entrant, read_comparison
 from core.report.comparison_figures import as_csv, as_json, percent, si
 from core.report.comparison_plots import missing_scores, plots
@@ -16,7 +17,7 @@ from core.report.origin import Origin, origin, train_again
 from core.report.pictures import Strip, aligned, content
 from core.report.rows import Row, numbers
 from core.report.wording import count, decimals, duration, fixed, plain
-from core.task import Outcome
+from core.task import OutcomeKind
 
 HERE = Path(__file__).parent
 FILTERS = {"plain": plain, "fixed": fixed, "duration": duration, "si": si, "percent": percent}
@@ -73,8 +74,8 @@ def _colour(place: int) -> str:
 
 def _ends(entrant: Entrant) -> dict[str, int]:
     """How many trials of the search completed, were pruned, failed, or did not end."""
-    done = entrant.count(Outcome.COMPLETED)
-    pruned, failed = entrant.count(Outcome.PRUNED), entrant.count(*BROKE)
+    done = entrant.count(OutcomeKind.COMPLETED)
+    pruned, failed = entrant.count(OutcomeKind.PRUNED), entrant.count(*BROKE)
     left = len(entrant.rows) - done - pruned - failed
     return {"completed": done, "pruned": pruned, "failed": failed, "unfinished": left}
 

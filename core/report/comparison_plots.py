@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from core.report.comparison import Comparison, Entrant
 from core.report.drawing import MUTED, POINTS, SERIES, draw, legend
 from core.report.rows import Row
-from core.task import Outcome
+from core.task import OutcomeKind
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -127,11 +127,16 @@ def _zoom(axes: Axes, comparison: Comparison) -> None:
 
 def _kind(entrant: Entrant, row: Row) -> str:
     """How the plot marks a trial; '' for one that has no score or has not ended."""
-    if row.score is None or row.outcome in ("running", "killed", "damaged", Outcome.INTERRUPTED):
+    if row.score is None or row.outcome in (
+        "running",
+        "killed",
+        "damaged",
+        OutcomeKind.INTERRUPTED,
+    ):
         return ""
     if not set(row.broken) <= set(entrant.broken):
         return "failed"
-    kinds = {Outcome.COMPLETED: "completed", Outcome.PRUNED: "pruned"}
+    kinds = {OutcomeKind.COMPLETED: "completed", OutcomeKind.PRUNED: "pruned"}
     return next((kind for outcome, kind in kinds.items() if row.outcome == outcome), "failed")
 
 

@@ -11,11 +11,11 @@ from core.report.rows import Row
 from core.report.summary import CONDITIONS
 from core.report.verdict import ENOUGH_INPUTS
 from core.report.wording import count, plain
-from core.task import SURROUNDINGS
+from core.task import RUNTIME_FIELDS
 
 FEW_TRIALS, FEW_SEEDS = 30, 5
 ALIKE = CONDITIONS | {"size", "width", "batch_size", "data_fraction"}
-UNLIKE_BY_DESIGN = SURROUNDINGS | {"seed"}
+UNLIKE_BY_DESIGN = RUNTIME_FIELDS | {"seed"}
 
 
 @dataclass(frozen=True)
@@ -143,11 +143,13 @@ def _unlike(comparison: Comparison) -> list[str]:
 def _of_judging(comparison: Comparison) -> list[str]:
     bests = list(_bests(comparison).values())
     notes = []
-    judges = [{k: v for k, v in row.judge.items() if k != "seconds"} for row in bests]
-    if any(judge != judges[0] for judge in judges):
-        notes.append("The tasks were scored by different judges, so their scores compare badly.")
-    if any(row.judge.get("weak") for row in bests):
-        notes.append("The judge is weak: on held-out images it is hardly better than guessing.")
+    evaluators = [{k: v for k, v in row.evaluator.items() if k != "seconds"} for row in bests]
+    if any(evaluator != evaluators[0] for evaluator in evaluators):
+        notes.append(
+            "The tasks were scored by different evaluators, so their scores compare badly."
+        )
+    if any(row.evaluator.get("weak") for row in bests):
+        notes.append("The evaluator is weak: on held-out images it is hardly better than guessing.")
     inputs = [row.parts["inputs"] for row in bests if "inputs" in row.parts]
     if inputs and min(inputs) < ENOUGH_INPUTS:
         notes.append(

@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from core.record import Study, read_json
+from core.files import read_json
+from core.record import Study
+from core.replicates.stats import Difference, Paired
 from core.report.block import BASELINE, Block, at_its_end
 from core.report.exam import ExamResult, read_exam
-from core.report.paired import Difference, Paired
 from core.report.rows import Row, clean, mapping, read_rows
 from core.report.wording import decimals, fixed, signed
 
@@ -44,7 +45,7 @@ class Confirmation:
     same: Mapping[str, str]
     seeds: list[int]
     epochs: int
-    unseen: bool
+    holdout: bool
     maximize: bool
     runs: Mapping[str, Mapping[int, Row]]
     labels: Mapping[str, str]
@@ -112,9 +113,9 @@ class Confirmation:
 
     @property
     def exam(self) -> ExamResult | None:
-        """The exam of the judge that scored the runs; None where it has sat none."""
+        """The exam of the evaluator that scored the runs; None where it has sat none."""
         rows = (row for of in self.runs.values() for row in of.values())
-        return next((exam for row in rows if (exam := read_exam(row.judge))), None)
+        return next((exam for row in rows if (exam := read_exam(row.evaluator))), None)
 
     @property
     def order(self) -> list[str]:
@@ -203,7 +204,7 @@ def read_confirmation(
         same=same,
         seeds=seeds,
         epochs=epochs if isinstance(epochs, int) else 0,
-        unseen=bool(settings.get("unseen")),
+        holdout=bool(settings.get("holdout")),
         maximize=maximize,
         runs=runs,
         labels=labels,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from core.replicates.stats import ROUNDING
 from core.report.block import BASELINE
 from core.report.confirmation import Confirmation
-from core.report.paired import ROUNDING
 from core.report.wording import count, signed
 
 SHOWN = 3
@@ -15,7 +15,7 @@ SHOWN = 3
 def conclusion(c: Confirmation, floor: float | None = None) -> str:
     """What can be said, in a sentence or two.
 
-    `floor`: the noise floor, where it was measured on runs like these, by the same judge.
+    `floor`: the noise floor, where it was measured on runs like these, by the same evaluator.
     """
     if c.waiting and not c.paired.names:
         return "Nothing is confirmed yet: no seed has been run with every configuration."

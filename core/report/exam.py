@@ -1,4 +1,4 @@
-"""The judge's exam, as the trials' records keep it."""
+"""The evaluator's exam, as the trials' records keep it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from core.report.wording import count, decimals, fixed
 
 @dataclass(frozen=True)
 class ExamCase:
-    """What the judge gave one kind of outputs."""
+    """What the evaluator gave one kind of outputs."""
 
     name: str
     good: bool
@@ -24,7 +24,7 @@ class ExamCase:
 
 @dataclass(frozen=True)
 class ExamResult:
-    """The exam of a study's judge: the cases in its own order."""
+    """The exam of a study's evaluator: the cases in its own order."""
 
     cases: tuple[ExamCase, ...]
     passed: bool
@@ -43,23 +43,21 @@ class ExamResult:
         good = f"good outputs score {fixed(self.reference, self.places)}"
         if self.passed:
             return (
-                f"The judge was shown {count(len(self.bad), 'way')} to cheat before the search, "
+                f"The evaluator was shown {count(len(self.bad), 'way')} to cheat before the search, "
                 f"and none comes near: {good}."
             )
-        return (
-            f"The judge has failed its exam, so a high score may be a trick: {good}, {self.tricks}."
-        )
+        return f"The evaluator has failed its exam, so a high score may be a trick: {good}, {self.tricks}."
 
     @property
     def tricks(self) -> str:
-        """The ways to cheat that the judge fell for, with their scores."""
+        """The ways to cheat that the evaluator fell for, with their scores."""
         failed = [case for case in self.bad if not case.passed]
         return ", ".join(f"{case.name} {fixed(case.value, self.places)}" for case in failed)
 
 
-def read_exam(judge: Mapping[str, Any]) -> ExamResult | None:
-    """The exam of the judge of which a record says this; None where it has sat none."""
-    told = mapping(judge.get("exam"))
+def read_exam(evaluator: Mapping[str, Any]) -> ExamResult | None:
+    """The exam of the evaluator of which a record says this; None where it has sat none."""
+    told = mapping(evaluator.get("exam"))
     known = numbers(told)
     there = told.get("cases")
     if not isinstance(there, list) or "reference" not in known:

@@ -16,7 +16,7 @@ from core.report.wording import count
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
-    from core.dimension import Dimension
+    from core.search.distributions import Dimension
 
 ENOUGH, FEW = 4, 50
 WIDE = 50
@@ -69,7 +69,7 @@ def importance(summary: Summary) -> Importance:
 
 def _declared(name: str, spec: Any) -> Dimension | None:
     """The dimension a search space declares; None where it declares none that can be used."""
-    from core.dimension import NAME, Dimension
+    from core.search.distributions import NAME, Dimension
 
     try:
         args = (mapping(a).get(NAME, a) for a in spec["_value"])  # a nested choice is its names
@@ -81,7 +81,7 @@ def _declared(name: str, spec: Any) -> Dimension | None:
 
 def _inferred(name: str, values: Sequence[Any]) -> Dimension | None:
     """A dimension from the values that were tried; None where they are all the same."""
-    from core.dimension import Dimension
+    from core.search.distributions import Dimension
 
     if all(isinstance(v, int | float) and not isinstance(v, bool) for v in values):
         low, high = float(min(values)), float(max(values))

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from core.flags import flag
+from core.params import flag
 from core.report.rows import Row, mapping, numbers
 from core.report.summary import CONDITIONS, Summary
 
@@ -22,25 +22,25 @@ class Cost:
 
     seconds: float
     epochs: int
-    images_per_second: float | None
+    items_per_second: float | None
     slowest: float | None
     fastest: float | None
     hardware: list[str]
-    judge_seconds: float | None
+    evaluator_seconds: float | None
 
 
 def cost(summary: Summary) -> Cost:
     """Add it up."""
     lines = [line for row in summary.rows for line in row.epochs]
-    rates = [line.images_per_second for line in lines if line.images_per_second > 0]
+    rates = [line.items_per_second for line in lines if line.items_per_second > 0]
     return Cost(
         seconds=sum(line.seconds for line in lines),
         epochs=len(lines),
-        images_per_second=statistics.median(rates) if rates else None,
+        items_per_second=statistics.median(rates) if rates else None,
         slowest=min(rates, default=None),
         fastest=max(rates, default=None),
         hardware=_distinct(row.about.get("hardware") for row in summary.rows),
-        judge_seconds=numbers(summary.judge).get("seconds"),
+        evaluator_seconds=numbers(summary.evaluator).get("seconds"),
     )
 
 
@@ -80,7 +80,7 @@ def origin(summary: Summary) -> Origin:
 def provenance(summary: Summary) -> dict[str, Any]:
     """Where the best trial comes from, or the study where there is no best."""
     about = summary.best.about if summary.best else summary.study.about
-    names = ("started", "command", "git", "versions", "machine", "hardware", "engine", "judge")
+    names = ("started", "command", "git", "versions", "machine", "hardware", "engine", "evaluator")
     return {name: about[name] for name in names if name in about}
 
 

@@ -8,23 +8,23 @@ from dataclasses import dataclass
 from core.report.rows import DAMAGED, KILLED, RUNNING, Row
 from core.report.summary import Summary
 from core.report.wording import count
-from core.task import Outcome
+from core.task import OutcomeKind
 
 SHOWN = 3
 
 MEANING: dict[str, str] = {
-    Outcome.COMPLETED: "Trained to its end, or until its patience ran out. Only these scores are "
+    OutcomeKind.COMPLETED: "Trained to its end, or until its patience ran out. Only these scores are "
     "compared.",
-    Outcome.PRUNED: "Stopped early: beside the other trials it looked hopeless.",
-    Outcome.DIVERGED: "A loss, a weight, an output or the score was no longer a finite number. A "
+    OutcomeKind.PRUNED: "Stopped early: beside the other trials it looked hopeless.",
+    OutcomeKind.DIVERGED: "A loss, a weight, an output or the score was no longer a finite number. A "
     "search is told the worst score.",
-    Outcome.COLLAPSED: "The generator gave one output for all inputs, or outputs that have nothing "
+    OutcomeKind.COLLAPSED: "The generator gave one output for all inputs, or outputs that have nothing "
     "to do with them, or had no gradient left to learn from. A search is told the worst score.",
-    Outcome.OUT_OF_MEMORY: "The machine or its GPU had not memory enough. A search is told no "
+    OutcomeKind.OUT_OF_MEMORY: "The machine or its GPU had not memory enough. A search is told no "
     "score.",
-    Outcome.INTERRUPTED: "Stopped from outside. The same command continues it after its last "
+    OutcomeKind.INTERRUPTED: "Stopped from outside. The same command continues it after its last "
     "epoch.",
-    Outcome.FAILED: "An error ended it, or the task refuses its parameters. A search is told no "
+    OutcomeKind.FAILED: "An error ended it, or the task refuses its parameters. A search is told no "
     "score.",
     RUNNING: "At work when this report was written.",
     KILLED: "Its process ended without a word. The same command continues it after its last epoch.",
@@ -42,7 +42,7 @@ class Ended:
     reasons: tuple[str, ...]
 
 
-def endings(summary: Summary) -> list[Ended]:
+def outcomes(summary: Summary) -> list[Ended]:
     """A line for every outcome of the study, the commonest first."""
     return [
         Ended(shown(outcome), n, MEANING[outcome], _reasons(summary.rows, outcome))

@@ -9,7 +9,8 @@ import re
 from pathlib import Path
 from typing import Any
 
-from core.record import Study, now, write_bytes, write_json
+from core.files import now, write_bytes, write_json
+from core.record import Study
 from core.report.audit import Audit, read_audit
 from core.report.audit_plots import CAPTION, agreement_plot
 from core.report.audit_verdict import interval, told
@@ -18,7 +19,7 @@ from core.report.front import Front, front_plot, read_front
 from core.report.heat import heat_maps
 from core.report.importance import importance
 from core.report.origin import cost, origin, provenance, train_again, train_baseline
-from core.report.outcomes import endings, shown
+from core.report.outcomes import outcomes, shown
 from core.report.pictures import picture_blocks
 from core.report.plots import curves_caption, plots, validated
 from core.report.rows import Row
@@ -73,7 +74,7 @@ def best_json(summary: Summary) -> dict[str, Any]:
         "noise_floor": summary.noise.floor if summary.noise else None,
         "winners": summary.confirmation.winning_trials if summary.confirmation else None,
         "front": [told(row) for row in front.rows] if (front := read_front(summary)) else None,
-        "exam_passed": exam.passed if (exam := read_exam(summary.judge)) else None,
+        "exam_passed": exam.passed if (exam := read_exam(summary.evaluator)) else None,
         "trials": summary.outcomes,
         "provenance": provenance(summary),
     }
@@ -92,11 +93,11 @@ def _context(summary: Summary, audit: Audit | None) -> dict[str, Any]:
         "parts": {p: decimals(row.parts.get(p) for row in summary.rows) for p in parts},
         "searched": searched_settings(summary, best) if best else [],
         "others": other_settings(summary, best) if best else [],
-        "exam": read_exam(summary.judge),
-        "accuracy": accuracy(summary.judge),
-        "confusion": confusion(summary.judge),
+        "exam": read_exam(summary.evaluator),
+        "accuracy": accuracy(summary.evaluator),
+        "confusion": confusion(summary.evaluator),
         "importance": importance(summary),
-        "endings": endings(summary),
+        "outcomes": outcomes(summary),
         "cost": cost(summary),
         "origin": origin(summary),
         "again": train_again(summary, best) if best else "",

@@ -57,7 +57,7 @@ def picture_blocks(summary: Summary) -> list[list[Strip]]:
 
 
 def aligned(wanted: Sequence[tuple[str, str, Row, str]]) -> list[list[Strip]]:
-    """Blocks of strips under one another: label, kind, whose samples, and which of them."""
+    """Blocks of strips under one another: label, kind, whose outputs, and which of them."""
     opened = [(label, kind, _open(_path(row, name))) for label, kind, row, name in wanted]
     tiles = [(label, kind, _tiles(image)) for label, kind, image in opened if image]
     sides = [max(images[0].size) for _, _, images in tiles]
@@ -70,7 +70,7 @@ def aligned(wanted: Sequence[tuple[str, str, Row, str]]) -> list[list[Strip]]:
 
 
 def _path(row: Row, name: str) -> Path:
-    return row.record.samples / f"{name}.png"
+    return row.record.pictures / f"{name}.png"
 
 
 def content(row: Row, name: str) -> bytes:

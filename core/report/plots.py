@@ -79,7 +79,7 @@ def _curves(axes: Axes, summary: Summary) -> None:
 def _curve(axes: Axes, row: Row, **look: Any) -> None:
     lines = thinned(row.epochs)
     marker = "o" if len(lines) == 1 else ""
-    values = [line.value for line in lines]
+    values = [line.score.value for line in lines]
     axes.plot([line.epoch for line in lines], values, marker=marker, markersize=4, **look)
 
 
@@ -99,7 +99,7 @@ def loss_names(epochs: Iterable[EpochLine]) -> list[str]:
 
 def validated(epochs: Iterable[EpochLine]) -> set[str]:
     """The losses that were measured on validation data too: there is a part of that name."""
-    return {name for line in epochs for name in line.losses if name in line.parts}
+    return {name for line in epochs for name in line.losses if name in line.score.parts}
 
 
 def loss_values(epochs: Iterable[EpochLine]) -> list[float]:
@@ -107,7 +107,9 @@ def loss_values(epochs: Iterable[EpochLine]) -> list[float]:
     lines = list(epochs)
     shared = validated(lines)
     seen = [value for line in lines for value in line.losses.values()]
-    return seen + [line.parts[name] for line in lines for name in shared if name in line.parts]
+    return seen + [
+        line.score.parts[name] for line in lines for name in shared if name in line.score.parts
+    ]
 
 
 def wide(values: Sequence[float]) -> bool:

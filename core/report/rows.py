@@ -10,8 +10,9 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
-from core.record import EpochLine, Record, Study, read_json
-from core.task import Ending, Outcome
+from core.files import read_json
+from core.record import EpochLine, Record, Study
+from core.task import Outcome, OutcomeKind, Score
 
 RUNNING, KILLED, DAMAGED = "running", "killed", "damaged"
 
@@ -46,14 +47,14 @@ class Row:
         return str(self.about.get("engine") or "")
 
     @property
-    def judge(self) -> dict[str, Any]:
-        """What its record says of the judge."""
-        return mapping(self.about.get("judge"))
+    def evaluator(self) -> dict[str, Any]:
+        """What its record says of the evaluator."""
+        return mapping(self.about.get("evaluator"))
 
     @property
     def completed(self) -> bool:
         """Whether its score is final and may be compared."""
-        return self.outcome == Outcome.COMPLETED and self.score is not None
+        return self.outcome == OutcomeKind.COMPLETED and self.score is not None
 
     @property
     def broken(self) -> list[str]:
@@ -90,8 +91,8 @@ def read_rows(study: Study) -> list[Row]:
 def _read(record: Record) -> Row:
     about = mapping(clean(record.trial()))
     lines = tuple(line for epoch in record.epochs() if (line := _line(epoch)))
-    outcome, reason, ending = _ending(record, about)
-    scored = ending.score if ending and ending.score else lines[-1] if lines else None
+    kind, reason, outcome = _ending(record, about)
+    scored = outcome.score if outcome and outcome.score else lines[-1].score if lines else None
     number = about.get("number")
     number = number if isinstance(number, int) else 0
     standalone = about.get("engine") not in ("optuna", "nni")
@@ -100,7 +101,7 @@ def _read(record: Record) -> Row:
         record=record,
         label=record.folder.name if standalone else str(number),
         number=number,
-        outcome=outcome,
+        outcome=kind,
         reason=reason,
         score=_number(scored.value) if scored else None,
         parts=numbers(scored.parts) if scored else {},
@@ -114,31 +115,29 @@ def _read(record: Record) -> Row:
     )
 
 
-def _ending(record: Record, about: Mapping[str, Any]) -> tuple[str, str, Ending | None]:
+def _ending(record: Record, about: Mapping[str, Any]) -> tuple[str, str, Outcome | None]:
     if not mapping(about.get("params")):
         return DAMAGED, "its trial.json cannot be read", None
     try:
-        ending = record.ending()
+        outcome = record.outcome()
     except (KeyError, TypeError, ValueError, AttributeError):
         return DAMAGED, "its outcome.json says nothing that can be read", None
-    if ending is None:
-        return (RUNNING, "", None) if record.is_alive() else (KILLED, "its process is gone", None)
-    return str(ending.outcome), text(str(ending.reason)), ending
+    if outcome is None:
+        return (RUNNING, "", None) if record.is_running() else (KILLED, "its process is gone", None)
+    return str(outcome.kind), text(str(outcome.reason)), outcome
 
 
 def _line(line: EpochLine) -> EpochLine | None:
     """The epoch with finite numbers only; None where it has no score."""
-    value, epoch = _number(line.value), _number(line.epoch)
+    value, epoch = _number(line.score.value), _number(line.epoch)
     if value is None or epoch is None:
         return None
     return EpochLine(
         int(epoch),
         numbers(line.losses),
-        value,
-        numbers(line.parts),
-        numbers(line.violations),
+        Score(value, numbers(line.score.parts), numbers(line.score.violations)),
         _number(line.seconds) or 0.0,
-        _number(line.images_per_second) or 0.0,
+        _number(line.items_per_second) or 0.0,
     )
 
 

@@ -41,12 +41,12 @@ def curve(run: Row, epochs: int, maximize: bool) -> list[Standing]:
         if not len(stands) < line.epoch <= epochs:
             continue  # a record that was tampered with
         stands += [stands[-1] if stands else WORST] * (line.epoch - 1 - len(stands))
-        value = _signed(line.value, maximize)
+        value = _signed(line.score.value, maximize)
         if patient and best is not None and value >= best:
             stands.append(stands[-1])
             continue
         best = value
-        stands.append((0.0, sum(amount > 0 for amount in line.violations.values()), value))
+        stands.append((0.0, sum(amount > 0 for amount in line.score.violations.values()), value))
     return stands + [final(run, maximize)] * (epochs - len(stands))
 
 

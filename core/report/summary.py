@@ -13,7 +13,7 @@ from core.report.confirmation import Confirmation, candidate, carried, read_conf
 from core.report.noise import Noise, read_noise
 from core.report.rows import Row, clean, mapping, read_rows
 from core.report.wording import decimals, fixed
-from core.task import SURROUNDINGS, Params
+from core.task import RUNTIME_FIELDS, Params
 
 CONDITIONS = frozenset(Params.model_fields) | {"data"}
 
@@ -100,10 +100,10 @@ class Summary:
         return dict(Counter(row.outcome for row in self.rows).most_common())
 
     @property
-    def judge(self) -> dict[str, Any]:
-        """What is known of the judge of the best trial, or of any."""
+    def evaluator(self) -> dict[str, Any]:
+        """What is known of the evaluator of the best trial, or of any."""
         there = [self.best, *self.rows]
-        return next((row.judge for row in there if row and row.judge), {})
+        return next((row.evaluator for row in there if row and row.evaluator), {})
 
     def unlike(self, row: Row) -> list[str]:
         """What was not searched and differs between the best trial and this one."""
@@ -115,7 +115,7 @@ class Summary:
 
 
 def summarize(study: Study) -> Summary:
-    """Read a study's records and judge them."""
+    """Read a study's records and evaluator them."""
     study, rows = Study(study.folder, clean(study.about)), read_rows(study)
     tasks = Counter(row.task for row in rows if row.task)
     task = str(study.about.get("task") or (tasks.most_common(1)[0][0] if tasks else ""))
@@ -173,5 +173,5 @@ def _baseline(rows: Sequence[Row], searched: tuple[str, ...], best: Row | None) 
 
 
 def _unlike(a: Row, b: Row, searched: tuple[str, ...]) -> list[str]:
-    names = [n for n in a.params if n not in searched and n not in SURROUNDINGS]
+    names = [n for n in a.params if n not in searched and n not in RUNTIME_FIELDS]
     return [n for n in names if n in b.params and a.params[n] != b.params[n]]

@@ -70,10 +70,10 @@ class Grid:
     @cached_property
     def ranked(self) -> list[Point]:
         """The points with a mean, the best first; those with trials missing come after the rest."""
-        sign = -1 if self.summary.maximize else 1
+        reason = -1 if self.summary.maximize else 1
 
         def order(point: Point) -> tuple[bool, float]:
-            return bool(point.tally.others), sign * (point.tally.mean or 0.0)
+            return bool(point.tally.others), reason * (point.tally.mean or 0.0)
 
         return sorted((p for p in self.points if p.tally.scores), key=order)
 

@@ -25,7 +25,7 @@ def verdict(summary: Summary) -> str:
     if best is None:
         return "No trial has completed, so there is no best trial to report."
     if confirmed := summary.confirmation:
-        alike = not confirmed.unseen and confirmed.epochs == best.planned
+        alike = not confirmed.holdout and confirmed.epochs == best.planned
         return conclusion(confirmed, summary.noise.floor if summary.noise and alike else None)
     return ("No trial kept every guard. " if best.broken else "") + _beside_baseline(summary, best)
 
@@ -139,35 +139,39 @@ def _listed(guards: Sequence[str]) -> str:
 
 
 def _cautions_of_judging(summary: Summary) -> list[str]:
-    exam = read_exam(summary.judge)
+    exam = read_exam(summary.evaluator)
     notes = [exam.sentence] if exam and not exam.passed else []
     last = summary.confirmation.exam if summary.confirmation else None
     if last and not last.passed and last != exam:
-        notes.append(f"The judge that confirmed has failed its own exam: {last.tricks}.")
+        notes.append(f"The evaluator that confirmed has failed its own exam: {last.tricks}.")
     inputs = summary.best.parts.get("inputs") if summary.best else None
     if inputs is not None and inputs < ENOUGH_INPUTS:
         notes.append(
             f"Judged on all {inputs:.0f} validation inputs there are, fewer than {ENOUGH_INPUTS}: "
             "one odd picture moves the score."
         )
-    if summary.judge.get("weak"):
+    if summary.evaluator.get("weak"):
         notes.append(
-            "The judge is weak: on held-out images it is hardly better than guessing. Its scores "
+            "The evaluator is weak: on held-out images it is hardly better than guessing. Its scores "
             "mean little."
         )
     same = {"seconds", "exam"}
-    judges = [{k: v for k, v in r.judge.items() if k not in same} for r in summary.candidates]
-    if any(judge != judges[0] for judge in judges):
-        notes.append("The trials were scored by different judges, so their scores compare badly.")
+    evaluators = [
+        {k: v for k, v in r.evaluator.items() if k not in same} for r in summary.candidates
+    ]
+    if any(evaluator != evaluators[0] for evaluator in evaluators):
+        notes.append(
+            "The trials were scored by different evaluators, so their scores compare badly."
+        )
     return notes
 
 
-def confusion(judge: dict[str, Any]) -> dict[str, dict[str, float]]:
-    """The judge's confusion on held-out data, truth -> answer -> count; may be empty."""
-    rows = {str(k): numbers(v) for k, v in mapping(judge.get("confusion")).items()}
+def confusion(evaluator: dict[str, Any]) -> dict[str, dict[str, float]]:
+    """The evaluator's confusion on held-out data, truth -> answer -> count; may be empty."""
+    rows = {str(k): numbers(v) for k, v in mapping(evaluator.get("confusion")).items()}
     return rows if all(rows.values()) else {}
 
 
-def accuracy(judge: dict[str, Any]) -> float | None:
-    """How much of held-out data the judge gets right, from 0 to 1, where that was measured."""
-    return numbers(judge).get("accuracy")
+def accuracy(evaluator: dict[str, Any]) -> float | None:
+    """How much of held-out data the evaluator gets right, from 0 to 1, where that was measured."""
+    return numbers(evaluator).get("accuracy")

@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 
 from core import repeat
-from core.catalog import load_task
 from core.cli import main
-from core.record import EpochLine, Record, Study, read_json, write_json
-from core.task import SURROUNDINGS, Ending, Outcome, Score
+from core.files import read_json, write_json
+from core.params import load_task
+from core.record import EpochLine, Record, Study
+from core.task import RUNTIME_FIELDS, Outcome, OutcomeKind, Score
 from tests.conftest import TINY_GLYPHS, Run
 
 TASK = load_task("glyph_autoencoder")
@@ -46,7 +47,7 @@ def test_trials_are_trained_for_longer_once_and_the_report_tells(
     for i, record in enumerate(records):
         assert [line.epoch for line in record.epochs()] == [1, 2]
         long, short = record.trial()["params"], Record(study / f"000{i}").trial()["params"]
-        unlike = {name for name in long if long[name] != short[name]} - SURROUNDINGS
+        unlike = {name for name in long if long[name] != short[name]} - RUNTIME_FIELDS
         assert unlike == {"epochs"}
         assert long["seed"] == 5
     figures = read_json(folder / "audit.json")
@@ -67,7 +68,7 @@ def test_trials_are_trained_for_longer_once_and_the_report_tells(
     assert "epochs was 2, is now 3" in changed.stderr
 
 
-def keep(folder: Path, number: int, score: float, outcome: Outcome, **values: Any) -> None:
+def keep(folder: Path, number: int, score: float, outcome: OutcomeKind, **values: Any) -> None:
     """A record of a trial."""
     record = Record(folder)
     params = TASK.params(**values)
@@ -77,7 +78,7 @@ def keep(folder: Path, number: int, score: float, outcome: Outcome, **values: An
                   "defaults": TASK.params().model_dump(mode="json")})  # fmt: skip
     line = EpochLine(1, {}, score, {}, {}, 1.0, 1.0)
     record.write_epochs([line])
-    record.end(Ending(outcome, "", Score(score)), 1.0)
+    record.end(Outcome(outcome, "", Score(score)), 1.0)
 
 
 @pytest.fixture
@@ -85,7 +86,7 @@ def study(tmp_path: Path) -> Path:
     """12 trials of 3 epochs; the learning rate tells the score, and a higher number is worse."""
     folder = tmp_path / "demo"
     for i in range(12):
-        outcome = Outcome.PRUNED if i == 11 else Outcome.COMPLETED
+        outcome = OutcomeKind.PRUNED if i == 11 else OutcomeKind.COMPLETED
         rate = 1e-3 * 1.1 ** (i - 3)
         keep(folder / f"{i:04d}", i, 0.1 + i / 20, outcome, lr_g=rate, epochs=3, threads=7)
     write_json(folder / "study.json", {"task": TASK.name, "space": SPACE})
@@ -100,7 +101,7 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     def run(task: Any, trial: Any, progress: Any, runs: Path) -> None:
         trials.append(trial)
         score = trial.params.lr_g * 100
-        keep(trial.workdir, trial.number, score, Outcome.COMPLETED, **dict(trial.params))
+        keep(trial.workdir, trial.number, score, OutcomeKind.COMPLETED, **dict(trial.params))
 
     monkeypatch.setattr(repeat, "run_trial", run)
     return trials
@@ -139,7 +140,7 @@ def test_by_default_ten_are_trained_four_times_as_long(study: Path, started: lis
 
 
 def test_the_baseline_is_always_there(study: Path, started: list[Any]) -> None:
-    keep(study / "0012", 12, 0.41, Outcome.COMPLETED, epochs=3)
+    keep(study / "0012", 12, 0.41, OutcomeKind.COMPLETED, epochs=3)
     assert audit(study, "--configs", "4") == 0
     assert 12 in numbers(started)
 
@@ -148,7 +149,7 @@ def test_fewer_runs_than_an_order_takes_are_no_figures(
     study: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def fails(task: Any, trial: Any, progress: Any, runs: Path) -> None:
-        keep(trial.workdir, trial.number, 0.5, Outcome.OUT_OF_MEMORY, **dict(trial.params))
+        keep(trial.workdir, trial.number, 0.5, OutcomeKind.OUT_OF_MEMORY, **dict(trial.params))
 
     monkeypatch.setattr(repeat, "run_trial", fails)
     assert audit(study) == 1
@@ -188,8 +189,8 @@ def test_a_study_that_cannot_be_audited_is_one_clear_error(
     assert "no trial of a study 'nothing'" in capsys.readouterr().err
     for number in range(3):
         rate = 1e-3 * (number + 1)
-        keep(study.with_name("few") / f"{number}", number, 0.5, Outcome.COMPLETED, lr_g=rate)
-    keep(study.with_name("few") / "3", 3, 0.5, Outcome.DIVERGED, lr_g=0.1)
+        keep(study.with_name("few") / f"{number}", number, 0.5, OutcomeKind.COMPLETED, lr_g=rate)
+    keep(study.with_name("few") / "3", 3, 0.5, OutcomeKind.DIVERGED, lr_g=0.1)
     assert audit(study.with_name("few")) == 2
     told = capsys.readouterr().err
     assert "study 'few' has 3 trials that completed or were pruned" in told

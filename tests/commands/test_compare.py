@@ -16,12 +16,13 @@ from typing import Any
 
 import pytest
 
-from core.catalog import load_task
 from core.cli import main
 from core.commands import compare
 from core.commands.compare import _alone, _settle, union
-from core.record import Record, Study, read_json
-from core.task import Ending, Outcome, Score, Task, UserError
+from core.files import read_json
+from core.params import load_task
+from core.record import Record, Study
+from core.task import Outcome, OutcomeKind, Score, Task, UserError
 from tests.conftest import ROOT, TINY
 
 PROGRAM = "import sys; from core.cli import main; sys.exit(main())"
@@ -66,7 +67,7 @@ def checkout(tmp_path: Path) -> Path:
 
 
 def moments(runs: Path) -> dict[str, int]:
-    """When each run's ending, and each measurement, was written."""
+    """When each run's outcome, and each measurement, was written."""
     files = [*runs.glob("compare*/*/outcome.json"), *runs.glob("compare/cost-*.json")]
     return {str(path.relative_to(runs)): path.stat().st_mtime_ns for path in files}
 
@@ -122,7 +123,7 @@ def _broken(score: Score) -> int:
 def _check_task(runs: Path, name: str) -> None:
     """Every figure of the CSV is what the records say."""
     searched = Study.open(runs, f"compare-{name}").records()
-    finals = [(r, e.score) for r in searched if (e := r.ending()) and e.score]
+    finals = [(r, e.score) for r in searched if (e := r.outcome()) and e.score]
     best, final = max(finals, key=lambda pair: (-_broken(pair[1]), pair[1].value))
     score = final.value
     params = best.trial()["params"]
@@ -135,11 +136,11 @@ def _check_task(runs: Path, name: str) -> None:
         (row,) = [row for row in csv.DictReader(file) if row["task"] == name]
     values = []
     for record in (seeded, less):
-        ending = record.ending()
-        assert ending
-        assert ending.outcome is Outcome.COMPLETED
-        assert ending.score
-        values.append(ending.score.value)
+        outcome = record.outcome()
+        assert outcome
+        assert outcome.kind is OutcomeKind.COMPLETED
+        assert outcome.score
+        values.append(outcome.score.value)
     assert float(row["best_score"]) == score
     assert float(row["seeds_mean"]) == pytest.approx((score + values[0]) / 2)
     assert float(row["other_seeds_mean"]) == values[0]
@@ -299,7 +300,7 @@ def test_tasks_that_all_failed_get_their_rows_and_status_1(
         record = Record(arguments.runs / arguments.study / "0000")
         params = task.params().model_dump(mode="json")
         record.begin({"task": task.name, "params": params, "number": 0, "engine": "optuna"})
-        record.end(Ending(Outcome.OUT_OF_MEMORY, "CUDA out of memory"), 1.0)
+        record.end(Outcome(OutcomeKind.OUT_OF_MEMORY, "CUDA out of memory"), 1.0)
         return 1
 
     monkeypatch.setattr(compare, "search", search)

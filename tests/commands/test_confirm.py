@@ -9,11 +9,12 @@ from typing import Any
 
 import pytest
 
-from core.catalog import load_task
 from core.commands.confirm import _candidates
-from core.record import EpochLine, Record, Study, read_json, write_json
+from core.files import read_json, write_json
+from core.params import load_task
+from core.record import EpochLine, Record, Study
 from core.report.summary import summarize
-from core.task import Ending, Outcome, Score, Task
+from core.task import Outcome, OutcomeKind, Score, Task
 from tests.conftest import TINY_GLYPHS, Run, smallest
 
 TASK = load_task("glyph_autoencoder")
@@ -35,7 +36,7 @@ def plant(
         facts |= {"objective": objective, "searched": ["lr_g"], "params": params.model_dump()}
         record.begin({**facts, "defaults": of.params().model_dump()})
         record.write_epochs([EpochLine(1, {}, score.value, dict(score.parts), {}, 1.0, 1.0)])
-        record.end(Ending(Outcome.COMPLETED, "", score), 1.0)
+        record.end(Outcome(OutcomeKind.COMPLETED, "", score), 1.0)
 
 
 def test_luck_is_found_out(gantune: Run, runs: Path) -> None:
@@ -93,11 +94,11 @@ def test_a_true_gain_is_found_and_the_hopeless_drop_out(gantune: Run, runs: Path
     assert {p: p.stat().st_mtime for p in (runs / "gain-confirm").glob("*/outcome.json")} == before
 
     cut = Record(runs / "gain-confirm" / "trial-0002-seed-3")
-    cut.end(Ending(Outcome.INTERRUPTED, "stopped by SIGINT"), 1.0)
+    cut.end(Outcome(OutcomeKind.INTERRUPTED, "stopped by SIGINT"), 1.0)
     again = gantune("confirm", "gain", "--seeds", "3", "--workers", "1")
     assert again.returncode == 0, again.stderr
-    assert (ending := cut.ending())
-    assert ending.outcome is Outcome.COMPLETED, "it goes on; its candidate has not gone wrong"
+    assert (outcome := cut.outcome())
+    assert outcome.kind is OutcomeKind.COMPLETED, "it goes on; its candidate has not gone wrong"
     assert read_json(runs / "gain" / "best.json")["winners"] == ["trial-0002"]
 
 
@@ -111,9 +112,9 @@ def test_the_judge_that_no_search_uses_sits_an_exam_before_it_confirms(
     assert done.returncode == 0, done.stderr
     assert "exam: passed" in done.stderr
     for seed in ("trial-0001-seed-1", "baseline-seed-1"):
-        judge = Record(runs / "painted-confirm" / seed).trial()["judge"]
-        assert judge["seeds"] == [2, 3]
-        assert judge["exam"]["passed"]
+        evaluator = Record(runs / "painted-confirm" / seed).trial()["evaluator"]
+        assert evaluator["seeds"] == [2, 3]
+        assert evaluator["exam"]["passed"]
 
 
 @pytest.mark.parametrize(

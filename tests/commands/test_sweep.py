@@ -16,11 +16,11 @@ import pytest
 from optuna.trial import TrialState
 
 from core.commands.sweep import grid_space
-from core.engines.optuna import OptunaTrial, Search
-from core.engines.storage import default_storage
-from core.engines.study import open_search
 from core.record import EpochLine, Record, Study
-from core.task import Ending, Objective, Outcome, Params, Score, Task, UserError
+from core.search.config import open_search
+from core.search.storage import default_storage
+from core.search.study import OptunaTrial, Search
+from core.task import Objective, Outcome, OutcomeKind, Params, Score, Task, UserError
 from tests.conftest import GANTUNE, ROOT, TINY, Run
 from trials.cyclegan import CycleGANParams
 
@@ -106,7 +106,7 @@ def test_ctrl_c_on_a_sweep_costs_no_point_and_repeats_none(
     records = Study.open(runs, "cut").records()
     found = Counter((r.trial()["params"]["lr_g"], r.trial()["params"]["seed"]) for r in records)
     assert found == dict.fromkeys(expected, 1)
-    assert all((e := r.ending()) and e.outcome == "completed" for r in records)
+    assert all((e := r.outcome()) and e.outcome == "completed" for r in records)
     assert [len(r.epochs()) for r in records] == [2] * 4
     study = optuna.load_study(study_name="cut", storage=default_storage(runs))
     assert Counter(t.state for t in study.trials) == {TrialState.COMPLETE: 4, TrialState.FAIL: 2}
@@ -197,15 +197,15 @@ def grid_search(runs: Path) -> Search:
     return open_search(runs, "s", default_storage(runs), task, space, {}, "grid", "none", 0)
 
 
-def end(trial: OptunaTrial, outcome: Outcome = Outcome.COMPLETED) -> tuple[float, int]:
+def end(trial: OptunaTrial, outcome: OutcomeKind = OutcomeKind.COMPLETED) -> tuple[float, int]:
     record = Record(trial.workdir)
     record.begin({"number": trial.number})
     score = Score(trial.params.x)  # type: ignore[attr-defined]
     record.write_epochs([EpochLine(1, {}, score.value, {}, {}, 1.0, 1.0)])
     trial.report(1, score)
-    ending = Ending(outcome, "", score)
-    record.end(ending, 1.0)
-    trial.finish(ending)
+    outcome = Outcome(outcome, "", score)
+    record.end(outcome, 1.0)
+    trial.finish(outcome)
     return trial.params.x, trial.params.seed  # type: ignore[attr-defined]
 
 
@@ -227,7 +227,7 @@ def test_interrupted_points_are_run_to_their_end_once(tmp_path: Path, cuts: Sequ
     for _ in range(20):
         for trial in grid_search(tmp_path).trials(len(POINTS)):
             if trial.number in cuts and trial.number not in cut:
-                cut[trial.number] = end(trial, Outcome.INTERRUPTED)
+                cut[trial.number] = end(trial, OutcomeKind.INTERRUPTED)
                 break
             point = end(trial)
             if trial.number in cut:
@@ -277,7 +277,7 @@ def test_a_process_killed_while_it_asks_loses_no_point(
 def test_two_workers_share_the_grid(tmp_path: Path) -> None:
     workers = [grid_search(tmp_path).trials(len(POINTS)) for _ in range(2)]
     first = next(workers[0])
-    with Record(first.workdir).alive():
+    with Record(first.workdir).running():
         record = Record(first.workdir)
         record.begin({"number": first.number})
         ends = [end(trial) for trial in workers[1]]
@@ -287,7 +287,7 @@ def test_two_workers_share_the_grid(tmp_path: Path) -> None:
 
 
 def test_a_point_that_failed_or_diverged_is_not_tried_again(tmp_path: Path) -> None:
-    kinds = itertools.cycle([Outcome.FAILED, Outcome.DIVERGED, Outcome.COMPLETED])
+    kinds = itertools.cycle([OutcomeKind.FAILED, OutcomeKind.DIVERGED, OutcomeKind.COMPLETED])
     trials = grid_search(tmp_path).trials(len(POINTS))
     ends = [end(trial, kind) for trial, kind in zip(trials, kinds, strict=False)]
     assert Counter(ends) == dict.fromkeys(POINTS, 1)

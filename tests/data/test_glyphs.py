@@ -14,8 +14,8 @@ from core.data import fonts, glyphs
 from core.data.characters import character_set
 from core.data.fonts import Face
 from core.data.glyphs import GlyphParams, Glyphs, load_glyphs
-from core.flags import make
-from core.losses import fixed_l1
+from core.models.losses import fixed_l1
+from core.params import validate_params
 from core.task import UserError
 
 LETTERS = "ascii+latin"
@@ -25,7 +25,7 @@ UKAI = str(fonts.DEBIAN[1])
 def load(**values: Any) -> Glyphs:
     """Glyphs by parameters as text, as flags give them; Western letters at 32 px by default."""
     given = {"characters": LETTERS, "size": "32"} | values
-    return load_glyphs(make(GlyphParams, given))
+    return load_glyphs(validate_params(GlyphParams, given))
 
 
 def parts(data: Glyphs) -> dict[str, str]:
@@ -197,7 +197,7 @@ def test_characters_that_look_alike_in_both_fonts_are_there_once() -> None:
 def test_auto_stands_for_what_goes_with_what_is_named(
     given: dict[str, str], source: str, target: str, first: str
 ) -> None:
-    a, b, characters = glyphs._resolve(make(GlyphParams, given))
+    a, b, characters = glyphs._resolve(validate_params(GlyphParams, given))
     assert (a.name, b.name, characters[0]) == (source, target, first)
 
 
@@ -243,10 +243,10 @@ def test_a_mistake_names_its_flag(tmp_path: Path) -> None:
 
 def test_sizes_may_be_text_or_numbers_of_any_kind() -> None:
     for value in (64, "64", 64.0):
-        assert make(GlyphParams, {"size": value}).size == 64
+        assert validate_params(GlyphParams, {"size": value}).size == 64
     for value in (64.5, float("nan"), float("inf"), None, [64], "６４.5"):
         with pytest.raises(UserError, match="--size"):
-            make(GlyphParams, {"size": value})
+            validate_params(GlyphParams, {"size": value})
 
 
 def test_a_face_without_any_of_the_characters_draws_none() -> None:

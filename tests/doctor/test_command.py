@@ -118,7 +118,7 @@ def test_faults_of_a_checkouts_own_tasks(tmp_path: Path) -> None:
         "error: trials/broken.py: cannot be loaded (ModuleNotFoundError: No module named 'nosuch",
         "error: trials/empty.py: cannot be loaded (AttributeError",
         f"error: search space: {spaces}/glyph_pix2pix.json: 'lr_g'",
-        "error: trials/cyclegan.py: the search would minimize what its judge wants to maximize",
+        "error: trials/cyclegan.py: the search would minimize what its evaluator wants to maximize",
         f"warning: {spaces}/glyph_gan.json: task glyph_gan has no search space",
         f"warning: {spaces}/glyph_autoencoder.json: 'lambda_pixel': the published 100.0 is outside",
         f"warning: {spaces}/orphan.json: a search space of no task",

@@ -179,7 +179,7 @@ def test_a_python_without_gantune(tmp_path: Path) -> None:
     bare = os.path.realpath(sys.executable)  # the one our .venv was made from
     command = f"{bare} -m trials.glyph_gan"
     found = faults(write(tmp_path, trialCommand=command, trialCodeDirectory=str(tmp_path)))
-    assert "cannot import trials.glyph_gan, core.run" in found[0].what
+    assert "cannot import trials.glyph_gan, core.training.run" in found[0].what
 
 
 @pytest.mark.parametrize(
@@ -210,7 +210,7 @@ def test_what_a_trial_of_ones_own_reports(tmp_path: Path, call: str, told: str) 
 
 def ours(**arguments: Any) -> dict[str, Any]:
     """gantune's own tuner."""
-    name = "core.engines.nni_tuner.OptunaTuner"
+    name = "core.search.nni_tuner.OptunaTuner"
     classed = {"task": "glyph_gan", **arguments}
     return {"className": name, "codeDirectory": str(ROOT), "classArgs": classed}
 

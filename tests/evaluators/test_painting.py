@@ -12,12 +12,13 @@ from torchvision.models import resnet18
 
 import evaluators.painting as painting
 from core.data.images import UnpairedImages, load_unpaired
+from core.data.outputs import ImagePairs
 from core.data.tensors import centre_crops, to_tensor
-from core.exam import sit
-from core.judging.classifier import RECIPE, with_colours_of
-from core.judging.painting_score import soft, style_and_content
-from core.judging.resnet import PaintingNet
-from core.task import Samples, UserError
+from core.metrics.classifier import RECIPE, with_colours_of
+from core.metrics.exam import sit
+from core.metrics.painting_score import soft, style_and_content
+from core.metrics.resnet import PaintingNet
+from core.task import UserError
 
 
 @pytest.fixture
@@ -26,9 +27,9 @@ def data(domains: Path) -> UnpairedImages:
 
 
 @pytest.fixture
-def judge(data: UnpairedImages, judges: Path) -> painting.PaintingEvaluator:
+def evaluator(data: UnpairedImages, evaluators: Path) -> painting.PaintingEvaluator:
     evaluator = painting.PaintingEvaluator("A", "scratch", "cpu")
-    evaluator.prepare(data, judges, lambda line: None)
+    evaluator.prepare(data, evaluators, lambda line: None)
     return evaluator
 
 
@@ -37,9 +38,9 @@ def photographs(data: UnpairedImages) -> Tensor:
 
 
 def test_the_identity_has_content_and_no_style_and_loses(
-    judge: painting.PaintingEvaluator, data: UnpairedImages
+    evaluator: painting.PaintingEvaluator, data: UnpairedImages
 ) -> None:
-    score = judge(Samples(photographs(data), photographs(data)))
+    score = evaluator(ImagePairs(photographs(data), photographs(data)))
     assert score.parts["content"] == pytest.approx(1, abs=1e-3)
     assert score.parts["painted"] == pytest.approx(0, abs=1e-3)
     assert score.parts["beyond"] == pytest.approx(0, abs=1e-2)
@@ -47,59 +48,59 @@ def test_the_identity_has_content_and_no_style_and_loses(
 
 
 def test_unrelated_paintings_have_no_content_and_one_for_all_no_style_either(
-    judge: painting.PaintingEvaluator, data: UnpairedImages
+    evaluator: painting.PaintingEvaluator, data: UnpairedImages
 ) -> None:
     source = photographs(data)
     held_out = to_tensor(data.a.validation).repeat(2, 1, 1, 1)[: len(source)]
-    score = judge(Samples(source, held_out))
+    score = evaluator(ImagePairs(source, held_out))
     assert score.parts["near"] > 0.9
     assert score.parts["content"] < 0.05
     assert score.violations["unrelated"] > 0
-    one = judge(Samples(source, held_out[:1].expand_as(source)))
+    one = evaluator(ImagePairs(source, held_out[:1].expand_as(source)))
     assert one.parts["diversity"] == one.parts["style"] == 0
     assert one.violations["one_for_all"] > 0
     trained = to_tensor(centre_crops(data.a.train[: len(source)], data.size))
-    copies = judge(Samples(source, trained))
+    copies = evaluator(ImagePairs(source, trained))
     assert copies.parts["copied"] == 1
     assert copies.violations["copies"] > 0
 
 
 def test_its_exam_passes_where_the_plain_classifiers_does_not(
-    judge: painting.PaintingEvaluator, data: UnpairedImages, judges: Path
+    evaluator: painting.PaintingEvaluator, data: UnpairedImages, evaluators: Path
 ) -> None:
-    exam = sit(judge, data)
+    exam = sit(evaluator, data)
     assert exam["passed"], [case for case in exam["cases"] if not case["passed"]]
     assert sum(not case["good"] for case in exam["cases"]) >= 14
     plain = painting.PaintingEvaluator("A", "scratch", "cpu", "plain")
-    plain.prepare(data, judges, lambda line: None)
+    plain.prepare(data, evaluators, lambda line: None)
     failed = {case["name"] for case in sit(plain, data)["cases"] if not case["passed"]}
     assert {"other paintings", "good outputs, shuffled", "adversarial to network 1"} <= failed
 
 
 def test_the_value_is_the_harmonic_mean_and_survives_a_blank_page(
-    judge: painting.PaintingEvaluator, data: UnpairedImages
+    evaluator: painting.PaintingEvaluator, data: UnpairedImages
 ) -> None:
     source = photographs(data)
-    blank = judge(Samples(source, torch.ones_like(source)))
+    blank = evaluator(ImagePairs(source, torch.ones_like(source)))
     assert 0 <= blank.value < 0.01
-    score = judge(Samples(source, source))
+    score = evaluator(ImagePairs(source, source))
     style, content = score.parts["style"], score.parts["content"]
     assert score.value == pytest.approx(2 / (1 / style + 1 / content))
     assert score.parts["inputs"] == len(source)
-    one = judge(Samples(source[:1], source[:1]))
+    one = evaluator(ImagePairs(source[:1], source[:1]))
     assert 0 <= one.value <= 1
 
 
 def test_scoring_leaves_a_trials_own_draws_alone(
-    judge: painting.PaintingEvaluator, data: UnpairedImages
+    evaluator: painting.PaintingEvaluator, data: UnpairedImages
 ) -> None:
     state = torch.get_rng_state()
-    judge(Samples(photographs(data), photographs(data)))
+    evaluator(ImagePairs(photographs(data), photographs(data)))
     assert torch.equal(torch.get_rng_state(), state)
 
 
-def test_what_it_knows_of_itself_is_measured_on_held_out_images(judges: Path) -> None:
-    found = [json.loads(path.read_text()) for path in judges.glob("painting-*/judge.json")]
+def test_what_it_knows_of_itself_is_measured_on_held_out_images(evaluators: Path) -> None:
+    found = [json.loads(path.read_text()) for path in evaluators.glob("painting-*/evaluator.json")]
     assert {facts["seed"] for facts in found} >= {0, 1}
     for facts in found:
         assert sum(facts["confusion"]["photographs"].values()) == 8
@@ -111,7 +112,7 @@ PREPARE = """
 import sys
 from pathlib import Path
 from core.data.images import load_unpaired
-from core.judging.classifier import RECIPE
+from core.metrics.classifier import RECIPE
 from evaluators.painting import PaintingEvaluator
 RECIPE["steps"] = 3
 data = load_unpaired(sys.argv[1], 32, "resize")
@@ -126,7 +127,7 @@ def test_parallel_workers_train_it_once(domains: Path, tmp_path: Path) -> None:
     assert [worker.returncode for worker in workers] == [0, 0, 0]
     assert sum(text.count("training a ResNet") for text in told) == 2  # networks
     assert all("held-out accuracy" in text for text in told)
-    assert len(list(tmp_path.glob("*/judge.pt"))) == 2
+    assert len(list(tmp_path.glob("*/evaluator.pt"))) == 2
 
 
 def test_a_damaged_judge_is_trained_again(
@@ -135,9 +136,9 @@ def test_a_damaged_judge_is_trained_again(
     monkeypatch.setitem(RECIPE, "steps", 2)
     said: list[str] = []
     for _ in range(2):
-        judge = painting.PaintingEvaluator("A", "scratch", "cpu")
-        judge.prepare(data, tmp_path, said.append)
-        one, _ = tmp_path.glob("*/judge.pt")
+        evaluator = painting.PaintingEvaluator("A", "scratch", "cpu")
+        evaluator.prepare(data, tmp_path, said.append)
+        one, _ = tmp_path.glob("*/evaluator.pt")
         one.write_bytes(one.read_bytes()[:1000])
     assert sum("training a ResNet" in line for line in said) == 3
 
@@ -150,10 +151,10 @@ def test_the_same_seed_gives_the_same_judge_whatever_came_before(
     for name in ("one", "two"):
         torch.rand(17)
         state = torch.get_rng_state()
-        judge = painting.PaintingEvaluator("A", "scratch", "cpu")
-        judge.prepare(data, tmp_path / name, lambda line: None)
+        evaluator = painting.PaintingEvaluator("A", "scratch", "cpu")
+        evaluator.prepare(data, tmp_path / name, lambda line: None)
         assert torch.equal(torch.get_rng_state(), state), "a trial's own draws are left alone"
-        scores.append(judge(Samples(photographs(data), photographs(data))))
+        scores.append(evaluator(ImagePairs(photographs(data), photographs(data))))
     assert scores[0] == scores[1]
 
 

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from core.record import EpochLine, Record, Study, write_json
-from core.task import Ending, Outcome, Score
+from core.files import write_json
+from core.record import EpochLine, Record, Study
+from core.task import Outcome, OutcomeKind, Score
 
 DEFAULTS = {"epochs": 2, "seed": 0, "device": "auto", "weight": 1.0, "rate": 0.001, "width": 64}
 CONFUSION = {"a": {"a": 9, "b": 1}, "b": {"a": 1, "b": 9}}
@@ -27,7 +28,7 @@ class Made:
 
     score: float | None = 0.5
     params: Mapping[str, Any] | None = None
-    outcome: Outcome | None = Outcome.COMPLETED
+    outcome: OutcomeKind | None = OutcomeKind.COMPLETED
     reason: str = ""
     name: str = ""
     number: int | None = None
@@ -73,7 +74,7 @@ def _write(record: Record, made: Made, number: int, engine: str, direction: str)
         "params": {**DEFAULTS, **(made.params or {})},
         "searched": [] if engine == "standalone" else sorted(SPACE),
         "defaults": DEFAULTS,
-        "judge": {"accuracy": 0.9, "seconds": 12.5, "confusion": CONFUSION},
+        "evaluator": {"accuracy": 0.9, "seconds": 12.5, "confusion": CONFUSION},
         "hardware": "a CPU",
     }  # fmt: skip
     record.begin({**facts, **(made.about or {})})
@@ -82,16 +83,16 @@ def _write(record: Record, made: Made, number: int, engine: str, direction: str)
         line = (parts, dict(made.violations or {}), 1.5, 20.0)
         half = EpochLine(1, {"g": 1.0, "d": 0.7}, made.score / 2, *line)
         record.write_epochs([half, EpochLine(2, {"g": 0.8, "d": 0.6}, made.score, *line)])
-        record.samples.mkdir()
+        record.pictures.mkdir()
         for i, picture in enumerate(("source", "output")):
             strip = Image.linear_gradient("L").resize((8 * 16, 16)).rotate(180 * i)
-            strip.convert("RGB").save(record.samples / f"{picture}.png")
+            strip.convert("RGB").save(record.pictures / f"{picture}.png")
     if made.outcome is not None:
         score = None
         if made.score is not None:
             parts = {"style": made.score, "inputs": made.inputs}
             score = Score(made.score, parts, made.violations or {})
-        record.end(Ending(made.outcome, made.reason, score), 3.0)
+        record.end(Outcome(made.outcome, made.reason, score), 3.0)
 
 
 @pytest.fixture

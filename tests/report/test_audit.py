@@ -12,16 +12,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from core.engines.samplers import make_pruner
-from core.record import EpochLine, Record, Study, read_json, write_json
+from core.files import read_json, write_json
+from core.record import EpochLine, Record, Study
+from core.replicates.agreement import Rho
 from core.report import write_report
-from core.report.agreement import Rho
 from core.report.audit import LEFT_ALONE, Audit, audit_json, read_audit, run_name
 from core.report.audit_verdict import caution, sentences
 from core.report.rows import read_rows
 from core.report.summary import summarize
 from core.report.verdict import cautions
-from core.task import Ending, Outcome, Score
+from core.search.samplers import make_pruner
+from core.task import Outcome, OutcomeKind, Score
 from tests.report.conftest import DEFAULTS
 
 LONG = 8
@@ -36,7 +37,7 @@ def audited(make: Any, made: Any) -> Any:
         shorts: Sequence[float],
         curves: Sequence[Sequence[float]],
         rates: Mapping[str, Sequence[float]] | None = None,
-        outcomes: Mapping[int, Outcome | None] | None = None,
+        outcomes: Mapping[int, OutcomeKind | None] | None = None,
         broken: Sequence[int] = (),
         pruned: Sequence[int] = (),
         direction: str = "maximize",
@@ -47,7 +48,7 @@ def audited(make: Any, made: Any) -> Any:
             for i in range(len(shorts))
         ]
         trials = [
-            made(score, point, Outcome.PRUNED if i in pruned else Outcome.COMPLETED)
+            made(score, point, OutcomeKind.PRUNED if i in pruned else OutcomeKind.COMPLETED)
             for i, (score, point) in enumerate(zip(shorts, points, strict=True))
         ]
         space = {name: {"_type": "loguniform", "_value": [1e-6, 1.0]} for name in rates or {}}
@@ -64,9 +65,9 @@ def audited(make: Any, made: Any) -> Any:
                 EpochLine(e, {}, value, {}, guards, 1.0, 1.0)
                 for e, value in enumerate(curves[i], 1)
             ])  # fmt: skip
-            outcome = (outcomes or {}).get(i, Outcome.COMPLETED)
+            outcome = (outcomes or {}).get(i, OutcomeKind.COMPLETED)
             if outcome:
-                record.end(Ending(outcome, "", Score(curves[i][-1], {}, guards)), 1.0)
+                record.end(Outcome(outcome, "", Score(curves[i][-1], {}, guards)), 1.0)
         chosen = [row.record.folder.name for row in read_rows(found)]
         about = {"audited": found.name, "epochs": LONG, "trials": chosen}
         write_json(folder / "study.json", about)
@@ -142,7 +143,7 @@ def test_a_run_without_a_final_score_is_the_worst(audited: Any) -> None:
     curves = steady(UP)
     curves[7] = curves[7][:3]
     curves[6][-1] = 99.0
-    ends = {7: Outcome.DIVERGED, 6: Outcome.COLLAPSED}
+    ends = {7: OutcomeKind.DIVERGED, 6: OutcomeKind.COLLAPSED}
     audit = read(audited([*UP[2:], 0.1, 0.1], curves, outcomes=ends))
     assert audit.unscored == ("6", "7")
     assert audit.trial.rho == Rho(1.0, 1.0, 1.0), "both are last, and tied"
@@ -162,7 +163,7 @@ def test_a_pruned_trial_ranks_below_the_completed(audited: Any) -> None:
 
 
 def test_runs_that_are_not_at_an_end_are_left_out(audited: Any) -> None:
-    ends = {0: None, 1: Outcome.INTERRUPTED, 2: Outcome.OUT_OF_MEMORY}
+    ends = {0: None, 1: OutcomeKind.INTERRUPTED, 2: OutcomeKind.OUT_OF_MEMORY}
     study = audited(UP, steady(UP)[:7], outcomes=ends)
     audit = read(study)
     assert audit.configurations == ("3", "4", "5", "6")

@@ -9,7 +9,7 @@ import pytest
 from core.report.audit_choice import choose, eligible
 from core.report.rows import Row
 from core.report.summary import Summary, summarize
-from core.task import Outcome
+from core.task import OutcomeKind
 
 
 def numbers(rows: list[Row]) -> list[int]:
@@ -44,8 +44,8 @@ def test_direction_and_guards_make_the_ranks(make: Any, made: Any) -> None:
         made(0.5, {"weight": 2.0}),
         made(0.1, {"weight": 3.0}, violations={"ink": 1.0}),
         made(0.3, {"weight": 4.0}),
-        made(0.9, {"weight": 5.0}, Outcome.PRUNED),
-        made(0.01, {"weight": 6.0}, Outcome.PRUNED),
+        made(0.9, {"weight": 5.0}, OutcomeKind.PRUNED),
+        made(0.01, {"weight": 6.0}, OutcomeKind.PRUNED),
     ]
     assert numbers(eligible(summarize(make(trials, direction="minimize")))) == [2, 0, 1, 4, 3]
 
@@ -56,8 +56,8 @@ def test_only_what_can_be_ranked_is_chosen_and_nothing_twice(make: Any, made: An
         made(0.6, {"weight": 2.0, "device": "cpu"}),
         made(0.5, {"weight": 3.0}),
         made(0.5, {"weight": 2.0, "seed": 1}),
-        made(None, {"weight": 4.0}, Outcome.PRUNED),
-        made(0.9, {"weight": 5.0}, Outcome.DIVERGED),
+        made(None, {"weight": 4.0}, OutcomeKind.PRUNED),
+        made(0.9, {"weight": 5.0}, OutcomeKind.DIVERGED),
         made(0.9, {"weight": 6.0}, None),
         made(0.2, {"weight": 7.0, "epochs": 9}),
     ]

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from core.report import write_report
-from core.task import Outcome
+from core.task import OutcomeKind
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on the PATH")
@@ -30,7 +30,7 @@ def test_the_page_works(make: Any, made: Any, browser: Any) -> None:
     trials = [
         made(0.4),
         made(0.6, {"weight": 0.5, long: long}),
-        made(None, {"weight": 10.0}, Outcome.FAILED, reason=long),
+        made(None, {"weight": 10.0}, OutcomeKind.FAILED, reason=long),
         made(0.5, {"weight": 2.0}),
     ]
     page = browser.new_page(viewport={"width": 390, "height": 800})

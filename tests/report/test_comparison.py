@@ -15,13 +15,14 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from core.record import EpochLine, Record, write_json
+from core.files import write_json
+from core.record import EpochLine, Record
 from core.report.comparison import Comparison, read_comparison
 from core.report.comparison_figures import figures, percent, si
 from core.report.comparison_page import picture_blocks, write_comparison
 from core.report.comparison_plots import learning_curve
 from core.report.comparison_verdict import cautions, headline, standing
-from core.task import Ending, Outcome, Score, UserError
+from core.task import Outcome, OutcomeKind, Score, UserError
 
 SPACE = {
     "rate": {"_type": "loguniform", "_value": [0.0001, 0.1]},
@@ -30,7 +31,7 @@ SPACE = {
 DEFAULTS = {"epochs": 3, "seed": 0, "size": 32, "data_fraction": 1.0, "rate": 0.001, "weight": 0.5}
 COST = {
     "parameters": 2_764_737, "parameters_output": 1_378_179, "flops_train_image": 65_470_464.0,
-    "flops_translate_image": 3_588_096, "step_ms": 45.3626, "images_per_second": 88.178, "batch": 4,
+    "flops_translate_image": 3_588_096, "step_ms": 45.3626, "items_per_second": 88.178, "batch": 4,
     "memory_bytes": 42_147_840, "memory_of": "process memory", "hardware": "cpu, 1 threads",
 }  # fmt: skip
 
@@ -46,7 +47,7 @@ def keep(folder: Path, task: str, score: float | None, **more: Any) -> None:
         "task": task, "study": folder.parent.name, "number": more.get("number", 0),
         "engine": more.get("engine", "optuna"), "searched": sorted(SPACE), "hardware": "a CPU",
         "objective": {"name": "toy score", "direction": direction}, "params": params,
-        "defaults": DEFAULTS, "judge": {"accuracy": 0.9}, **more.get("about", {}),
+        "defaults": DEFAULTS, "evaluator": {"accuracy": 0.9}, **more.get("about", {}),
     })  # fmt: skip
     final = None
     if score is not None:
@@ -63,10 +64,10 @@ def keep(folder: Path, task: str, score: float | None, **more: Any) -> None:
         for name, turn in (("source", 0), ("target", 90), ("output", int(100 * score))):
             shade = more.get("shade", 0) if name == "source" else 0
             strip = Image.linear_gradient("L").rotate(turn + shade).resize((8 * 16, 16))
-            record.samples.mkdir(exist_ok=True)
-            strip.convert("RGB").save(record.samples / f"{name}.png")
-    outcome = more.get("outcome", Outcome.COMPLETED)
-    record.end(Ending(outcome, more.get("reason", ""), final), 3.0)
+            record.pictures.mkdir(exist_ok=True)
+            strip.convert("RGB").save(record.pictures / f"{name}.png")
+    outcome = more.get("outcome", OutcomeKind.COMPLETED)
+    record.end(Outcome(outcome, more.get("reason", ""), final), 3.0)
 
 
 @pytest.fixture
@@ -100,15 +101,15 @@ def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Write:
                 rate = 0.0001 * 10 ** (3 * (i + 1) / (len(scores) + 1))
                 params = {"rate": rate, "weight": random.Random(i).random()}
                 params |= told.get("params", {})
-                failed = {"outcome": Outcome.FAILED} if score is None else {}
+                failed = {"outcome": OutcomeKind.FAILED} if score is None else {}
                 keep(study / f"{i:04}", task, score, **{**failed, **told, "params": params,
                      "number": i})  # fmt: skip
             for i, score in enumerate(seeds.get(task, ()), 1):
-                failed = {"outcome": Outcome.DIVERGED} if score is None else {}
+                failed = {"outcome": OutcomeKind.DIVERGED} if score is None else {}
                 keep(tmp_path / f"demo-{task}-seeds" / f"seed-{i}", task, score, number=i,
                      engine="standalone", direction=direction, **failed)  # fmt: skip
             for f, score in data.get(task, {}).items():
-                failed = {"outcome": Outcome.DIVERGED} if score is None else {}
+                failed = {"outcome": OutcomeKind.DIVERGED} if score is None else {}
                 keep(tmp_path / f"demo-{task}-data" / f"fraction-{f}", task, score,
                      engine="standalone", direction=direction, **failed)  # fmt: skip
             write_json(tmp_path / "demo" / f"cost-{task}.json", more.get("cost", COST))
@@ -222,11 +223,11 @@ def test_a_task_whose_trials_all_break_a_guard_comes_last_and_it_is_said(write: 
 def test_shares_of_the_search(write: Write) -> None:
     scores = [0.5, 0.46, 0.44, None, 0.2, 0.1]
     runs = write({"a": scores, "b": [0.5]})
-    pruned = {"outcome": Outcome.PRUNED, "number": 6}
+    pruned = {"outcome": OutcomeKind.PRUNED, "number": 6}
     keep(runs / "demo-a" / "0006", "a", 0.49, **pruned)
     keep(runs / "demo-a" / "0007", "a", 0.6, broken=["pale"], number=7)
-    keep(runs / "demo-a" / "0008", "a", 0.4, outcome=Outcome.INTERRUPTED, number=8)
-    keep(runs / "demo-a" / "0009", "a", 0.4, outcome=Outcome.COLLAPSED, number=9)
+    keep(runs / "demo-a" / "0008", "a", 0.4, outcome=OutcomeKind.INTERRUPTED, number=8)
+    keep(runs / "demo-a" / "0009", "a", 0.4, outcome=OutcomeKind.COLLAPSED, number=9)
     a, b = read(runs).entrants
     assert a.best
     assert a.best.score == 0.5
@@ -282,12 +283,12 @@ def test_cautions_tell_of_unlike_training_inputs_and_judges(write: Write) -> Non
     runs = write(
         {"a": [0.5], "b": [0.6]},
         a={"params": {"epochs": 3, "size": 64}, "about": {"notes": ["2 images were left out."]}},
-        b={"params": {"epochs": 9}, "about": {"judge": {"accuracy": 0.5, "weak": True}}},
+        b={"params": {"epochs": 9}, "about": {"evaluator": {"accuracy": 0.5, "weak": True}}},
     )
     told = " ".join(cautions(read(runs)))
     assert "not trained alike: epochs 3 (a), 9 (b); size 64 (a), 32 (b)." in told
-    assert "different judges" in told
-    assert "judge is weak" in told
+    assert "different evaluators" in told
+    assert "evaluator is weak" in told
     assert "2 images were left out." in told
     assert "Searches of 1 trials look into a corner of spaces of 2 parameters" in told
 
@@ -305,7 +306,7 @@ def test_pictures_share_inputs_and_targets_where_they_are_the_same(write: Write)
 def test_a_page_escapes_every_text_and_fetches_nothing(write: Write) -> None:
     nasty = "<script>alert(1)</script> | `$x_$ \ud800"
     about = dict.fromkeys(("command", "machine", "git", "hardware"), nasty)
-    about |= {"notes": [nasty], "versions": {nasty: nasty}, "judge": {nasty: nasty}}
+    about |= {"notes": [nasty], "versions": {nasty: nasty}, "evaluator": {nasty: nasty}}
     told = {"about": about, "params": {nasty: nasty, "size": nasty}, "reason": nasty}
     runs = write({"a": [0.5, None], "b": [0.6]}, a=told, cost={"failed": nasty})
     page = write_comparison(runs, "demo").read_text()

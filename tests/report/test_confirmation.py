@@ -9,14 +9,15 @@ from typing import Any
 
 import pytest
 
-from core.record import Study, read_json, write_json
+from core.files import read_json, write_json
+from core.record import Study
 from core.report.confirmation import Confirmation, carried
 from core.report.confirmation_verdict import conclusion, unfinished
 from core.report.noise import Noise
 from core.report.page import write_report
 from core.report.summary import summarize
 from core.report.verdict import cautions, verdict
-from core.task import Outcome
+from core.task import OutcomeKind
 
 Again = Callable[..., Confirmation]
 CALM = {"baseline": [0.50, 0.51, 0.49], "trial-0001": [0.60, 0.62, 0.59]}
@@ -30,7 +31,7 @@ def again(make: Any, made: Any, tmp_path: Path) -> Again:
         scores: Mapping[str, Sequence[float | None]],
         direction: str = "maximize",
         guards: Mapping[str, Mapping[str, float]] | None = None,
-        outcomes: Mapping[str, Outcome] | None = None,
+        outcomes: Mapping[str, OutcomeKind] | None = None,
         **settings: Any,
     ) -> Confirmation:
         name = f"demo{len(list(tmp_path.iterdir()))}"
@@ -43,7 +44,7 @@ def again(make: Any, made: Any, tmp_path: Path) -> Again:
                 {"seed": seed},
                 (outcomes or {}).get(
                     f"{name}-seed-{seed}",
-                    Outcome.DIVERGED if score is None else Outcome.COMPLETED,
+                    OutcomeKind.DIVERGED if score is None else OutcomeKind.COMPLETED,
                 ),
                 name=f"{name}-seed-{seed}",
                 violations=(guards or {}).get(f"{name}-seed-{seed}", (guards or {}).get(name)),
@@ -52,7 +53,7 @@ def again(make: Any, made: Any, tmp_path: Path) -> Again:
             for seed, score in zip(seeds, of, strict=False)
         ]
         make(runs, engine="standalone", direction=direction, space=None, name=f"{name}-confirm")
-        told = {"candidates": list(scores), "seeds": seeds, "epochs": 2, "unseen": True}
+        told = {"candidates": list(scores), "seeds": seeds, "epochs": 2, "holdout": True}
         write_json(tmp_path / f"{name}-confirm" / "confirm.json", {**told, **settings})
         found = summarize(study).confirmation
         assert found
@@ -133,7 +134,7 @@ def test_without_the_baseline_or_any_score_it_is_said(again: Again) -> None:
 
 def test_a_run_cut_short_is_still_to_come(again: Again) -> None:
     """Neither it nor one at work elsewhere has gone wrong, so its candidate does not drop out."""
-    cut = {"trial-0001-seed-3": Outcome.INTERRUPTED}
+    cut = {"trial-0001-seed-3": OutcomeKind.INTERRUPTED}
     found = again(CALM, outcomes=cut)
     assert (found.block.failed("trial-0001"), found.dropped, found.waiting) == ([], {}, 1)
     assert conclusion(found).startswith("Trial 1 wins over 2 common seeds.")
@@ -144,10 +145,12 @@ def test_a_run_cut_short_is_still_to_come(again: Again) -> None:
     found = again(CALM, seeds=[1, 2, 3, 4, 5])
     assert found.waiting == 4
     assert "wins over 3 common seeds" in conclusion(found)
-    found = again({**CALM, "trial-0001": [0.6]}, outcomes={"baseline-seed-2": Outcome.INTERRUPTED})
+    found = again(
+        {**CALM, "trial-0001": [0.6]}, outcomes={"baseline-seed-2": OutcomeKind.INTERRUPTED}
+    )
     assert found.waiting == 3
     assert "is ahead over 1 common seed, which says nothing" in conclusion(found)
-    found = again({"baseline": [0.5]}, outcomes={"baseline-seed-1": Outcome.INTERRUPTED})
+    found = again({"baseline": [0.5]}, outcomes={"baseline-seed-1": OutcomeKind.INTERRUPTED})
     assert conclusion(found).startswith("Nothing is confirmed yet")
 
 
@@ -206,7 +209,7 @@ def test_the_report_leads_with_it(again: Again, tmp_path: Path) -> None:
     assert not any("no estimate of the noise" in c for c in cautions(summary))
     page = html.unescape(write_report(study).read_text())
     assert page.index("Trained again, with common seeds") < page.index("<h2>Pictures</h2>")
-    assert "scored by a judge that the search never saw" in page
+    assert "scored by an evaluator that the search never saw" in page
     assert "+0.103 (+0.089 to +0.118)" in page
     assert "| trial 1 | 0.603 |" in (study.folder / "report.md").read_text()
 
@@ -220,11 +223,11 @@ def test_the_exam_of_the_judge_that_confirmed_is_told(again: Again, tmp_path: Pa
         cases = [{**good, "passed": True}, {**bad, "passed": passed}]
         exam = {"passed": passed, "reference": 0.6, "cases": cases}
         for path in (tmp_path / "demo0-confirm").glob("*/trial.json"):
-            write_json(path, {**read_json(path), "judge": {"exam": exam}})
+            write_json(path, {**read_json(path), "evaluator": {"exam": exam}})
         return html.unescape(write_report(Study.open(tmp_path, "demo0")).read_text())
 
     assert "the search never saw and that passed an exam of its own" in page_with(True)
-    assert "The judge that confirmed has failed its own exam: white 0.5" in page_with(False)
+    assert "The evaluator that confirmed has failed its own exam: white 0.5" in page_with(False)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Pareto's front and the judge's exam in the report."""
+"""Pareto's front and the evaluator's exam in the report."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ import json
 from pathlib import Path
 from typing import Any
 
-from core.record import Study, read_json, write_json
+from core.files import read_json, write_json
+from core.record import Study
 from core.report import write_report
 from core.report.exam import read_exam
 from core.report.front import read_front
 from core.report.summary import summarize
-from core.task import Outcome
+from core.task import OutcomeKind
 from tests.report.conftest import Made, Make
 
 POINTS = [(0.1, 0.9), (0.5, 0.5), (0.4, 0.4), (0.9, 0.1), (0.5, 0.2)]
@@ -29,7 +30,7 @@ EXAM: dict[str, Any] = {
 
 def two(make: Make, directions: dict[str, str]) -> Study:
     """A study with these parts; the last trial broke off."""
-    trials = [Made(sum(p) / 2) for p in POINTS] + [Made(0.9, outcome=Outcome.PRUNED)]
+    trials = [Made(sum(p) / 2) for p in POINTS] + [Made(0.9, outcome=OutcomeKind.PRUNED)]
     study = make(trials, name="-".join(["demo", *directions.values()]))
     for record, point in zip(study.records(), POINTS, strict=False):
         told = read_json(record.folder / "outcome.json")
@@ -68,21 +69,21 @@ def test_the_exam_is_shown_escaped_and_a_failed_one_leads_the_cautions(make: Mak
     names = iter("abcdefgh")
 
     def judged(exam: Any) -> Study:
-        return make([Made(about={"judge": {"accuracy": 0.9, "exam": exam}})], name=next(names))
+        return make([Made(about={"evaluator": {"accuracy": 0.9, "exam": exam}})], name=next(names))
 
     page = write_report(judged(EXAM)).read_text()
     assert "painted &lt;b&gt;" in page
     assert "1 way to cheat" in page
-    assert "judge's exam, 1 way" in page
+    assert "evaluator's exam, 1 way" in page
     failed = {**EXAM, "passed": False}
     failed["cases"] = [EXAM["cases"][0], {**EXAM["cases"][1], "passed": False, "broken": []}]
     study = judged(failed)
     page = write_report(study).read_text()
-    assert "The judge has failed its exam, so a high score may be a trick" in page
+    assert "The evaluator has failed its exam, so a high score may be a trick" in page
     assert json.loads((study.folder / "best.json").read_text())["exam_passed"] is False
     for damaged in ("no", {"cases": 3}, {**EXAM, "cases": [None, {"name": "x"}]}):
         write_report(judged(damaged))
-    assert read_exam(summarize(judged("no")).judge) is None
+    assert read_exam(summarize(judged("no")).evaluator) is None
 
 
 def test_records_of_before_have_no_exam(make: Make, tmp_path: Path) -> None:

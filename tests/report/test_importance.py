@@ -9,7 +9,7 @@ import pytest
 
 from core.report.importance import importance
 from core.report.summary import summarize
-from core.task import Outcome
+from core.task import OutcomeKind
 
 
 def trials(made: Any, number: int) -> list[Any]:
@@ -32,7 +32,7 @@ def test_the_parameter_that_matters_comes_first(make: Any, made: Any, declared: 
 
 def test_a_trial_outside_the_space_is_left_out(make: Any, made: Any) -> None:
     outside = made(0.9, {"weight": 99.0})
-    pruned = made(0.9, {"weight": 9.0}, outcome=Outcome.PRUNED)
+    pruned = made(0.9, {"weight": 9.0}, outcome=OutcomeKind.PRUNED)
     assert importance(summarize(make([*trials(made, 6), outside, pruned]))).trials == 6
 
 

@@ -5,27 +5,27 @@ from __future__ import annotations
 import re
 
 from core.record import Study
-from core.report.outcomes import MEANING, endings
+from core.report.outcomes import MEANING, outcomes
 from core.report.page import write_report
 from core.report.rows import DAMAGED, KILLED, RUNNING
 from core.report.summary import summarize
-from core.task import Outcome
+from core.task import OutcomeKind
 from tests.report.conftest import Made, Make
 
 
 def test_every_way_to_end_has_a_meaning() -> None:
-    assert MEANING.keys() == {*map(str, Outcome), RUNNING, KILLED, DAMAGED}
+    assert MEANING.keys() == {*map(str, OutcomeKind), RUNNING, KILLED, DAMAGED}
 
 
 def test_outcomes_are_counted_explained_and_told_with_their_reasons(make: Make) -> None:
     trials = [Made(0.5)]
-    trials += [Made(0.1, {"weight": 2.0}, Outcome.COLLAPSED, "the same <b>output</b>")] * 2
-    trials += [Made(0.1, {"weight": 3.0}, Outcome.COLLAPSED, "no gradient | at all")]
-    trials += [Made(None, {"weight": 4.0}, Outcome.OUT_OF_MEMORY, "9 GiB *more*")]
+    trials += [Made(0.1, {"weight": 2.0}, OutcomeKind.COLLAPSED, "the same <b>output</b>")] * 2
+    trials += [Made(0.1, {"weight": 3.0}, OutcomeKind.COLLAPSED, "no gradient | at all")]
+    trials += [Made(None, {"weight": 4.0}, OutcomeKind.OUT_OF_MEMORY, "9 GiB *more*")]
     lost = [f"d is nan at step {i}" for i in range(5)]
-    trials += [Made(None, {"weight": 4.0}, Outcome.DIVERGED, reason) for reason in lost]
+    trials += [Made(None, {"weight": 4.0}, OutcomeKind.DIVERGED, reason) for reason in lost]
     study: Study = make(trials)
-    told = {ended.name: ended for ended in endings(summarize(study))}
+    told = {ended.name: ended for ended in outcomes(summarize(study))}
     assert {name: ended.trials for name, ended in told.items()} == {
         "diverged": 5,
         "collapsed": 3,
@@ -57,7 +57,7 @@ def test_outcomes_are_counted_explained_and_told_with_their_reasons(make: Make) 
 
 
 def test_a_collapsed_trial_is_never_the_best(make: Make) -> None:
-    trials = [Made(0.5), Made(0.9, {"weight": 2.0}, Outcome.COLLAPSED, "the same output")]
+    trials = [Made(0.5), Made(0.9, {"weight": 2.0}, OutcomeKind.COLLAPSED, "the same output")]
     summary = summarize(make(trials))
     assert summary.best is not None
     assert summary.best.score == 0.5

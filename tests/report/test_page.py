@@ -15,7 +15,7 @@ from core.record import Study
 from core.report import write_report
 from core.report.page import best_json, code, markdown
 from core.report.summary import summarize
-from core.task import Outcome
+from core.task import OutcomeKind
 
 NASTY = "<script>alert(1)</script> | `$x_$ \ud800 **bold**"
 
@@ -26,13 +26,13 @@ def nasty(make: Any, made: Any) -> Study:
     about = {
         "hardware": NASTY, "command": NASTY, "machine": NASTY, "git": NASTY, "notes": [NASTY],
         "objective": {"name": NASTY, "direction": "maximize"},
-        "judge": {"accuracy": 0.9, "confusion": {NASTY: {NASTY: 3}}},
+        "evaluator": {"accuracy": 0.9, "confusion": {NASTY: {NASTY: 3}}},
         "versions": {NASTY: NASTY},
     }  # fmt: skip
     trials = [
         made(0.4, {"other": NASTY}, about=about),
         made(0.6, {"weight": NASTY, NASTY: NASTY}, about=about),
-        made(None, {"weight": 2.0}, Outcome.FAILED, reason=NASTY),
+        made(None, {"weight": 2.0}, OutcomeKind.FAILED, reason=NASTY),
     ]
     study: Study = make(trials)
     line = (study.folder / "0001" / "epochs.jsonl").read_text()
@@ -63,7 +63,7 @@ def test_nothing_is_fetched(make: Any, made: Any) -> None:
 
 
 def test_best_json(make: Any, made: Any) -> None:
-    trials = [made(0.4), made(0.6, {"weight": 2.0}), made(0.1, {"rate": 0.1}, Outcome.PRUNED)]
+    trials = [made(0.4), made(0.6, {"weight": 2.0}), made(0.1, {"rate": 0.1}, OutcomeKind.PRUNED)]
     study = make(trials)
     write_report(study)
     best = json.loads((study.folder / "best.json").read_text())
@@ -82,7 +82,7 @@ def test_best_json(make: Any, made: Any) -> None:
 
 
 def test_without_a_completed_trial(make: Any, made: Any) -> None:
-    study = make([made(None, {"weight": 2.0}, Outcome.FAILED, "no memory for you")])
+    study = make([made(None, {"weight": 2.0}, OutcomeKind.FAILED, "no memory for you")])
     page = write_report(study).read_text()
     assert "No trial\xa0has completed, so there is no best" in page
     assert "no memory for you" in page
@@ -116,8 +116,8 @@ def test_damaged_pictures_are_left_out(make: Any, made: Any) -> None:
 
 def test_what_the_outputs_should_be_is_shown_where_it_is_known(make: Any, made: Any) -> None:
     study = make([made(0.4), made(0.6, {"weight": 2.0})])
-    samples = study.folder / "0001" / "samples"
-    (samples / "target.png").write_bytes((samples / "source.png").read_bytes())
+    outputs = study.folder / "0001" / "samples"
+    (outputs / "target.png").write_bytes((outputs / "source.png").read_bytes())
     page = write_report(study).read_text()
     assert re.findall(r'alt="(.*?):', page) == ["input", "target", "best", "baseline"]
 
@@ -127,7 +127,7 @@ def test_numbers_that_are_not_finite_reach_no_json(make: Any, made: Any) -> None
     trial = study.folder / "0000" / "trial.json"
     trial.write_text(trial.read_text().replace("0.9", "NaN"))
     told = best_json(summarize(study))
-    assert told["provenance"]["judge"]["accuracy"] is None
+    assert told["provenance"]["evaluator"]["accuracy"] is None
     assert write_report(study).is_file()
 
 

@@ -10,7 +10,7 @@ import pytest
 from core.record import EpochLine
 from core.report.rows import Row, read_rows
 from core.report.standing import WORST, curve, final, leaders, of_trial, ranks, warm_up
-from core.task import Outcome
+from core.task import OutcomeKind
 
 
 @pytest.fixture
@@ -32,14 +32,14 @@ def test_a_better_score_stands_better_unless_it_breaks_a_guard(row: Row, maximiz
     better, worse = (high, low) if maximize else (low, high)
     broken = replace(better, violations={"ink": 0.1, "pale": -1.0})
     twice = replace(better, violations={"ink": 0.1, "pale": 2.0})
-    lost = replace(better, outcome=Outcome.COLLAPSED)
+    lost = replace(better, outcome=OutcomeKind.COLLAPSED)
     standings = [final(r, maximize) for r in (better, worse, broken, twice, lost)]
     assert ranks(standings) == [1, 2, 3, 4, 5]
     assert standings[-1] == WORST
 
 
 def test_a_pruned_trial_stands_below_the_completed_and_by_how_far_it_got(row: Row) -> None:
-    pruned = replace(row, outcome=Outcome.PRUNED, score=0.99, epochs=lines(0.99))
+    pruned = replace(row, outcome=OutcomeKind.PRUNED, score=0.99, epochs=lines(0.99))
     longer = replace(pruned, score=0.1, epochs=lines(0.1, 0.1))
     standings = [of_trial(r, True) for r in (row, longer, pruned)]
     assert ranks(standings) == [1, 2, 3]
@@ -58,7 +58,7 @@ def test_patience_keeps_the_best_epoch_and_what_it_ended_with(row: Row) -> None:
 
 
 def test_a_run_that_diverged_is_the_worst_from_then_on(row: Row) -> None:
-    run = replace(row, epochs=lines(0.1, 0.5), outcome=Outcome.DIVERGED)
+    run = replace(row, epochs=lines(0.1, 0.5), outcome=OutcomeKind.DIVERGED)
     assert curve(run, 4, True)[1:] == [(0, 0, -0.5), WORST, WORST]
 
 

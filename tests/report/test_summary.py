@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 
-from core.record import Record, Study, write_json
+from core.files import write_json
+from core.record import Record, Study
 from core.report.setting import searched_settings
 from core.report.summary import Summary, summarize
 from core.report.verdict import cautions, verdict
-from core.task import Outcome
+from core.task import OutcomeKind
 
 
 def labels(summary: Summary) -> tuple[str | None, str | None]:
@@ -74,7 +75,7 @@ def test_no_baseline(make: Any, made: Any) -> None:
 
 
 def test_a_baseline_that_did_not_complete_is_not_compared(make: Any, made: Any) -> None:
-    trials = [made(0.7, outcome=Outcome.DIVERGED, reason="nan"), made(0.5, {"weight": 2.0})]
+    trials = [made(0.7, outcome=OutcomeKind.DIVERGED, reason="nan"), made(0.5, {"weight": 2.0})]
     summary = summarize(make(trials))
     assert labels(summary) == ("1", "0")
     assert summary.compared is None
@@ -82,7 +83,7 @@ def test_a_baseline_that_did_not_complete_is_not_compared(make: Any, made: Any) 
 
 
 def test_only_completed_trials_are_compared(make: Any, made: Any) -> None:
-    others = [o for o in Outcome if o is not Outcome.COMPLETED]
+    others = [o for o in OutcomeKind if o is not OutcomeKind.COMPLETED]
     trials = [made(0.9, {"weight": 2.0}, outcome=o) for o in [*others, None]]
     assert summarize(make(trials)).best is None
     summary = summarize(make([made(0.2, {"weight": 3.0}), *trials], name="two"))
@@ -126,7 +127,7 @@ def test_where_no_trial_keeps_its_guards_the_fewest_broken_lead_and_it_is_said(
 def test_a_trial_with_a_live_process_runs_and_one_without_was_killed(make: Any, made: Any) -> None:
     study: Study = make([made(0.4), made(0.2, {"weight": 2.0}, outcome=None)])
     assert [row.outcome for row in summarize(study).rows] == ["completed", "killed"]
-    with Record(study.folder / "0001").alive():
+    with Record(study.folder / "0001").running():
         summary = summarize(study)
     assert [row.outcome for row in summary.rows] == ["completed", "running"]
     assert any("1 trial still running" in c for c in cautions(summary))
@@ -187,30 +188,30 @@ def test_few_judged_inputs_are_told(make: Any, made: Any, inputs: float, told: b
 
 @pytest.mark.parametrize("weak", [True, False])
 def test_a_weak_judge_is_told(make: Any, made: Any, weak: bool) -> None:
-    summary = summarize(make([made(0.5, about={"judge": {"accuracy": 0.6, "weak": weak}})]))
-    assert ("judge is weak" in " ".join(cautions(summary))) is weak
+    summary = summarize(make([made(0.5, about={"evaluator": {"accuracy": 0.6, "weak": weak}})]))
+    assert ("evaluator is weak" in " ".join(cautions(summary))) is weak
 
 
 def test_the_seed_the_data_and_different_judges_are_told(make: Any, made: Any) -> None:
-    about = {"notes": ["2 images were left out."], "judge": {"accuracy": 0.5}}
+    about = {"notes": ["2 images were left out."], "evaluator": {"accuracy": 0.5}}
     notes = " ".join(cautions(summarize(make([made(0.5), made(0.6, {"rate": 0.1}, about=about)]))))
     assert "one seed: a difference may be noise" in notes
     assert "The best of 2 scores is also the luckiest" in notes
     assert "2 images were left out." in notes
-    assert "different judges" in notes
+    assert "different evaluators" in notes
 
 
 @pytest.mark.parametrize(
     ("file", "text"),
     [
         ("trial.json", "{"),
-        ("trial.json", '{"params": [], "searched": 3, "objective": "up", "judge": 1}'),
+        ("trial.json", '{"params": [], "searched": 3, "objective": "up", "evaluator": 1}'),
         ("outcome.json", '{"outcome": "glorious", "reason": "", "score": null}'),
         ("outcome.json", '{"outcome": "completed"}'),
         ("outcome.json", '{"outcome": "completed", "reason": "", "score": {"value": NaN}}'),
         ("epochs.jsonl", '{"epoch": 1'),
         ("epochs.jsonl", '{"epoch": "x", "losses": 1, "value": NaN, "parts": [], "violations": 0, '
-         '"seconds": null, "images_per_second": "fast"}'),
+         '"seconds": null, "items_per_second": "fast"}'),
     ],
 )  # fmt: skip
 def test_a_damaged_record_spoils_nothing_else(make: Any, made: Any, file: str, text: str) -> None:

@@ -14,14 +14,15 @@ from typing import Any
 import pytest
 
 import core.report
-from core.record import Study, read_json, write_json
+from core.files import read_json, write_json
+from core.record import Study
 from core.report import write_report
 from core.report.heat import heat_maps
 from core.report.summary import summarize
 from core.report.sweep import sweep_grid
 from core.report.sweep_plots import loss_panels
 from core.report.verdict import cautions
-from core.task import Outcome
+from core.task import OutcomeKind
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 Axes = Mapping[str, list[Any]]
@@ -40,7 +41,7 @@ def sweep(make: Any, made: Any) -> Sweep:
             result = score(**point)
             if result == "missing":
                 continue
-            if isinstance(result, Outcome):
+            if isinstance(result, OutcomeKind):
                 trials.append(made(None, point, result, about=about))
             else:
                 trials.append(made(result, point, about=about, violations=how.get("violations")))
@@ -120,8 +121,8 @@ def test_three_parameters_are_a_map_a_pair_over_all_else(sweep: Sweep) -> None:
 
 def test_a_failure_is_shown_as_such_and_never_as_a_number(sweep: Sweep) -> None:
     results = {
-        (1.0, 0): 0.5, (1.0, 1): 0.7, (2.0, 0): Outcome.DIVERGED, (2.0, 1): 0.9,
-        (3.0, 0): Outcome.DIVERGED, (3.0, 1): Outcome.OUT_OF_MEMORY, (4.0, 0): 0.6,
+        (1.0, 0): 0.5, (1.0, 1): 0.7, (2.0, 0): OutcomeKind.DIVERGED, (2.0, 1): 0.9,
+        (3.0, 0): OutcomeKind.DIVERGED, (3.0, 1): OutcomeKind.OUT_OF_MEMORY, (4.0, 0): 0.6,
         (4.0, 1): "missing",
     }  # fmt: skip
     axes = {"weight": [1.0, 2.0, 3.0, 4.0], "rate": [0.1], "seed": [0, 1]}
@@ -141,8 +142,8 @@ def test_a_failure_is_shown_as_such_and_never_as_a_number(sweep: Sweep) -> None:
 def test_a_diverged_trials_last_score_counts_nowhere(sweep: Sweep) -> None:
     axes = {"weight": [1.0, 2.0], "rate": [0.1, 0.2]}
     study = sweep(axes, lambda weight, rate: weight * rate)
-    ending = study.folder / "0003" / "outcome.json"
-    write_json(ending, {**read_json(ending), "outcome": "diverged", "reason": "nan"})
+    outcome = study.folder / "0003" / "outcome.json"
+    write_json(outcome, {**read_json(outcome), "outcome": "diverged", "reason": "nan"})
     assert cells(study)["weight", "2", "rate 0.1 0.2"] == ["0.200   best", "diverged"]
     (row,) = [r for r in table(study) if r["trial"] == "3"]
     assert (row["outcome"], row["score"], row["part.style"]) == ("diverged", "", "")
@@ -151,10 +152,10 @@ def test_a_diverged_trials_last_score_counts_nowhere(sweep: Sweep) -> None:
 def test_a_broken_guard_does_not_count(sweep: Sweep) -> None:
     axes = {"weight": [1.0], "rate": [0.1, 0.2]}
     study = sweep(axes, lambda weight, rate: 0.5)
-    ending = study.folder / "0001" / "outcome.json"
-    told = read_json(ending)
+    outcome = study.folder / "0001" / "outcome.json"
+    told = read_json(outcome)
     score = {**told["score"], "violations": {"copying": 0.2}}
-    write_json(ending, {**told, "score": score})
+    write_json(outcome, {**told, "score": score})
     ((kept,), (lost,)) = cells(study).values()
     assert (kept.split()[0], lost) == ("0.500", "broke a guard")
 
@@ -163,7 +164,7 @@ def test_one_parameter_is_a_curve(sweep: Sweep) -> None:
     axes = {"weight": [0.1, 1.0, 10.0], "seed": [0, 1]}
 
     def score(weight: float, seed: int) -> Any:
-        return Outcome.DIVERGED if weight == 10 else weight / 2 + seed / 10
+        return OutcomeKind.DIVERGED if weight == 10 else weight / 2 + seed / 10
 
     page = write_report(sweep(axes, score)).read_text()
     assert 'class="heat"' not in page
@@ -182,7 +183,7 @@ def test_seeds_alone_measure_the_noise(sweep: Sweep) -> None:
 
 def test_all_points_failed_and_the_grid_is_still_shown(sweep: Sweep) -> None:
     axes = {"weight": [1.0, 2.0], "rate": [0.1, 0.2]}
-    study = sweep(axes, lambda weight, rate: Outcome.FAILED)
+    study = sweep(axes, lambda weight, rate: OutcomeKind.FAILED)
     assert set(map(tuple, cells(study).values())) == {("failed", "failed")}
     assert "## The grid" in (study.folder / "report.md").read_text()
     assert loss_panels(_grid(study)) is None
@@ -220,7 +221,7 @@ def table(study: Study) -> list[dict[str, str]]:
 
 def test_the_csv_has_a_row_a_trial(sweep: Sweep) -> None:
     axes = {"weight": [1.0, 2.0], "epochs": [2], "seed": [0, 1]}
-    study = sweep(axes, lambda weight, epochs, seed: weight / 3 if seed else Outcome.FAILED)
+    study = sweep(axes, lambda weight, epochs, seed: weight / 3 if seed else OutcomeKind.FAILED)
     rows = table(study)
     assert list(rows[0]) == [
         "trial", "weight", "epochs", "seed", "outcome", "score", "part.style", "part.inputs",

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 import torch
 
-from core.catalog import load_task, task_summaries
 from core.device import seed_everything
-from core.space import Space
+from core.params import load_task, task_summaries
+from core.search.space import Space
 from core.task import Task, Trainable
 from tests.conftest import smallest
 
@@ -61,28 +61,28 @@ def test_params_refuse_unknown_names_and_cannot_change(task: Task) -> None:
 
 def test_an_epoch_gives_finite_losses_and_changes_the_samples(task: Task, domains: Path) -> None:
     model = build(task, domains)
-    before = model.samples().output
+    before = model.outputs().output
     losses = train_epoch(model)
     assert losses
     assert all(math.isfinite(v) for step in losses for v in step.values())
-    assert not torch.equal(model.samples().output, before)
+    assert not torch.equal(model.outputs().output, before)
 
 
 def test_samples_have_the_promised_shape_and_range(task: Task, domains: Path) -> None:
     model = build(task, domains)
-    samples = model.samples()
-    for images in (samples.source, samples.output):
+    outputs = model.outputs()
+    for images in (outputs.source, outputs.output):
         assert images.dtype == torch.float32
         assert images.device.type == "cpu"
         assert images.ndim == 4
         assert images.abs().max() <= 1
-    assert len(samples.source) == len(samples.output)
-    if samples.target is not None:
-        assert samples.target.shape == samples.output.shape
-    assert torch.equal(model.translate(samples.source), samples.output)
+    assert len(outputs.source) == len(outputs.output)
+    if outputs.target is not None:
+        assert outputs.target.shape == outputs.output.shape
+    assert torch.equal(model.translate(outputs.source), outputs.output)
     assert all(net.training for net in model.networks.values()), "ready to go on"
-    again = build(task, domains, seed=7).samples()
-    assert torch.equal(again.source, samples.source), "the same inputs in every trial"
+    again = build(task, domains, seed=7).outputs()
+    assert torch.equal(again.source, outputs.source), "the same inputs in every trial"
 
 
 def test_a_checkpoint_continues_bit_for_bit(task: Task, domains: Path, tmp_path: Path) -> None:
@@ -91,14 +91,14 @@ def test_a_checkpoint_continues_bit_for_bit(task: Task, domains: Path, tmp_path:
     train_epoch(model)
     path = tmp_path / "checkpoint.pt"
     torch.save({"model": model.state_dict(), "rng": torch.get_rng_state()}, path)
-    straight = [train_epoch(model) for _ in range(2)], model.samples().output
+    straight = [train_epoch(model) for _ in range(2)], model.outputs().output
 
     saved = torch.load(path, weights_only=True)
     model = build(task, domains, **options)
     model.load_state_dict(saved["model"])
     torch.set_rng_state(saved["rng"])
     assert ([train_epoch(model) for _ in range(2)]) == straight[0]
-    assert torch.equal(model.samples().output, straight[1])
+    assert torch.equal(model.outputs().output, straight[1])
 
 
 def test_the_same_seed_gives_the_same_epoch_and_another_another(task: Task, domains: Path) -> None:

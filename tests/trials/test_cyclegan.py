@@ -117,8 +117,8 @@ def test_an_epoch_passes_over_the_larger_domain_once(domains: Path) -> None:
 
 def test_the_source_domain_is_what_is_translated(domains: Path) -> None:
     data = load_unpaired(str(domains), 32, "resize")
-    assert len(cyclegan(domains, source="A").samples().source) == len(data.a.validation)
-    assert len(cyclegan(domains, source="B").samples().source) == len(data.b.validation)
+    assert len(cyclegan(domains, source="A").outputs().source) == len(data.a.validation)
+    assert len(cyclegan(domains, source="B").outputs().source) == len(data.b.validation)
 
 
 def test_it_learns_to_reconstruct(domains: Path) -> None:

@@ -1,0 +1,41 @@
+"""Families of outputs that evaluators score: image pairs, and predictions with targets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+@dataclass(frozen=True)
+class ImagePairs:
+    """Translated images beside their sources, N x C x H x W in [-1, 1]; targets where known."""
+
+    source: Tensor
+    output: Tensor
+    target: Tensor | None = None
+
+    def pictures(self) -> Mapping[str, Tensor]:
+        """Source, output, and target where there is one."""
+        rows = {"source": self.source, "output": self.output}
+        return rows if self.target is None else {**rows, "target": self.target}
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """Predictions beside their targets: N rows of any shape, for inputs of N rows.
+
+    `plot` draws them, 1 x C x H x W in [-1, 1], where there is something to see.
+    """
+
+    input: Tensor
+    output: Tensor
+    target: Tensor
+    plot: Callable[[], Tensor] | None = None
+
+    def pictures(self) -> Mapping[str, Tensor]:
+        """The plot as the one picture of the output."""
+        return {"output": self.plot()} if self.plot else {}

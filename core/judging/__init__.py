@@ -1,1 +1,0 @@
-"""What judges are made of: classifiers trained on a data set, and measures of likeness."""

@@ -1,0 +1,184 @@
+"""An evaluator's exam: known-bad outputs must lie far below good ones, or a search rewards them.
+
+It is sat once for an evaluator and its data, before the first search, and kept beside the evaluator under
+`runs/evaluators/`; every trial's record has its result.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from filelock import FileLock
+
+from core.files import now, read_json, write_json
+from core.task import Data, Evaluator, Objective, Score
+
+VERSION = 2
+MARGIN = 0.5
+
+
+# Whether an evaluator is to pass its exam, to sit it, or neither.
+ExamPolicy = Literal["pass", "sit", "skip"]
+
+
+class ExamFailed(Exception):
+    """An evaluator that can be gamed; the message says by what, and what to do."""
+
+
+def sit(
+    evaluator: Evaluator, data: Data, say: Callable[[str], None] = lambda line: None
+) -> dict[str, Any]:
+    """Score every case of the exam; a line each is said as it is scored. Returns JSON.
+
+    A good output is the reference, the best one that breaks the fewest guards. A bad one passes
+    where its value is below half of the reference's (above twice, where lower is better), or where
+    it breaks a guard that the reference keeps, so that it cannot win.
+    """
+    objective, inputs = evaluator.objectives[0], 0
+    scored: list[tuple[str, bool, Score]] = []
+    for case in evaluator.exam(data):
+        score = evaluator(case.outputs)
+        scored.append((case.name, case.good, score))
+        inputs = max(inputs, len(case.outputs.output))
+        say(f"exam: {case.name}: {score.value:.3f}")
+    reference = _reference([score for _, good, score in scored if good], objective)
+    cases = [_told(name, good, score, reference, objective) for name, good, score in scored]
+    return {
+        "version": VERSION,
+        "objective": {"name": objective.name, "direction": objective.direction},
+        "margin": MARGIN,
+        "reference": reference.value,
+        "inputs": inputs,
+        "passed": all(case["passed"] for case in cases),
+        "cases": cases,
+        "written": now(),
+    }
+
+
+def _reference(good: list[Score], objective: Objective) -> Score:
+    fewest = min(len(_broken(score)) for score in good)
+    kept = [score for score in good if len(_broken(score)) == fewest]
+    pick = max if objective.direction == "maximize" else min
+    return pick(kept, key=lambda score: score.value)
+
+
+def _told(
+    name: str, good: bool, score: Score, reference: Score, objective: Objective
+) -> dict[str, Any]:
+    guarded = len(_broken(score)) > len(_broken(reference))
+    return {
+        "name": name,
+        "good": good,
+        "value": score.value,
+        "parts": dict(score.parts),
+        "broken": _broken(score),
+        "passed": good or guarded or far_below(score.value, reference.value, objective),
+    }
+
+
+def far_below(value: float, reference: float, objective: Objective) -> bool:
+    """Whether a value is worse than half as good as the reference."""
+    if objective.direction == "maximize":
+        return value < MARGIN * reference
+    return value > reference / MARGIN
+
+
+def _broken(score: Score) -> list[str]:
+    return [name for name, amount in score.violations.items() if amount > 0]
+
+
+def kept_exam(runs: Path, facts: Mapping[str, Any]) -> dict[str, Any]:
+    """The exam that the evaluator with these facts has sat; {} where it has not."""
+    return read_json(_path(runs, facts))
+
+
+def sit_once(
+    evaluator: Evaluator,
+    data: Data,
+    facts: Mapping[str, Any],
+    runs: Path,
+    say: Callable[[str], None],
+    again: bool = False,
+) -> dict[str, Any]:
+    """The evaluator's exam, sat now unless it is kept (or `again`); parallel workers sit it once."""
+    path = _path(runs, facts)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(path.with_suffix(".lock")):
+        exam = {} if again else kept_exam(runs, facts)
+        if not exam:
+            say(
+                "exam: the evaluator is shown outputs that nobody may win with (once per evaluator)"
+            )
+            said = say if again else lambda line: None
+            exam = {**sit(evaluator, data, said), "evaluator": _known(facts)}
+            write_json(path, exam)
+    return exam
+
+
+def _known(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """What was known of the evaluator before its exam."""
+    return {name: value for name, value in facts.items() if name != "exam"}
+
+
+def _path(runs: Path, facts: Mapping[str, Any]) -> Path:
+    text = json.dumps([VERSION, _known(facts)], sort_keys=True)
+    return runs / "evaluators" / f"exam-{hashlib.sha256(text.encode()).hexdigest()[:16]}.json"
+
+
+def sentence(exam: Mapping[str, Any]) -> str:
+    """The exam in a sentence."""
+    bad = [case for case in exam["cases"] if not case["good"]]
+    failed = [case for case in bad if not case["passed"]]
+    good = f"good outputs score {exam['reference']:.3f}"
+    if not failed:
+        nearest = _nearest(exam, bad)
+        return (
+            f"exam: passed; {good}, and of {len(bad)} ways to cheat none comes near: "
+            f"the nearest, {nearest['name']}, has {nearest['value']:.3f}"
+        )
+    told = ", ".join(f"{case['name']} {case['value']:.3f}" for case in failed[:4])
+    more = f" and {len(failed) - 4} more" if failed[4:] else ""
+    return f"exam: FAILED; {good}, and these are not far below: {told}{more}"
+
+
+def table(exam: Mapping[str, Any]) -> str:
+    """The cases in columns: the value, as a share of the good outputs', the result, the guards."""
+    lines = [["case", exam["objective"]["name"], "of good", "", "guards broken"]]
+    for case in exam["cases"]:
+        share = case["value"] / exam["reference"] if exam["reference"] else float("inf")
+        result = "good" if case["good"] else "passed" if case["passed"] else "FAILED"
+        figures = [f"{case['value']:.3f}", f"{share:.2f}"]
+        lines.append([case["name"], *figures, result, ", ".join(case["broken"])])
+    widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
+    sides = ("<", ">", ">", "<", "<")
+    return "\n".join(
+        "  ".join(f"{cell:{s}{w}}" for cell, s, w in zip(line, sides, widths, strict=True)).rstrip()
+        for line in lines
+    )
+
+
+def failure(exam: Mapping[str, Any]) -> str:
+    """What is wrong with an evaluator that has failed, and what to do about it."""
+    told = sentence(exam).removeprefix("exam: FAILED; ")
+    return (
+        f"the evaluator can be gamed, so a search would reward what games it: {told}. Give it more or "
+        "clearer training images, or search all the same with --ignore-exam"
+    )
+
+
+def brief(exam: Mapping[str, Any]) -> dict[str, Any]:
+    """What every record keeps of it."""
+    told = ("passed", "reference", "margin", "inputs")
+    shown = ("name", "good", "value", "broken", "passed")
+    cases = [{name: case[name] for name in shown} for case in exam["cases"]]
+    return {**{name: exam[name] for name in told}, "cases": cases}
+
+
+def _nearest(exam: Mapping[str, Any], bad: list[dict[str, Any]]) -> dict[str, Any]:
+    unguarded = [case for case in bad if not case["broken"]] or bad
+    pick = max if exam["objective"]["direction"] == "maximize" else min
+    return pick(unguarded, key=lambda case: float(case["value"]))

@@ -1,0 +1,219 @@
+"""Translation learned from pairs: a generator with a pixel loss, with or without an adversary.
+
+The autoencoder, its GAN and pix2pix (Isola et al. 2017, arXiv 1611.07004) are this model in
+training; they differ in the skips and in whether a discriminator looks on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Literal, NamedTuple, Self
+
+import numpy as np
+import torch
+from pydantic import Field, model_validator
+from torch import Tensor, nn
+
+from core.data.glyphs import GlyphParams, Glyphs
+from core.data.outputs import ImagePairs
+from core.device import autocast
+from core.models.collapse import collapse_reason
+from core.models.encoder_decoder import EncoderDecoder, Skip
+from core.models.layers import Norm
+from core.models.losses import (
+    Adversarial,
+    discriminator_loss,
+    fixed_l1,
+    generator_loss,
+    gradient_penalty,
+    grey,
+    l1,
+)
+from core.models.patch_discriminator import PatchDiscriminator
+from core.models.postprocess import GlyphJudging, translate
+from core.models.resnet_generator import ResnetGenerator
+
+BETA2 = 0.999
+
+
+class PairedParams(GlyphParams, GlyphJudging):
+    """The generator and its losses. Defaults are pix2pix's where the seed study gives none."""
+
+    pixel_loss: Literal["l1", "fixed_l1"] = Field(
+        "l1", description="plain L1, or each image's L1 over that of a blank page"
+    )
+    lambda_pixel: float = Field(100.0, ge=0, le=1000, description="weight of the pixel loss")
+    lambda_grey: float = Field(
+        0.0, ge=0, le=1000, description="weight of the penalty 4x(1 - x) on grey pixels"
+    )
+    lr_g: float = Field(2e-4, gt=0, le=1, description="learning rate of the generator (Adam)")
+    beta1: float = Field(0.5, ge=0, lt=1, description="Adam's first-moment decay; beta2 is 0.999")
+    batch_size: int = Field(8, ge=1, le=1024, description="pairs a step")
+    dropout: float = Field(
+        0.2, ge=0, le=0.9, description="dropout in the last three steps down and first two up"
+    )
+    generator: Literal["encoder-decoder", "resnet"] = Field(
+        "encoder-decoder", description="the network; resnet is CycleGAN's, with `blocks` blocks"
+    )
+    skip: Skip = Field("none", description="how encoder maps reach the decoder")
+    blocks: int = Field(
+        0, ge=0, le=32, description="residual blocks after each step down; a resnet's in all"
+    )
+    depth: int = Field(0, ge=0, le=7, description="steps down; 0: as many as the size has")
+    width: int = Field(64, ge=4, le=512, description="channels of each network's first layer")
+    norm: Norm = Field("instance", description="normalisation in all networks")
+
+    @model_validator(mode="after")
+    def _depth_fits(self) -> Self:
+        most = self.size.bit_length() - 1
+        if self.depth > most:
+            raise ValueError(f"--depth {self.depth}: {self.size} pixels halve {most} times at most")
+        return self
+
+
+class AdversarialParams(PairedParams):
+    """The same with a conditional PatchGAN that sees the image beside its source."""
+
+    adversarial: Adversarial = Field(
+        "lsgan", description="the adversarial loss; wgan has a gradient penalty of 10"
+    )
+    lambda_gan: float = Field(1.0, ge=0, le=1000, description="weight of the adversarial loss")
+    lr_d: float = Field(2e-4, gt=0, le=1, description="learning rate of the discriminator (Adam)")
+    d_steps_per_g: int = Field(
+        1, ge=1, le=100, description="discriminator steps to a generator step, each on a new batch"
+    )
+    d_head_start: int = Field(
+        0, ge=0, le=100_000, description="steps the discriminator trains alone at first"
+    )
+    update_first: Literal["generator", "discriminator"] = Field(
+        "generator", description="which is updated first; both use the same translations"
+    )
+
+
+class Pairs(NamedTuple):
+    """Images N x C x H x W in [-1, 1], and what each is to become."""
+
+    source: Tensor
+    target: Tensor
+
+
+def _generator(p: PairedParams) -> nn.Module:
+    if p.generator == "resnet":
+        return ResnetGenerator(p.width, p.blocks, p.norm, p.dropout, p.channels)
+    return EncoderDecoder(p.size, p.channels, p.width, p.depth, p.skip, p.norm, p.dropout, p.blocks)
+
+
+class PairedTraining:
+    """A generator G and, for AdversarialParams, a conditional discriminator D."""
+
+    def __init__(self, params: PairedParams, data: Glyphs, device: torch.device) -> None:
+        p = self.params = params
+        self.device = device
+        self.data = data
+        self.held_out = Pairs(*data.tensors(data.validation, p.channels))
+        self.random = np.random.default_rng(p.seed)
+        self.G = _generator(p).to(device)
+        self.networks: dict[str, nn.Module] = {"G": self.G}
+        self.opt_g = torch.optim.Adam(self.G.parameters(), p.lr_g, (p.beta1, BETA2), fused=True)
+        self.steps = 0
+        if isinstance(p, AdversarialParams):
+            self.D = PatchDiscriminator(p.width, p.norm, 2 * p.channels).to(device)
+            self.networks["D"] = self.D
+            self.opt_d = torch.optim.Adam(self.D.parameters(), p.lr_d, (p.beta1, BETA2), fused=True)
+
+    def batches(self) -> Iterator[Pairs]:
+        """One pass over the training pairs, shuffled."""
+        order = self.random.permutation(self.data.train)
+        for i in range(0, len(order), self.params.batch_size):
+            chosen = order[i : i + self.params.batch_size]
+            source, target = self.data.tensors(chosen, self.params.channels)
+            yield Pairs(source.to(self.device), target.to(self.device))
+
+    def step(self, batch: Pairs) -> Mapping[str, Tensor]:
+        """Update G by its losses; with a discriminator both, in the order and share wanted."""
+        p = self.params
+        self.steps += 1
+        if not isinstance(p, AdversarialParams):
+            return self._update_generator(batch, self._fake(batch, True))
+        generator_too = self.steps > p.d_head_start and self.steps % p.d_steps_per_g == 0
+        fake = self._fake(batch, generator_too)
+        losses: dict[str, Tensor] = {}
+        if p.update_first == "discriminator":
+            losses |= self._update_discriminator(p, batch, fake)
+        if generator_too:
+            losses |= self._update_generator(batch, fake)
+        if p.update_first == "generator":
+            losses |= self._update_discriminator(p, batch, fake)
+        return losses
+
+    def _fake(self, batch: Pairs, differentiable: bool) -> Tensor:
+        with torch.set_grad_enabled(differentiable), autocast(self.device, self.params.precision):
+            return self.G(batch.source)  # type: ignore[no-any-return]
+
+    def _update_generator(self, batch: Pairs, fake: Tensor) -> dict[str, Tensor]:
+        p = self.params
+        losses = {"l1": l1(fake, batch.target), "fixed_l1": fixed_l1(fake, batch.target).mean()}
+        losses["grey"] = grey(fake)
+        total = p.lambda_pixel * losses[p.pixel_loss] + p.lambda_grey * losses["grey"]
+        if isinstance(p, AdversarialParams):
+            self.D.requires_grad_(False)
+            losses["g_gan"] = generator_loss(p.adversarial, self._judged(fake, batch.source))
+            total = total + p.lambda_gan * losses["g_gan"]
+        self.opt_g.zero_grad()
+        total.backward()
+        self.opt_g.step()
+        return {name: loss.detach() for name, loss in losses.items()}
+
+    def _update_discriminator(
+        self, p: AdversarialParams, batch: Pairs, fake: Tensor
+    ) -> dict[str, Tensor]:
+        self.D.requires_grad_(True)
+        fake = fake.detach()
+        real_logits = self._judged(batch.target, batch.source)
+        loss = discriminator_loss(p.adversarial, real_logits, self._judged(fake, batch.source))
+        losses = {"d": loss.detach()}
+        if p.adversarial == "wgan":  # in fp32: its gradient is differentiated again
+            beside = batch.source.float()
+            penalty = gradient_penalty(
+                lambda image: self.D(torch.cat([image, beside], 1)), batch.target, fake
+            )
+            losses["d_penalty"] = penalty.detach()
+            loss = loss + penalty
+        self.opt_d.zero_grad()
+        loss.backward()
+        self.opt_d.step()
+        return losses
+
+    def _judged(self, image: Tensor, source: Tensor) -> Tensor:
+        """The discriminator's logits for images beside their sources."""
+        with autocast(self.device, self.params.precision):
+            return self.D(torch.cat([image, source.to(image.dtype)], 1))  # type: ignore[no-any-return]
+
+    def outputs(self) -> ImagePairs:
+        """Every validation pair, its source translated and post-processed."""
+        return ImagePairs(
+            self.held_out.source, self.translate(self.held_out.source), self.held_out.target
+        )
+
+    def translate(self, images: Tensor) -> Tensor:
+        """N x C x size x size source glyphs to target glyphs, post-processed."""
+        return translate(self.G, images, self.device, self.params)
+
+    def collapse_reason(self, outputs: ImagePairs) -> str:
+        """See `core.models.collapse`."""
+        return collapse_reason(outputs)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Networks, optimisers, the step count and the data's random state."""
+        parts = {name: getattr(self, name).state_dict() for name in self._stateful()}
+        return {**parts, "steps": self.steps, "random": self.random.bit_generator.state}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue from `state_dict()`."""
+        for name in self._stateful():
+            getattr(self, name).load_state_dict(state[name])
+        self.steps = state["steps"]
+        self.random.bit_generator.state = state["random"]
+
+    def _stateful(self) -> tuple[str, ...]:
+        return ("G", "D", "opt_g", "opt_d") if "D" in self.networks else ("G", "opt_g")

@@ -1,0 +1,202 @@
+"""NNI proposes: this process is one trial of an experiment that `nnictl` runs.
+
+NNI's config says whether to maximize, once for tuner and assessor, and cannot ask the task. So it
+is always told of something to maximize: a score that is better when lower has its reason turned.
+
+NNI 3.0 gives the parameters of trials that start together to whichever asks first, and notes, shows
+and resumes them as if it had not. So a trial writes down what it was given, and goes on with that
+whatever NNI gives it after `nnictl resume`; and our tuner's number of the trial goes with its
+parameters, and comes back with its metrics.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import os
+import signal
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from numbers import Real
+from pathlib import Path
+from typing import Any, ClassVar
+
+from core.files import read_json, write_json
+from core.params import add_param_flags, validate_params
+from core.record import Record
+from core.search.pruners import pruner_argument
+from core.search.space import flatten
+from core.task import Objective, Outcome, OutcomeKind, Params, Score, Task
+
+PRUNED_AFTER = "pruned_after"
+TRIAL = "_trial"
+GUARD = "guard: "
+NONE = "none"
+
+
+@dataclass(frozen=True)
+class NniTrial:
+    """The trial NNI started this process for."""
+
+    params: Params
+    searched: Mapping[str, Any]
+    study: str
+    workdir: Path
+    number: int
+    objective: Objective
+    tag: str | None = None
+    pruner: str = NONE
+    engine: ClassVar[str] = "nni"
+
+    def report(self, epoch: int, score: Score) -> bool:
+        """Give NNI the epoch's score; True when the pruner that the trial runs itself sees no hope.
+
+        NNI's assessor stops trials by a signal, never from here. The last epoch's is the final
+        score: an assessor would stop the trial while it says so.
+        """
+        import nni
+
+        if epoch < self.params.epochs:
+            nni.trial.overwrite_intermediate_seq(epoch - 1)
+            try:
+                nni.report_intermediate_result(self._metric(score))
+            except OSError:  # `nnictl stop` closes the channel seconds before it signals the trials
+                signal.raise_signal(signal.SIGINT)
+        return self.pruner != NONE and self._hopeless()
+
+    def finish(self, outcome: Outcome) -> None:
+        """Give NNI a finite final score; none where the trial did not come to a verdict.
+
+        Of one that pruned itself NNI's own tuners learn too: it has succeeded, with that score.
+        """
+        import nni
+
+        with suppress(OSError):  # NNI has gone: the record has it all
+            if outcome.kind is OutcomeKind.COMPLETED and outcome.score:
+                nni.report_final_result(self._metric(outcome.score))
+            elif outcome.kind is OutcomeKind.PRUNED and outcome.score:
+                epoch = len(Record(self.workdir).epochs())
+                nni.report_final_result({**self._metric(outcome.score), PRUNED_AFTER: epoch})
+            elif outcome.kind in (OutcomeKind.DIVERGED, OutcomeKind.COLLAPSED):
+                from core.search.constraints import FAR
+
+                broken = {str(outcome.kind): FAR}
+                nni.report_final_result(self._metric(Score(self.objective.worst, {}, broken)))
+
+    def _hopeless(self) -> bool:
+        """Ask Optuna's pruner, by the records of the experiment's other trials on this disk."""
+        import optuna
+        from optuna.trial import create_trial
+
+        from core.search.samplers import make_pruner
+
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        pruner = make_pruner(self.pruner, self.params.epochs)
+        study = optuna.create_study(direction=self.objective.direction, pruner=pruner)
+        for other in map(Record, self.workdir.parent.iterdir()):
+            outcome = other.outcome()
+            if outcome and outcome.kind is OutcomeKind.COMPLETED and outcome.score:
+                steps = {line.epoch: line.score.value for line in other.epochs()}
+                done = create_trial(value=outcome.score.value, intermediate_values=steps)
+                study.add_trial(done)
+        trial = study.ask()
+        for line in Record(self.workdir).epochs():
+            trial.report(line.score.value, line.epoch)
+        return bool(trial.should_prune())
+
+    def _metric(self, score: Score) -> dict[str, Any]:
+        """NNI's form of a score: it maximizes `default`, the parts are for its web portal."""
+        told: dict[str, Any] = {"default": _sign(self.objective) * float(score.value)}
+        told |= {k: float(v) for k, v in score.parts.items()}
+        told |= {f"{GUARD}{k}": float(v) for k, v in score.violations.items()}
+        return told if self.tag is None else told | {TRIAL: self.tag}
+
+
+def present() -> bool:
+    """Whether NNI started this process."""
+    return "NNI_PLATFORM" in os.environ
+
+
+def next_trial(
+    params: type[Params],
+    given: Mapping[str, Any],
+    runs: Path,
+    objective: Objective,
+    pruner: str = NONE,
+) -> NniTrial:
+    """Ask NNI for the parameters; flags fill the rest. UserError for parameters it cannot take."""
+    import nni
+
+    study = f"nni-{nni.get_experiment_id()}"
+    workdir = runs / study / nni.get_trial_id()
+    now = flatten(nni.get_next_parameter())
+    point = read_json(workdir / "nni.json") or now
+    number = point.get(TRIAL)
+    searched = {k: v for k, v in point.items() if k != TRIAL}
+    where = "NNI's search space (searchSpaceFile of the experiment)"
+    made = validate_params(params, {**given, **searched}, where)
+    write_json(workdir / "nni.json", point)
+    tag = None if number is None else tag_of(nni.get_experiment_id(), number)
+    number = nni.get_sequence_id() if number is None else number
+    return NniTrial(made, searched, study, workdir, number, objective, tag, pruner)
+
+
+def tag_of(experiment: str, number: int) -> str:
+    """What a trial's metrics tell our tuner, so that it knows whose they are."""
+    return f"{experiment}-{number}"
+
+
+def ending_of(metric: Any, objective: Objective) -> Outcome:
+    """What a final metric says of its trial: `NniTrial.finish`'s, or a number to maximize.
+
+    One of no number is a failed trial, one of no finite number a diverged one.
+    """
+    told = metric if isinstance(metric, Mapping) else {"default": metric}
+    parts = {str(k): float(v) for k, v in told.items() if _is_number(v) and k != TRIAL}
+    if "default" not in parts:
+        return Outcome(OutcomeKind.FAILED, f"its final metric is no number: {metric!r}")
+    value = _sign(objective) * parts.pop("default")
+    if not math.isfinite(value):
+        return Outcome(OutcomeKind.DIVERGED, f"its final metric is {value}")
+    finite = {k: v for k, v in parts.items() if math.isfinite(v)}
+    guards = {k: finite.pop(k) for k in list(finite) if k.startswith(GUARD)}
+    score = Score(value, finite, {k.removeprefix(GUARD): v for k, v in guards.items()})
+    if PRUNED_AFTER in score.parts:
+        return Outcome(OutcomeKind.PRUNED, f"hopeless after epoch {parts[PRUNED_AFTER]:.0f}", score)
+    return Outcome(OutcomeKind.COMPLETED, "", score)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool)
+
+
+def _sign(objective: Objective) -> int:
+    return 1 if objective.direction == "maximize" else -1
+
+
+def trial_parser(task: Task) -> argparse.ArgumentParser:
+    """The flags of `python -m trials.TASK`, which NNI's trialCommand runs."""
+    parser = argparse.ArgumentParser(
+        prog=f"python -m trials.{task.name}",
+        description=f"One trial of {task.name}: {task.summary}. Every default is the published "
+        "baseline's. Inside an NNI experiment, NNI's parameters take precedence over these flags.",
+    )
+    add = parser.add_argument
+    add("--runs", type=Path, default=Path("runs"), help="folder of records (default: runs)")
+    add("--study", default="standalone", help="study to file the trial under (default: standalone)")
+    add("--trial", help="name of the trial; an unfinished one continues (default: the time)")
+    add(
+        "--pruner",
+        type=pruner_argument("median", "none"),
+        default="none",
+        help="inside NNI: the pruner that the trial runs itself: median or, from epoch 3 on, "
+        "median:3 (default: none)",
+    )
+    add(
+        "--ignore-exam",
+        action="store_true",
+        help="inside NNI: train though the evaluator has failed its exam",
+    )
+    add_param_flags(parser, task.params)
+    return parser

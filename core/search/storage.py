@@ -1,0 +1,185 @@
+"""Optuna's database: SQLite under `runs/`, or a server that several machines share.
+
+A server may be restarted and SQLite may be busy: a call that finds no answer is made again until
+there is one.
+"""
+
+from __future__ import annotations
+
+import functools
+import sys
+import time
+import warnings
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+from optuna.exceptions import (
+    ExperimentalWarning,
+    OptunaError,
+    StorageInternalError,
+    UpdateFinishedTrialError,
+)
+from optuna.storages import RDBStorage
+from sqlalchemy import URL, text
+from sqlalchemy.exc import (
+    DBAPIError,
+    InterfaceError,
+    OperationalError,
+    PendingRollbackError,
+    SQLAlchemyError,
+)
+
+from core.task import UserError
+from core.training.provenance import without_passwords
+
+PATIENCE = 300.0
+PAUSE = 0.5
+HEARTBEAT = 30
+MISSED = 4
+ANSWERED_LATER = (
+    "_create_new_trial",
+    "_get_best_trial_id",
+    "_get_stale_trial_ids",
+    "_get_trials",
+    "_set_trial_param",
+    "create_new_study",
+    "get_study_directions",
+    "get_study_id_from_name",
+    "get_study_name_from_id",
+    "get_study_system_attrs",
+    "get_study_user_attrs",
+    "get_trial",
+    "get_trial_id_from_study_id_trial_number",
+    "record_heartbeat",
+    "set_study_system_attr",
+    "set_study_user_attr",
+    "set_trial_intermediate_value",
+    "set_trial_state_values",
+    "set_trial_system_attr",
+    "set_trial_user_attr",
+)
+
+
+class PatientStorage(RDBStorage):
+    """Optuna's database, asked again for up to `patience` seconds while it does not answer.
+
+    Only one attempt is made when a wait was given up or interrupted before. A trial that has
+    missed four heartbeats, `heartbeat` seconds apart, is stale.
+    """
+
+    def __init__(self, url: str, heartbeat: int = HEARTBEAT) -> None:
+        options: dict[str, Any] = {"pool_pre_ping": True}
+        if url.startswith("sqlite"):
+            options["connect_args"] = {"timeout": 60}
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ExperimentalWarning)
+            super().__init__(
+                url,
+                engine_kwargs=options,
+                heartbeat_interval=heartbeat,
+                grace_period=MISSED * heartbeat,
+            )
+        self.shown = without_passwords(url)
+        self.heartbeat = heartbeat
+        self.patience = PATIENCE
+
+    @contextmanager
+    def alone(self, study: str, folder: Path) -> Iterator[None]:
+        """Keep every other process, on any machine where the database can, from proposing."""
+        if self.engine.dialect.name != "postgresql":
+            with FileLock(folder / ".ask.lock"):
+                yield
+            return
+        connection = self._advisory_lock(zlib.crc32(study.encode()))
+        try:
+            yield
+        finally:
+            with suppress(SQLAlchemyError):
+                connection.close()  # the transaction's end lets the lock go
+
+    def _advisory_lock(self, key: int) -> Any:
+        connection = self.engine.connect()
+        try:
+            connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": key})
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+
+def _patient(call: Callable[..., Any]) -> Callable[..., Any]:
+    """The method, called again while the database is away."""
+
+    @functools.wraps(call)
+    def patient(self: PatientStorage, *args: Any, **kwargs: Any) -> Any:
+        since: float | None = None
+        while True:
+            try:
+                return call(self, *args, **kwargs)
+            except (StorageInternalError, DBAPIError) as error:
+                if not _away(error) or (since and time.monotonic() - since > self.patience):
+                    self.patience = 0.0
+                    raise
+                if since is None:
+                    since = time.monotonic()
+                    _say(f"{self.shown} does not answer; waiting for it")
+            except UpdateFinishedTrialError:
+                if since is None:
+                    raise
+                return True  # the first call got through; only its answer was lost
+            try:
+                time.sleep(PAUSE)
+            except BaseException:
+                self.patience = 0.0
+                raise
+
+    return patient
+
+
+for _name in (*ANSWERED_LATER, "_advisory_lock"):
+    setattr(PatientStorage, _name, _patient(getattr(PatientStorage, _name)))
+
+
+def _away(error: BaseException) -> bool:
+    cause = error.__cause__ if isinstance(error, StorageInternalError) else error
+    broken = isinstance(cause, DBAPIError) and cause.connection_invalidated
+    # Optuna asks a second time for what it could not read, on the connection that has broken
+    return broken or isinstance(cause, OperationalError | InterfaceError | PendingRollbackError)
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def open_storage(url: str, heartbeat: int = HEARTBEAT, patience: float = 0.0) -> PatientStorage:
+    """Open Optuna's database, made where it is new; UserError when it is out of reach.
+
+    One that was there before may be away for `patience` seconds.
+    """
+    until = time.monotonic() + patience
+    try:
+        while True:
+            try:
+                return PatientStorage(url, heartbeat)
+            except OperationalError:
+                if time.monotonic() > until:
+                    raise
+                time.sleep(PAUSE)
+    except (SQLAlchemyError, OptunaError, ImportError, ValueError, OSError, RuntimeError) as error:
+        reason = str(error).splitlines()[0]
+        remedy = ""
+        if isinstance(error, ImportError) and "postgresql" in url:
+            remedy = "; for PostgreSQL: pip install 'gantune[postgresql]', postgresql+psycopg://…"
+        told = without_passwords(f"{url}: cannot open it ({reason}{remedy})")
+        raise UserError(f"--storage {told}") from None
+
+
+def default_storage(runs: Path) -> str:
+    """The URL of the SQLite file under `runs`."""
+    runs.mkdir(parents=True, exist_ok=True)
+    path = str((runs / "gantune.db").resolve())
+    return URL.create("sqlite", database=path).render_as_string(hide_password=False)

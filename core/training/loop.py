@@ -1,0 +1,128 @@
+"""The only training loop: epochs, scores, early stopping, checkpoints."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+from core.checkpoint import load_checkpoint, save_checkpoint
+from core.data.pictures import save_strip
+from core.record import EpochLine, Record
+from core.task import (
+    Evaluator,
+    Outcome,
+    OutcomeKind,
+    Outputs,
+    Params,
+    Score,
+    Task,
+    Trainable,
+    Trial,
+)
+from core.training.divergence import finite_losses, finite_score
+from core.training.history import STUCK, History
+from core.training.progress import Progress
+from core.training.tensorboard import Board
+
+
+def train(
+    task: Task,
+    model: Trainable,
+    evaluator: Evaluator,
+    trial: Trial,
+    record: Record,
+    progress: Progress,
+) -> Outcome:
+    """Train from the folder's checkpoint, or the start, to the end; Diverged where it does.
+
+    With patience the score is the best epoch's, which is what early stopping keeps.
+    """
+    history = History(task, trial.params, *_resume(model, record))
+    with _board(model, record, trial.params, len(history.lines)) as board:
+        for epoch in range(len(history.lines) + 1, trial.params.epochs + 1):
+            if history.over:
+                break
+            started = time.monotonic()
+            losses, rate = _epoch(model, epoch, progress)
+            outputs = model.outputs()
+            score = finite_score(evaluator, outputs, f"after epoch {epoch}")
+            line = EpochLine(epoch, losses, score, time.monotonic() - started, rate)
+            history.add(line, outputs, model)
+            _keep(model, history, outputs, record)
+            if board:
+                board.epoch(epoch, losses, score, outputs)
+            progress.scored(epoch, score, rate)
+            hopeless = trial.report(epoch, score) and epoch < trial.params.epochs
+            if hopeless and history.stuck < STUCK:
+                return Outcome(OutcomeKind.PRUNED, f"hopeless after epoch {epoch}", score)
+    return history.outcome()
+
+
+def _keep(model: Trainable, history: History, outputs: Outputs, record: Record) -> None:
+    """Write the epoch; with patience, pictures and networks of the best epoch so far."""
+    best = history.best is history.lines[-1]
+    if best or not history.params.patience:
+        for name, images in outputs.pictures().items():
+            save_strip(record.pictures / f"{name}.png", images)
+    if best and history.params.patience:
+        save_checkpoint(record.best, model, len(history.lines))
+    record.write_epochs(history.lines)
+    _checkpoint(model, record, history)  # last: a resumed trial repeats what it does not cover
+
+
+@contextmanager
+def _board(model: Trainable, record: Record, params: Params, epoch: int) -> Iterator[Board | None]:
+    if not params.tensorboard:
+        yield None
+        return
+    board = Board(record.folder / "tensorboard", model, params.tensorboard_layers, epoch)
+    try:
+        yield board
+    finally:
+        board.close()
+
+
+def _epoch(model: Trainable, epoch: int, progress: Progress) -> tuple[dict[str, float], float]:
+    """One pass over the training data: mean losses, and items a second."""
+    sums: dict[str, float] = {}
+    counts: dict[str, int] = {}
+    items, started = 0, time.monotonic()
+    for step, batch in enumerate(model.batches(), 1):
+        where = f"step {step} of epoch {epoch}"
+        for name, value in finite_losses(model.step(batch), model.networks, where).items():
+            sums[name] = sums.get(name, 0.0) + value
+            counts[name] = counts.get(name, 0) + 1
+        items += len(batch[0])
+        progress.step(epoch, step, items, time.monotonic() - started)
+    return {n: sums[n] / counts[n] for n in sums}, items / (time.monotonic() - started)
+
+
+def _checkpoint(model: Trainable, record: Record, history: History) -> None:
+    more = {"collapse_reasons": history.collapse_reasons, "rng": torch.get_rng_state()}
+    if torch.cuda.is_available():
+        more["cuda_rng"] = torch.cuda.get_rng_state_all()
+    save_checkpoint(record.checkpoint, model, len(history.lines), **more)
+
+
+def _resume(model: Trainable, record: Record) -> tuple[list[EpochLine], list[str]]:
+    """Load the checkpoint, if any; the epochs it covers, and their reasons of collapse."""
+    if not record.checkpoint.is_file():
+        return [], []
+    state = load_checkpoint(record.checkpoint)
+    model.load_state_dict(state["model"])
+    torch.set_rng_state(state["rng"])
+    if "cuda_rng" in state and torch.cuda.is_available():
+        torch.cuda.set_rng_state_all(state["cuda_rng"][: torch.cuda.device_count()])
+    lines = record.epochs()[: state["epoch"]]
+    # version 0.1.0 called them signs
+    reasons = state.get("collapse_reasons") or state.get("signs") or [""] * len(lines)
+    return lines, reasons[: len(lines)]
+
+
+def last_score(record: Record) -> Score | None:
+    """The score of the last epoch recorded."""
+    lines = record.epochs()
+    return lines[-1].score if lines else None

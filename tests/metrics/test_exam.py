@@ -1,0 +1,131 @@
+"""The exam: what passes, what fails, what is kept, and what a failure stops."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from core.data.outputs import ImagePairs
+from core.metrics.exam import brief, failure, kept_exam, sentence, sit, sit_once, table
+from core.task import Case, Objective, Score
+from tests.conftest import TINY, Run
+
+HIGHER = Objective("score", "maximize", 0.0)
+LOWER = Objective("loss", "minimize", 100.0)
+
+
+def outputs(value: float) -> ImagePairs:
+    image = torch.full((2, 3, 8, 8), value)
+    return ImagePairs(image, image)
+
+
+@dataclass
+class FakeEvaluator:
+    """Scores an image by its first pixel; a pixel below 0 breaks a guard."""
+
+    cases: list[Case]
+    objective: Objective = HIGHER
+    asked: list[float] = field(default_factory=list)
+
+    @property
+    def objectives(self) -> tuple[Objective, ...]:
+        return (self.objective,)
+
+    def __call__(self, outputs: ImagePairs) -> Score:
+        value = float(outputs.output.flatten()[0])
+        self.asked.append(value)
+        return Score(abs(value), {"pixel": value}, {"dark": -value})
+
+    def exam(self, data: Any) -> Iterator[Case]:
+        yield from self.cases
+
+
+def evaluator(good: list[float], bad: list[float], objective: Objective = HIGHER) -> FakeEvaluator:
+    cases = [Case(f"good {v}", outputs(v), True) for v in good]
+    return FakeEvaluator(cases + [Case(f"bad {v}", outputs(v)) for v in bad], objective)
+
+
+def results(exam: dict[str, Any]) -> dict[str, bool]:
+    return {case["name"]: case["passed"] for case in exam["cases"] if not case["good"]}
+
+
+def test_a_bad_output_passes_below_half_of_the_best_good_one() -> None:
+    exam = sit(evaluator([0.5, 0.75, -0.9], [0.25, 0.375, 0.5]), None)
+    assert exam["reference"] == 0.75
+    assert results(exam) == {"bad 0.25": True, "bad 0.375": False, "bad 0.5": False}
+    assert not exam["passed"]
+
+
+def test_where_lower_is_better_it_passes_above_twice_the_best_good_one() -> None:
+    exam = sit(evaluator([0.25, 0.5], [0.375, 0.5, 0.625], LOWER), None)
+    assert exam["reference"] == 0.25
+    assert results(exam) == {"bad 0.375": False, "bad 0.5": False, "bad 0.625": True}
+
+
+def test_a_bad_output_that_breaks_a_guard_of_its_own_cannot_win() -> None:
+    exam = sit(evaluator([0.5], [-0.75]), None)
+    assert exam["passed"]
+    assert exam["cases"][1]["broken"] == ["dark"]
+    everyone_breaks_it = sit(evaluator([-0.5], [-0.75]), None)
+    assert not everyone_breaks_it["passed"]
+
+
+def test_a_judge_that_gives_good_outputs_nothing_fails() -> None:
+    assert not sit(evaluator([0.0], [0.0]), None)["passed"]
+
+
+def test_the_sentence_names_what_failed_and_what_came_nearest() -> None:
+    failed = sit(evaluator([0.5], [0.125, 0.375]), None)
+    assert sentence(failed) == (
+        "exam: FAILED; good outputs score 0.500, and these are not far below: bad 0.375 0.375"
+    )
+    assert "--ignore-exam" in failure(failed)
+    passed = sit(evaluator([0.5], [0.125, 0.0625, -0.25]), None)
+    assert sentence(passed).endswith("the nearest, bad 0.125, has 0.125")
+    assert [line.split()[-1] for line in table(failed).splitlines()[1:]] == [
+        "good",
+        "passed",
+        "FAILED",
+    ]
+
+
+def test_it_is_sat_once_and_kept_whole(tmp_path: Path) -> None:
+    one = evaluator([0.5], [0.125])
+    facts = {"evaluator": "pixel", "data": "abc"}
+    assert kept_exam(tmp_path, facts) == {}
+    exam = sit_once(one, None, facts, tmp_path, lambda line: None)  # type: ignore[arg-type]
+    asked = len(one.asked)
+    assert sit_once(one, None, facts, tmp_path, lambda line: None) == exam  # type: ignore[arg-type]
+    assert len(one.asked) == asked
+    assert kept_exam(tmp_path, {**facts, "exam": brief(exam)}) == exam
+    assert kept_exam(tmp_path, {**facts, "data": "other"}) == {}
+    again = sit_once(one, None, facts, tmp_path, lambda line: None, again=True)  # type: ignore[arg-type]
+    assert len(one.asked) == 2 * asked
+    assert again["cases"] == exam["cases"]
+    assert json.loads(json.dumps(brief(exam))) == brief(exam)
+
+
+def test_a_plain_classifier_fails_stops_the_search_and_may_be_overridden(
+    gantune: Run, runs: Path, domains: Path
+) -> None:
+    flags = [*TINY, "--data", str(domains), "--evaluator", "plain"]
+    exam = gantune("exam", "cyclegan", *flags[:4], "--data", str(domains), "--evaluator", "plain")
+    assert exam.returncode == 1, exam.stderr
+    assert "one painting for all" in exam.stdout
+    assert "exam: FAILED" in exam.stdout.splitlines()[-1]
+    stopped = gantune("tune", "cyclegan", "--study", "s", "--trials", "1", *flags)
+    assert stopped.returncode == 1
+    assert "error: the evaluator can be gamed" in stopped.stderr
+    assert "Traceback" not in stopped.stderr
+    assert not list(runs.glob("s/*/trial.json"))
+    overridden = gantune(
+        "tune", "cyclegan", "--study", "s", "--trials", "1", "--ignore-exam", *flags
+    )
+    assert overridden.returncode == 0, overridden.stderr
+    assert "The evaluator has failed its exam" in (runs / "s" / "report.md").read_text()
+    assert json.loads((runs / "s" / "best.json").read_text())["exam_passed"] is False
