@@ -42,9 +42,12 @@ class Space:
         return cls.parse(read_json(path), params, str(path))
 
     @classmethod
-    def parse(cls, source: Any, params: type[Params], where: str) -> Space:
-        """Check a search space that is already JSON; `where` names it in errors."""
-        if not isinstance(source, dict) or not source:
+    def parse(cls, source: Any, params: type[Params], where: str, empty: bool = False) -> Space:
+        """Check a search space that is already JSON; `where` names it in errors.
+
+        It may be `empty` where trials are only enqueued.
+        """
+        if not isinstance(source, dict) or not (source or empty):
             raise UserError(f"{where}: a search space is an object of parameters, and not empty")
         space = cls(read(source, where), source, params)
         refuse_clashes(space.dimensions, where)
@@ -142,12 +145,12 @@ class Space:
 
         return {**place(self.dimensions), **left}
 
-    def point(self, given: Mapping[str, Any] = MappingProxyType({})) -> dict[str, Any]:
+    def point(self, chosen: Mapping[str, Any] = MappingProxyType({})) -> dict[str, Any]:
         """The point with these values, and elsewhere first choices and lowest numbers; flat."""
         values: dict[str, Any] = {}
         for d, under in self.everywhere:
             if _meets(values, under):
-                values[d.name] = given.get(d.name, d.first)
+                values[d.name] = chosen.get(d.name, d.first)
         return values
 
 
