@@ -44,7 +44,7 @@ class EpochLine:
     @classmethod
     def parse(cls, line: Mapping[str, Any]) -> EpochLine:
         """Read a line of epochs.jsonl; ValueError, TypeError or KeyError where it is damaged."""
-        score = line["score"] if "score" in line else line  # 0.1.0 had its pieces in the line
+        score = line.get("score", line)  # version 0.1.0 had its pieces in the line
         pieces = {name: score[name] for name in ("value", "parts", "violations")}
         speed = line.get("items_per_second", line.get("images_per_second", 0.0))
         return cls(line["epoch"], line["losses"], Score(**pieces), line["seconds"], speed)

@@ -26,7 +26,8 @@ def add_flags(parser: argparse.ArgumentParser, argv: list[str]) -> None:
     """Which study, how many of its trials, and for how long."""
     add = parser.add_argument
     add("study", help="name of the study")
-    message = f"trials to train again, evenly over the ranks; more may be added later (default: {CONFIGS})"
+    message = "trials to train again, evenly over the ranks; more may be added later "
+    message += f"(default: {CONFIGS})"
     add("--configs", type=positive, metavar="N", help=message)
     message = f"epochs of each long run (default: {TIMES} times those of the study's trials)"
     add("--epochs", type=positive, metavar="E", help=message)

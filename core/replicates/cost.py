@@ -1,6 +1,7 @@
-"""What a task costs to train: parameters, FLOPs, time and memory, measured in a process of its own.
+"""What a task costs to train: parameters, FLOPs, time and memory, measured in a fresh process.
 
-python -m core.replicates.cost reads {"task": name, "params": {...}} from stdin and prints `measure`'s JSON.
+`python -m core.replicates.cost` reads {"task": name, "params": {...}} from stdin and prints the
+JSON of `measure`.
 """
 
 from __future__ import annotations

@@ -41,7 +41,7 @@ class Job:
         return self.status in STOPPED
 
     def intermediates(self) -> dict[int, Any]:
-        """The metric after each epoch (from 1) that it reported; empty where NNI does not answer."""
+        """The metric after each epoch (from 1) that it reported; empty without an answer."""
         answers = _ask(f"metric-data/{self.name}?type=PERIODICAL") or ()
         return {int(m["sequence"]) + 1: _metric(m) for m in answers}
 

@@ -2,7 +2,8 @@
 
 A value has three forms. Params and records take it *flat*, a value a field; NNI hands trials a
 nested choice as `{"adversarial": {"_name": "wgan", "d_steps_per_g": 3}}`, here `nested`; Optuna
-sees *latents* (`core.search.distributions`), named `adversarial` and `adversarial=wgan/d_steps_per_g`.
+sees *latents* (see `core.search.distributions`), named `adversarial` and
+`adversarial=wgan/d_steps_per_g`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A worker: a process that takes trials of a study until none is left, and reports to its parent."""
+"""A worker process: it takes trials of a study until none is left, and reports to its parent."""
 
 from __future__ import annotations
 

@@ -76,7 +76,7 @@ def keep(folder: Path, number: int, score: float, outcome: OutcomeKind, **values
     record.begin({"task": TASK.name, "number": number, "engine": "optuna", "searched": ["lr_g"],
                   "objective": objective, "params": params.model_dump(mode="json"),
                   "defaults": TASK.params().model_dump(mode="json")})  # fmt: skip
-    line = EpochLine(1, {}, score, {}, {}, 1.0, 1.0)
+    line = EpochLine(1, {}, Score(score), 1.0, 1.0)
     record.write_epochs([line])
     record.end(Outcome(outcome, "", Score(score)), 1.0)
 

@@ -35,7 +35,7 @@ def plant(
         facts = {"task": of.name, "study": name, "number": number, "engine": "optuna"}
         facts |= {"objective": objective, "searched": ["lr_g"], "params": params.model_dump()}
         record.begin({**facts, "defaults": of.params().model_dump()})
-        record.write_epochs([EpochLine(1, {}, score.value, dict(score.parts), {}, 1.0, 1.0)])
+        record.write_epochs([EpochLine(1, {}, score, 1.0, 1.0)])
         record.end(Outcome(OutcomeKind.COMPLETED, "", score), 1.0)
 
 

@@ -17,9 +17,8 @@ from optuna.trial import TrialState
 
 from core.commands.sweep import grid_space
 from core.record import EpochLine, Record, Study
-from core.search.config import open_search
 from core.search.storage import default_storage
-from core.search.study import OptunaTrial, Search
+from core.search.study import OptunaTrial, Search, open_search
 from core.task import Objective, Outcome, OutcomeKind, Params, Score, Task, UserError
 from tests.conftest import GANTUNE, ROOT, TINY, Run
 from trials.cyclegan import CycleGANParams
@@ -201,7 +200,7 @@ def end(trial: OptunaTrial, outcome: OutcomeKind = OutcomeKind.COMPLETED) -> tup
     record = Record(trial.workdir)
     record.begin({"number": trial.number})
     score = Score(trial.params.x)  # type: ignore[attr-defined]
-    record.write_epochs([EpochLine(1, {}, score.value, {}, {}, 1.0, 1.0)])
+    record.write_epochs([EpochLine(1, {}, Score(score.value), 1.0, 1.0)])
     trial.report(1, score)
     outcome = Outcome(outcome, "", score)
     record.end(outcome, 1.0)
