@@ -60,7 +60,7 @@ def run(arguments: argparse.Namespace) -> int:
     for row in rows:
         source, epochs = str(row.record.folder), setup["epochs"]
         params = recorded_params(task, row.params, source, epochs=epochs)
-        wanted.append(Replicate(run_name(row), params, summary.searched))
+        wanted.append(Replicate(run_name(row), params, summary.searched, row.number))
     write_json(folder / "study.json", {**setup, **provenance()})
     flags = {"artifacts": arguments.artifacts or "", "workers": arguments.workers}
     flags |= {"storage": arguments.storage} if arguments.storage else {}

@@ -30,11 +30,15 @@ FINAL = (OutcomeKind.COMPLETED, OutcomeKind.DIVERGED, OutcomeKind.COLLAPSED)
 
 @dataclass(frozen=True)
 class Replicate:
-    """A run to be made: its record's folder, its parameters, and which of them a search chose."""
+    """A run to be made: its record's folder, its parameters, and which of them a search chose.
+
+    Its number in the study is that of its place in the queue, from 1, unless it has one.
+    """
 
     folder: str
     params: Params
     searched: tuple[str, ...] = ()
+    number: int | None = None
 
     def outcome(self, study: Path) -> Outcome | None:
         """How it ended for good, or None; UserError where the folder has other parameters."""
@@ -89,6 +93,7 @@ def _left(config: SearchConfig, wanted: Sequence[Replicate], progress: Progress)
             progress.seen(outcome.kind, value, number)
         else:
             left.append(run)
+            progress.say(f"queued: {run.folder} of {config.study}")
     return left
 
 
@@ -100,7 +105,10 @@ def _enqueue(search: Search, left: Sequence[Replicate]) -> None:
     for run in left:
         if run.folder in active or run.outcome(search.config.folder):
             continue
-        number = numbers.setdefault(run.folder, max(numbers.values(), default=0) + 1)
+        number = numbers.get(run.folder, run.number)
+        if number is None:
+            number = max(numbers.values(), default=0) + 1
+        numbers[run.folder] = number
         attributes = {NUMBER: number, FOLDER: run.folder, SEARCHED: list(run.searched)}
         search.recovery.enqueue(run.values, attributes)
 

@@ -65,7 +65,8 @@ class FakeEvaluator:
             yield Case(str(quality), ImagePairs(image, image), quality == 1.0)
 
 load = lambda params: SimpleNamespace(fingerprint="", notes=())
-main(Task("known", "", KnownParams, load, Known, lambda params: FakeEvaluator(), FakeEvaluator.objectives[0]))
+evaluator = lambda params: FakeEvaluator()
+main(Task("known", "", KnownParams, load, Known, evaluator, FakeEvaluator.objectives[0]))
 """
 
 
