@@ -1,8 +1,8 @@
-"""How a network learns to tell photographs from paintings."""
+"""How classifiers are trained, and how one learns to tell photographs from paintings."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar, cast
 
 import numpy as np
@@ -29,52 +29,65 @@ RECIPE: dict[str, Any] = {
     "label_smoothing": 0.1,
     "average_decay": 0.98,
 }
-
-
 Net = TypeVar("Net", bound=nn.Module)
 
 
-def train_classifier(
-    net: Net,
-    photographs: Sequence[Pixels],
-    paintings: Sequence[Pixels],
-    size: int,
-    seed: int,
-) -> Net:
-    """Train `net`: class 0 is a photograph or junk, class 1 a painting; return its average.
+def fit(
+    net: nn.Module,
+    batch: Callable[[], tuple[Tensor, Tensor]],
+    steps: int,
+    recipe: Mapping[str, Any],
+    after_step: Callable[[], object] = lambda: None,
+) -> None:
+    """Train a classifier on drawn batches of N inputs and N labels by cross-entropy.
 
-    Another image's colours, jitter, blur, sharpening, noise, crops and mirroring keep the label, so
-    what it learns is how a picture is made and not in which colours. Flat and noise images are "not
-    a painting", so that an untrained generator's output is not one either. It sees crops of at most
-    128 x 128, some 40 passes over the images and 320 steps at most. AdamW on a one-cycle schedule,
-    bf16 where the hardware has it; what is returned is the exponential moving average of the
-    weights. Seed PyTorch with `seed` first: the same seed gives the same network.
+    AdamW on a one-cycle schedule, bf16 where the hardware has it.
     """
-    device = next(net.parameters()).device
-    domains, size = (photographs, paintings), min(size, RECIPE["crop"])
-    counts = [RECIPE[k] for k in ("photographs", "paintings", "junk")]
-    passes = RECIPE["passes"] * (len(photographs) + len(paintings)) // sum(counts[:2])
-    steps = min(RECIPE["steps"], max(RECIPE["fewest_steps"], passes))
-    labels = torch.tensor([0, 1, 0]).repeat_interleave(torch.tensor(counts)).to(device)
-    average = AveragedModel(
-        net, multi_avg_fn=get_ema_multi_avg_fn(RECIPE["average_decay"]), use_buffers=True
-    )
-    decay = RECIPE["weight_decay"]
-    optimizer = torch.optim.AdamW(net.parameters(), RECIPE["lr"], weight_decay=decay, fused=True)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, RECIPE["lr"], total_steps=steps)
-    random = np.random.default_rng(seed)
+    device, lr = next(net.parameters()).device, recipe["lr"]
+    decay, smoothing = recipe["weight_decay"], recipe["label_smoothing"]
+    optimizer = torch.optim.AdamW(net.parameters(), lr, weight_decay=decay, fused=True)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, lr, total_steps=steps)
     net.train()
     for _ in range(steps):
-        drawn = [_draw(d, counts[k], size, random) for k, d in enumerate(domains)]
-        images = augment(torch.cat([*drawn, junk(counts[2], size)])).to(device)
+        inputs, labels = batch()
         with autocast(device, "auto"):
-            logits = net(images * 2 - 1).float()
-        loss = F.cross_entropy(logits, labels, label_smoothing=RECIPE["label_smoothing"])
+            logits = net(inputs.to(device)).float()
+        loss = F.cross_entropy(logits, labels.to(device), label_smoothing=smoothing)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
         schedule.step()
-        average.update_parameters(net)
+        after_step()
+
+
+def train_classifier(
+    net: Net, photographs: Sequence[Pixels], paintings: Sequence[Pixels], size: int, seed: int
+) -> Net:
+    """Train `net`: class 0 is a photograph or junk, class 1 a painting; return its average.
+
+    Another image's colours, jitter, blur, sharpening, noise, crops and mirroring keep the label, so
+    what it learns is how a picture is painted and not in which colours. Flat and noise images are
+    "not a painting", so that an untrained generator's output is not one either. It sees crops of at
+    most 128 x 128, some 40 passes over the images and 320 steps at most. What is returned is the
+    exponential moving average of the weights. Seed PyTorch with `seed` first: the same seed gives
+    the same network.
+    """
+    size = min(size, RECIPE["crop"])
+    counts = [RECIPE[k] for k in ("photographs", "paintings", "junk")]
+    passes = RECIPE["passes"] * (len(photographs) + len(paintings)) // sum(counts[:2])
+    steps = min(RECIPE["steps"], max(RECIPE["fewest_steps"], passes))
+    labels = torch.tensor([0, 1, 0]).repeat_interleave(torch.tensor(counts))
+    average = AveragedModel(
+        net, multi_avg_fn=get_ema_multi_avg_fn(RECIPE["average_decay"]), use_buffers=True
+    )
+    random = np.random.default_rng(seed)
+
+    def batch() -> tuple[Tensor, Tensor]:
+        drawn = [_draw(photographs, counts[0], size, random)]
+        drawn += [_draw(paintings, counts[1], size, random), junk(counts[2], size)]
+        return augment(torch.cat(drawn)) * 2 - 1, labels
+
+    fit(net, batch, steps, RECIPE, lambda: average.update_parameters(net))
     return cast(Net, average.module)
 
 
@@ -92,14 +105,14 @@ def augment(images: Tensor) -> Tensor:
     """
     n = len(images)
 
-    def some(share: float) -> Tensor:
-        return torch.rand(n, 1, 1, 1) < share
-
     def amount() -> Tensor:
         return torch.rand(n, 1, 1, 1)
 
+    def some(share: float) -> Tensor:
+        return amount() < share
+
     def factor(most: float) -> Tensor:
-        return 1 + (torch.rand(n, 1, 1, 1) * 2 - 1) * most
+        return 1 + (amount() * 2 - 1) * most
 
     images = torch.where(some(0.5), with_colours_of(images, images[torch.randperm(n)]), images)
     mean = images.mean((2, 3), keepdim=True)

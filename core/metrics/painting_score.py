@@ -1,4 +1,4 @@
-"""The parts of the painting score, and the value they make. docs/painting_judge.md has the reasons.
+"""The parts of the painting score, and the value they make. The docs have the reasons.
 
 Part        what it is                                                        range, best
 painted     P(painting) between held-out photographs (0) and paintings (1)    (-..., ...), 1
@@ -34,15 +34,8 @@ import math
 from collections.abc import Mapping
 
 PARTS = (
-    "painted",
-    "near",
-    "beyond",
-    "form",
-    "diversity",
-    "copied",
-    "spectrum",
-    "structure",
-    "recall",
+    *("painted", "near", "beyond", "form", "diversity", "copied", "spectrum"),
+    *("structure", "recall"),
 )
 SLOPE = 4.0
 BEYOND = 0.4

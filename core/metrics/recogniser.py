@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from core.device import autocast
+from core.metrics.classifier import fit
 
 SIDE = 32
 RECIPE: dict[str, Any] = {
@@ -28,10 +28,10 @@ class Recogniser(nn.Module):
     def __init__(self, classes: int) -> None:
         super().__init__()
         layers: list[nn.Module] = []
-        for here, there in ((1, 32), (32, 64), (64, 128), (128, 256)):
-            side, stride = (5, 2) if here == 1 else (3, 1)
-            layers += [nn.Conv2d(here, there, side, stride, side // 2, bias=False)]
-            layers += [nn.BatchNorm2d(there), nn.ReLU()]
+        for inputs, outputs in ((1, 32), (32, 64), (64, 128), (128, 256)):
+            side, stride = (5, 2) if inputs == 1 else (3, 1)
+            layers += [nn.Conv2d(inputs, outputs, side, stride, side // 2, bias=False)]
+            layers += [nn.BatchNorm2d(outputs), nn.ReLU()]
             layers += [nn.MaxPool2d(2)] if stride == 1 else []
         self.layers = nn.Sequential(*layers, nn.Flatten(), nn.Linear(256 * 4, classes))
 
@@ -47,29 +47,19 @@ def train_recogniser(ink: Tensor, labels: Tensor, device: torch.device) -> tuple
     Each step sees glyphs moved, scaled, slanted, blurred, thickened, thinned, paled and with noise
     on them, so that it reads what a generator makes of a character too. The accuracy is measured
     on copies disturbed in the same way by draws it never saw: there is one glyph a character and
-    font, and none to hold out. AdamW on a one-cycle schedule, more steps for more classes. Seed
-    PyTorch first: the same seed gives the same network.
+    font, and none to hold out. More classes take more steps. Seed PyTorch first: the same seed
+    gives the same network.
     """
     classes = int(labels.max()) + 1
     fewest, most = RECIPE["steps"]
-    steps = min(most, fewest + classes // 5)
     net = Recogniser(classes).to(device)
-    decay = RECIPE["weight_decay"]
-    optimizer = torch.optim.AdamW(net.parameters(), RECIPE["lr"], weight_decay=decay, fused=True)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, RECIPE["lr"], total_steps=steps)
-    for _ in range(steps):
+
+    def batch() -> tuple[Tensor, Tensor]:
         chosen = torch.randint(len(ink), (RECIPE["batch"],))
-        images = disturb(ink[chosen]).to(device)
-        with autocast(device, "auto"):
-            logits = net(images).float()
-        wanted = labels[chosen].to(device)
-        loss = F.cross_entropy(logits, wanted, label_smoothing=RECIPE["label_smoothing"])
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        schedule.step()
-    net.eval()
-    right = read(net, disturb(ink), device) == labels
+        return disturb(ink[chosen]), labels[chosen]
+
+    fit(net, batch, min(most, fewest + classes // 5), RECIPE)
+    right = read(net.eval(), disturb(ink), device) == labels
     return net, float(right.float().mean())
 
 
@@ -82,6 +72,10 @@ def read(net: Recogniser, ink: Tensor, device: torch.device) -> Tensor:
 def disturb(ink: Tensor) -> Tensor:
     """N x H x W ink in [0, 1] to the same, each glyph changed in its own way."""
     n, side = len(ink), ink.shape[-1]
+
+    def amount() -> Tensor:
+        return torch.rand(n, 1, 1, 1)
+
     scale = 1 + (torch.rand(n) - 0.5) * 0.2
     slant, stretch = (torch.rand(2, n) - 0.5) * 0.3
     theta = torch.zeros(n, 2, 3)
@@ -92,9 +86,7 @@ def disturb(ink: Tensor) -> Tensor:
     x = F.grid_sample(ink[:, None].float(), grid, align_corners=False)
     kind = torch.randint(4, (n, 1, 1, 1))  # as it is, blurred, thicker, thinner
     x = torch.where(kind == 1, F.avg_pool2d(x, 3, 1, 1), x)
-    x = torch.where(kind == 2, x.lerp(F.max_pool2d(x, 3, 1, 1), torch.rand(n, 1, 1, 1)), x)
-    x = torch.where(kind == 3, x.lerp(-F.max_pool2d(-x, 3, 1, 1), torch.rand(n, 1, 1, 1) / 2), x)
-    x = x * (0.5 + 0.5 * torch.rand(n, 1, 1, 1)) + 0.1 * torch.rand(n, 1, 1, 1) * torch.randn_like(
-        x
-    )
+    x = torch.where(kind == 2, x.lerp(F.max_pool2d(x, 3, 1, 1), amount()), x)
+    x = torch.where(kind == 3, x.lerp(-F.max_pool2d(-x, 3, 1, 1), amount() / 2), x)
+    x = x * (0.5 + 0.5 * amount()) + 0.1 * amount() * torch.randn_like(x)
     return x.clamp(0, 1)[:, 0]

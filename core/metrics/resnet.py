@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -21,13 +21,15 @@ class PaintingNet(nn.Module):
     """Two logits (photograph, painting); `coarse`: of the image at half its resolution."""
 
     def __init__(self, weights: EvaluatorWeights, coarse: bool = False) -> None:
-        from torchvision.models import resnet18  # seconds to import
+        from torchvision.models import ResNet18_Weights, resnet18  # slow to import
 
         super().__init__()
         self.coarse = coarse
         self.resnet = resnet18()
         if weights == "imagenet":
-            self.resnet.load_state_dict(_imagenet())
+            flag, remedy = "--evaluator-weights imagenet", "use --evaluator-weights scratch"
+            imagenet = ResNet18_Weights.IMAGENET1K_V1
+            self.resnet.load_state_dict(torchvision_weights(imagenet, flag, remedy))
         self.fc = nn.Linear(512, 2)
         self.resnet.fc = nn.Identity()
 
@@ -76,15 +78,14 @@ def look(net: PaintingNet, images: Tensor, blurred: bool) -> tuple[Tensor, Tenso
     return found.cpu(), chances.cpu()
 
 
-def _imagenet() -> dict[str, Tensor]:
-    from torchvision.models import ResNet18_Weights
-
-    name = Path(ResNet18_Weights.IMAGENET1K_V1.url).name
+def torchvision_weights(weights: Any, flag: str, remedy: str) -> dict[str, Tensor]:
+    """The state of torchvision's published weights; UserError where their file is not here."""
+    name = Path(weights.url).name
     path = Path(torch.hub.get_dir()) / "checkpoints" / name
     if not path.is_file():
         raise UserError(
-            f"--evaluator-weights imagenet: {path} is not there, and gantune downloads nothing "
-            f"unasked; put torchvision's {name} there or use --evaluator-weights scratch"
+            f"{flag}: {path} is not there, and gantune downloads nothing unasked; put "
+            f"torchvision's {name} there or {remedy}"
         )
     state: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
     return state

@@ -8,14 +8,12 @@ not with papers'.
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from core.metrics.distance import frechet_distance, kernel_distance
-from core.task import UserError
+from core.metrics.resnet import torchvision_weights
+from core.metrics.similarity import frechet_distance, kernel_distance
 
 SIDE = 299
 
@@ -30,19 +28,14 @@ class StandardMeasures:
         from torchmetrics.image.lpip import LearnedPerceptualImagePatchSimilarity
         from torchvision.models import AlexNet_Weights, Inception_V3_Weights, inception_v3
 
-        imagenet = Inception_V3_Weights.IMAGENET1K_V1
-        for weights in (imagenet, AlexNet_Weights.IMAGENET1K_V1):
-            name = Path(weights.url).name
-            path = Path(torch.hub.get_dir()) / "checkpoints" / name
-            if not path.is_file():
-                raise UserError(
-                    f"--standard-measures: {path} is not there, and gantune downloads nothing "
-                    f"unasked; put torchvision's {name} there or leave the flag out"
-                )
+        flag, remedy = "--standard-measures", "leave the flag out"
+        torchvision_weights(AlexNet_Weights.IMAGENET1K_V1, flag, remedy)  # torchmetrics loads it
+        imagenet = torchvision_weights(Inception_V3_Weights.IMAGENET1K_V1, flag, remedy)
+        self.inception = inception_v3(transform_input=False, init_weights=False)
+        self.inception.load_state_dict(imagenet)
+        self.inception.fc = nn.Identity()
+        self.inception.to(device).eval()
         self.device = device
-        inception = inception_v3(weights=imagenet, transform_input=False)
-        inception.fc = nn.Identity()
-        self.inception = inception.to(device).eval()
         self.lpips = LearnedPerceptualImagePatchSimilarity("alex").to(device).eval()
         self.paintings = self._features(paintings)
 
