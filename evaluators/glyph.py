@@ -36,11 +36,20 @@ from torch import Tensor
 
 from core.data.glyphs import GlyphParams, Glyphs
 from core.data.outputs import ImagePairs
-from core.data.tensors import to_pixels
+from core.data.tensors import from_pixels, to_pixels
 from core.device import pick_device
 from core.metrics.cache import load_or_train
-from core.metrics.ink import darkness, ink, ink_ratio, iou, tolerant_f1
-from core.metrics.recogniser import RECIPE, Recogniser, read, train_recogniser
+from core.metrics.ink import (
+    RECIPE,
+    Recogniser,
+    darkness,
+    ink,
+    ink_ratio,
+    iou,
+    read,
+    tolerant_f1,
+    train_recogniser,
+)
 from core.metrics.similarity import ssim
 from core.models.losses import fixed_l1, grey, l1
 from core.task import Case, Objective, Score
@@ -88,8 +97,8 @@ class GlyphEvaluator:
     def __call__(self, outputs: ImagePairs) -> Score:
         """Score outputs, rounded to 8 bit first, against their targets."""
         assert outputs.target is not None
-        output = to_pixels(outputs.output).float() / 127.5 - 1
-        target = to_pixels(outputs.target).float() / 127.5 - 1
+        output = from_pixels(to_pixels(outputs.output))
+        target = from_pixels(to_pixels(outputs.target))
         drawn, wanted = ink(output), ink(target)
         ratio = ink_ratio(drawn, wanted)
         dark = darkness(drawn) / max(darkness(wanted), 1e-6)

@@ -23,15 +23,13 @@ from torch import Tensor
 
 from core.data.images import Domain, UnpairedImages
 from core.data.outputs import ImagePairs
-from core.data.tensors import centre_crops, in_batches, to_pixels, to_tensor
+from core.data.tensors import centre_crops, from_pixels, in_batches, to_pixels, to_tensor
 from core.device import pick_device
-from core.metrics import similarity
+from core.metrics import resnet, similarity
 from core.metrics.cache import load_or_train
-from core.metrics.classifier import RECIPE, train_classifier
 from core.metrics.painting_score import PARTS, harmonic, style_and_content, violations
-from core.metrics.resnet import EvaluatorWeights, PaintingNet, calibrate, look
+from core.metrics.resnet import EvaluatorWeights, PaintingNet, look
 from core.metrics.spectrum import form_gained, radial_spectrum, spectral_misfit
-from core.metrics.standard import StandardMeasures
 from core.metrics.style import Look, best_recolouring, measure_style
 from core.task import Case, Objective, Score
 
@@ -70,7 +68,7 @@ class PaintingEvaluator:
         self.device = pick_device(device)
         self.kind, self.seeds = kind, seeds or SEEDS[kind]
         self.standard = standard
-        self.measures: StandardMeasures | None = None
+        self.measures: similarity.StandardMeasures | None = None
         self.nets: list[PaintingNet] = []
         self.looks: list[Look] = []
         self.spectra = self.thumbnails = torch.zeros(0)
@@ -88,7 +86,7 @@ class PaintingEvaluator:
         pairs = product(self.nets, (False, True))
         self.looks = [Look(net, blurred, photographs, paintings) for net, blurred in pairs]
         if self.standard:
-            self.measures = StandardMeasures(paintings, self.device)
+            self.measures = similarity.StandardMeasures(paintings, self.device)
         training = centre_crops(self._domains(data)[1].train, data.size)
         self.spectra = torch.cat([radial_spectrum(batch) for batch in in_batches(training)])
         self.thumbnails = torch.cat(
@@ -121,20 +119,20 @@ class PaintingEvaluator:
             say("evaluator: training a ResNet-18 to tell the domains apart (once per data set)")
             fresh = PaintingNet(self.weights, coarse).to(self.device)
             photographs, paintings = (domain.train for domain in self._domains(data))
-            net = train_classifier(fresh, photographs, paintings, data.size, seed)
+            net = resnet.train_classifier(fresh, photographs, paintings, data.size, seed)
             net.eval().requires_grad_(False)
             unchanged = (centre_crops(images, data.size) for images in (photographs, paintings))
-            calibrate(net, *map(in_batches, unchanged))
+            resnet.calibrate(net, *map(in_batches, unchanged))
             held_out = (to_tensor(domain.validation) for domain in self._domains(data))
             facts = {"evaluator": "painting", **self._recipe(data), "seed": seed}
             return net, {**facts, **accuracy([net], *held_out)}
 
-        recipe = {**self._recipe(data), **RECIPE, "seed": seed}
+        recipe = {**self._recipe(data), **resnet.RECIPE, "seed": seed}
         return load_or_train(folder, "painting", recipe, seed, build, train)
 
     def __call__(self, outputs: ImagePairs) -> Score:
         """Score outputs, rounded to 8 bit first, against their sources."""
-        output = to_pixels(outputs.output).float() / 127.5 - 1
+        output = from_pixels(to_pixels(outputs.output))
         if self.kind == "plain":
             chance = float(chances(self.nets, output).mean())
             return Score(chance, {"style": chance, "inputs": float(len(output))})

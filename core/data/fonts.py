@@ -173,9 +173,9 @@ def _check(path: Path, content: bytes, index: int) -> tuple[str | None, str | No
 
 
 class _Installed(NamedTuple):
-    """An installed face: whether it is a bold, italic or otherwise special one, and its names.
+    """An installed face: whether it is bold, italic or otherwise special, and names in lower case.
 
-    `number` is its index, None for the only face of a file; `names` are in lower case.
+    `number` is its index, None for the only face of a file.
     """
 
     special: bool

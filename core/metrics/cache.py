@@ -1,4 +1,4 @@
-"""Trained networks of evaluators: trained once for a recipe, then loaded.
+"""Networks of evaluators: trained by one loop, once for a recipe, and loaded from then on.
 
 <folder>/<kind>-<hash of the recipe>/facts.json   what is known of the network
                                     /weights.pt   its state
@@ -15,9 +15,11 @@ from pickle import UnpicklingError
 from typing import Any, TypeVar
 
 import torch
+import torch.nn.functional as F
 from filelock import FileLock
-from torch import nn
+from torch import Tensor, nn
 
+from core.device import autocast
 from core.files import atomic_write, read_json, write_json
 
 Net = TypeVar("Net", bound=nn.Module)
@@ -64,3 +66,31 @@ def _load(net: nn.Module, home: Path) -> dict[str, Any]:
         return {}
     facts = read_json(home / "facts.json")
     return facts if "seconds" in facts else {}
+
+
+def fit(
+    net: nn.Module,
+    batch: Callable[[], tuple[Tensor, Tensor]],
+    steps: int,
+    recipe: Mapping[str, Any],
+    after_step: Callable[[], object] = lambda: None,
+) -> None:
+    """Train a classifier on drawn batches of N inputs and N labels by cross-entropy.
+
+    AdamW on a one-cycle schedule, bf16 where the hardware has it.
+    """
+    device, lr = next(net.parameters()).device, recipe["lr"]
+    decay, smoothing = recipe["weight_decay"], recipe["label_smoothing"]
+    optimizer = torch.optim.AdamW(net.parameters(), lr, weight_decay=decay, fused=True)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, lr, total_steps=steps)
+    net.train()
+    for _ in range(steps):
+        inputs, labels = batch()
+        with autocast(device, "auto"):
+            logits = net(inputs.to(device)).float()
+        loss = F.cross_entropy(logits, labels.to(device), label_smoothing=smoothing)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        schedule.step()
+        after_step()

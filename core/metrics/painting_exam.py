@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from core.data.images import Pixels
 from core.data.outputs import ImagePairs
 from core.data.painterly import paint
-from core.data.tensors import to_pixels, to_tensor
+from core.data.tensors import from_pixels, to_pixels, to_tensor
 from core.metrics.similarity import luminance
 from core.task import Case
 
@@ -36,7 +36,6 @@ def painting_exam(
     paintings: Tensor,
     nets: Sequence[nn.Module],
     device: torch.device,
-    seed: int = 0,
 ) -> Iterator[Case]:
     """The cases, for the first 48 validation photographs (size x size) and all M paintings.
 
@@ -46,8 +45,8 @@ def painting_exam(
     pixels = photographs[:INPUTS]
     source = to_tensor(pixels)
     n = len(source)
-    draw = torch.Generator().manual_seed(seed)
-    strokes = brushed(pixels, seed)
+    draw = torch.Generator().manual_seed(0)
+    strokes = brushed(pixels, 0)
 
     def case(name: str, output: Tensor, good: bool = False) -> Case:
         return Case(name, ImagePairs(source, output), good)
@@ -112,8 +111,7 @@ def patchwork(photographs: Tensor, paintings: Tensor, generator: torch.Generator
 
 def _drawn(paintings: Tensor, patch: int, generator: torch.Generator) -> Tensor:
     """Up to 16,000 patches of the paintings, overlapping by half: N x 3*patch*patch."""
-    a_side = (paintings.shape[-1] - patch) // (patch // 2) + 1
-    each = a_side**2
+    each = ((paintings.shape[-1] - patch) // (patch // 2) + 1) ** 2
     chosen = torch.randperm(len(paintings) * each, generator=generator)[:PATCHES]
     pieces = torch.empty(len(chosen), 3 * patch**2)
     for number, painting in enumerate(paintings):
@@ -173,12 +171,12 @@ def recoloured_as(images: Tensor, wanted: Tensor) -> Tensor:
 
 def sharpened(images: Tensor) -> Tensor:
     """Pillow's sharpening at four times its strength."""
-    return _from_pixels(transforms.adjust_sharpness(to_pixels(images), 4.0))
+    return from_pixels(transforms.adjust_sharpness(to_pixels(images), 4.0))
 
 
 def posterised(images: Tensor) -> Tensor:
     """Two bits a colour channel."""
-    return _from_pixels(transforms.posterize(to_pixels(images), 2))
+    return from_pixels(transforms.posterize(to_pixels(images), 2))
 
 
 def noisy(images: Tensor, generator: torch.Generator) -> Tensor:
@@ -241,7 +239,3 @@ def adversarial(images: Tensor, net: nn.Module, device: torch.device) -> Tensor:
             moved = moved.clamp(start - STRENGTH, start + STRENGTH).clamp(-1, 1)
         attacked.append(moved.cpu())
     return torch.cat(attacked)
-
-
-def _from_pixels(pixels: Tensor) -> Tensor:
-    return pixels.float() / 127.5 - 1

@@ -20,12 +20,6 @@ style   = harmonic mean of soft(painted) and soft(near)
           x exp(-(spectrum - 2) / 3) where the misfit is above 2
 content = structure x recall
 value   = harmonic mean of style and content, in [0, 1]
-
-Guard       broken when
-unrelated   fewer than a quarter of the outputs find their input
-one_for_all the outputs are less than a quarter as far apart as paintings
-copies      more than half of the outputs are training paintings
-texture     the spectrum's misfit is above 12: noise
 """
 
 from __future__ import annotations
@@ -65,10 +59,10 @@ def soft(x: float) -> float:
 def violations(parts: Mapping[str, float]) -> dict[str, float]:
     """How far each guard is broken: above 0 it is."""
     return {
-        "unrelated": UNRELATED - parts["recall"],
-        "one_for_all": ONE_FOR_ALL - parts["diversity"],
-        "copies": parts["copied"] - COPIES,
-        "texture": parts["spectrum"] - NOISE,
+        "unrelated": UNRELATED - parts["recall"],  # too few outputs find their input
+        "one_for_all": ONE_FOR_ALL - parts["diversity"],  # outputs too near one another
+        "copies": parts["copied"] - COPIES,  # too many are training paintings
+        "texture": parts["spectrum"] - NOISE,  # noise
     }
 
 

@@ -13,9 +13,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from core.metrics.resnet import torchvision_weights
+
 LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
 THUMBNAIL = 16
 COPY = 0.95
+INCEPTION = (299, 299)  # pixels
 SIDE, CELLS, ORIENTATIONS = 64, 8, 9
 FAINT = 0.02  # edge strength, of 2, below which a cell counts as flat
 
@@ -141,3 +144,49 @@ def orientations(images: Tensor) -> Tensor:
     cells = cells / (cells.square().sum(1, keepdim=True).sqrt() + FAINT)
     flat = cells.flatten(1)
     return F.normalize(flat - flat.mean(1, keepdim=True), eps=1e-4)
+
+
+class StandardMeasures:
+    """The field's usual measures: outputs beside `paintings` (M x 3 x H x W in [-1, 1]) and inputs.
+
+    FID and KID on Inception v3's 2,048 features and LPIPS (Zhang et al. 2018, arXiv 1801.03924)
+    with AlexNet. The weights are torchvision's; FID's original ones are TensorFlow's, so these
+    figures compare among themselves and not with papers'.
+
+    Raises UserError where weights are missing: nothing is downloaded unasked.
+    """
+
+    def __init__(self, paintings: Tensor, device: torch.device) -> None:
+        from torchmetrics.image.lpip import LearnedPerceptualImagePatchSimilarity
+        from torchvision.models import AlexNet_Weights, Inception_V3_Weights, inception_v3
+
+        flag, remedy = "--standard-measures", "leave the flag out"
+        torchvision_weights(AlexNet_Weights.IMAGENET1K_V1, flag, remedy)  # torchmetrics loads it
+        imagenet = torchvision_weights(Inception_V3_Weights.IMAGENET1K_V1, flag, remedy)
+        self.inception = inception_v3(transform_input=False, init_weights=False)
+        self.inception.load_state_dict(imagenet)
+        self.inception.fc = nn.Identity()
+        self.inception.to(device).eval()
+        self.device = device
+        self.lpips = LearnedPerceptualImagePatchSimilarity("alex").to(device).eval()
+        self.paintings = self._features(paintings)
+
+    def __call__(self, output: Tensor, source: Tensor) -> dict[str, float]:
+        """`inception_fid` and `inception_kid` to the paintings, `lpips` (0: the same) to inputs."""
+        features = self._features(output)
+        found = {}
+        if min(len(features), len(self.paintings)) > 1:
+            found["inception_fid"] = frechet_distance(features, self.paintings)
+            found["inception_kid"] = kernel_distance(features, self.paintings)
+        distance = self.lpips(output.to(self.device), source.to(self.device))
+        self.lpips.reset()
+        return {**found, "lpips": float(distance)}
+
+    @torch.inference_mode()
+    def _features(self, images: Tensor) -> Tensor:
+        """N x 3 x H x W in [-1, 1], which is Inception's range too, to N x 2048."""
+        found = []
+        for batch in torch.split(images, 16):
+            large = F.interpolate(batch, INCEPTION, mode="bilinear", antialias=True)
+            found.append(self.inception(large.to(self.device)).float().cpu())
+        return torch.cat(found)

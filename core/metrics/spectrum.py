@@ -29,11 +29,15 @@ def radial_spectrum(images: Tensor) -> Tensor:
     side = grey.shape[-1]
     window = torch.hann_window(side, periodic=False)
     grey = (grey - grey.mean((1, 2), keepdim=True)) * window[:, None] * window
-    power = torch.fft.fft2(grey, norm="ortho").abs().square()
-    ring = ring_of(side).flatten()
-    sums = torch.zeros(len(images), RINGS + 1).index_add_(1, ring, power.flatten(1))
-    counts = torch.bincount(ring, minlength=RINGS + 1)
-    return (sums / counts + EMPTY).log()[:, :RINGS]
+    return (ring_power(grey) + EMPTY).log()[:, :RINGS]
+
+
+def ring_power(images: Tensor) -> Tensor:
+    """The mean power of ... x H x H images in each ring of their spectrum: ... x 17."""
+    ring = ring_of(images.shape[-1]).flatten()
+    power = torch.fft.fft2(images.float(), norm="ortho").abs().square().flatten(-2)
+    sums = torch.zeros(*power.shape[:-1], RINGS + 1).index_add_(-1, ring, power)
+    return sums / torch.bincount(ring, minlength=RINGS + 1).clamp(min=1)
 
 
 def ring_of(side: int) -> Tensor:
@@ -76,14 +80,8 @@ def noise_twin(images: Tensor, output: Tensor) -> Tensor:
     Both N x 3 x H x H in [-1, 1]; a ring in which an image has more already stays as it is. The
     same images give the same twin.
     """
-    ring = ring_of(images.shape[-1]).flatten()
-    counts = torch.bincount(ring, minlength=RINGS + 1).clamp(min=1)
-
-    def power(x: Tensor) -> Tensor:
-        found = torch.fft.fft2(x.float(), norm="ortho").abs().square().flatten(2)
-        return torch.zeros(*x.shape[:2], RINGS + 1).index_add_(2, ring, found) / counts
-
-    lacking = (power(output) - power(images)).clamp(min=0).sqrt()[..., ring].view_as(images)
+    lacking = (ring_power(output) - ring_power(images)).clamp(min=0).sqrt()
+    lacking = lacking[..., ring_of(images.shape[-1])]
     white = torch.randn(images.shape, generator=torch.Generator().manual_seed(0))
     noise: Tensor = torch.fft.ifft2(torch.fft.fft2(white) * lacking).real
     return (images + noise).clamp(-1, 1)
