@@ -136,7 +136,7 @@ class PaintingEvaluator:
         if self.kind == "plain":
             chance = float(chances(self.nets, output).mean())
             return Score(chance, {"style": chance, "inputs": float(len(output))})
-        parts, features = self._parts(output, outputs.source)
+        parts, features = self._measure(output, outputs.source)
         style, content = style_and_content(parts)
         ssim = similarity.ssim(output, outputs.source)
         shown = {"style": style, "content": content, **parts, "ssim": ssim}
@@ -149,7 +149,7 @@ class PaintingEvaluator:
         shown |= {"inputs": float(len(output))}
         return Score(harmonic(style, content), shown, violations(parts))
 
-    def _parts(self, output: Tensor, source: Tensor) -> tuple[dict[str, float], Tensor]:
+    def _measure(self, output: Tensor, source: Tensor) -> tuple[dict[str, float], Tensor]:
         """What the value is computed from, and the outputs' features, standardised."""
         recoloured = best_recolouring(source, output)
         style, features = measure_style(self.looks, output, recoloured)

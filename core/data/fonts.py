@@ -6,6 +6,7 @@ import difflib
 import hashlib
 import math
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from io import BytesIO
@@ -187,12 +188,10 @@ class _Installed(NamedTuple):
 
 def _locate(name: str) -> tuple[Path, int | None]:
     """A font's file, and the index of the face where the name implies it."""
-    try:
+    with suppress(OSError, RuntimeError, ValueError):  # too long, ~nobody, a NUL
         path = Path(name).expanduser()
         if path.is_file():
             return path, None
-    except (OSError, RuntimeError, ValueError):  # too long, ~nobody, a NUL
-        pass
     wanted = name.casefold()
     families: dict[str, str] = {}
     for files in _installed_files():
@@ -200,9 +199,6 @@ def _locate(name: str) -> tuple[Path, int | None]:
         if found := [face for face in faces if wanted in face.names]:
             best = min(found, key=lambda face: (face.special, face.path, face.number or 0))
             return best.path, best.number
-        for file in files:
-            if wanted in (file.stem.casefold(), file.name.casefold()):
-                return file, None
         families |= {face.family.casefold(): face.family for face in faces}
     near = difflib.get_close_matches(wanted, families, n=3)
     hint = f"; similar names are {', '.join(families[n] for n in near)}" if near else ""
@@ -237,4 +233,6 @@ def _installed(path: Path, number: int | None, font: TTFont) -> _Installed:
     family, style = table.getDebugName(1) or path.stem, table.getBestSubFamilyName()
     names = {r.toUnicode("replace").casefold() for r in table.names if r.nameID in NAME_IDS}
     names |= {f"{family} {name}".casefold() for name in (style, table.getDebugName(2))}
+    if number is None:
+        names |= {path.stem.casefold(), path.name.casefold()}
     return _Installed(style not in PLAIN, path, number, family, frozenset(names - {""}))

@@ -14,7 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from itertools import islice
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -213,8 +213,7 @@ def _hash(purpose: str, character: str) -> float:
     return int.from_bytes(digest[:6], "big") / 2**48
 
 
-@dataclass(frozen=True)
-class _Drawn:
+class _Drawn(NamedTuple):
     """A string of the characters that were drawn, and their pictures, N x H x W.
 
     `left_out` are four more strings: what the source and the target lack, the too large, and those

@@ -94,11 +94,10 @@ def _load(folder: Path, size: int, preprocess: Preprocess) -> UnpairedImages:
 
 
 def _files(root: Path, name: str) -> list[Path]:
-    folder = root / name
+    folder, suffixes = root / name, Image.registered_extensions()
     layout = "the layout is trainA, trainB (and testA, testB)"
     if not folder.is_dir():
         raise UserError(f"{folder}: no such folder; {layout}")
-    suffixes = Image.registered_extensions()
     paths = sorted(p for p in folder.iterdir() if p.suffix.lower() in suffixes and p.is_file())
     if len(paths) < 2:
         raise UserError(f"{folder}: holds {len(paths)} images, at least 2 are needed; {layout}")

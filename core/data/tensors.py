@@ -18,7 +18,7 @@ def to_tensor(images: Sequence[Pixels]) -> Tensor:
 
 
 def in_batches(images: Sequence[Pixels], size: int = 32) -> Iterator[Tensor]:
-    """The same, so many at a time: a large data set would not fit as one tensor."""
+    """The same in batches of `size`: a large data set would not fit as one tensor."""
     for start in range(0, len(images), size):
         yield to_tensor(images[start : start + size])
 
