@@ -22,7 +22,13 @@ from core.main import main
 from core.metrics.resnet import EvaluatorWeights
 from core.models.cyclegan import Batch, CycleParams, CycleTraining
 from core.task import Task
-from evaluators.painting import HOLDOUT, OBJECTIVE, DomainName, EvaluatorKind, PaintingEvaluator
+from evaluators.painting import (
+    HOLDOUT_SEEDS,
+    OBJECTIVE,
+    DomainName,
+    EvaluatorKind,
+    PaintingEvaluator,
+)
 
 JUDGED_INPUTS = 128
 
@@ -115,7 +121,7 @@ TASK = Task(
     build=CycleGAN,
     evaluator=_judge,
     objective=OBJECTIVE,
-    holdout=partial(_judge, seeds=HOLDOUT),
+    holdout=partial(_judge, seeds=HOLDOUT_SEEDS),
 )
 
 if __name__ == "__main__":
