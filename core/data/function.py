@@ -45,7 +45,10 @@ def load_sine() -> Samples:
 
 
 def plot_fit(samples: Samples, rows: Tensor, predicted: Tensor) -> Tensor:
-    """Draw predictions for some rows over the true curve: 1 x 3 x H x W in [-1, 1]."""
+    """Draw predictions for some rows as dots over the grey true curve: 1 x 3 x H x W in [-1, 1].
+
+    Values beyond +-1.5 are not shown.
+    """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -53,10 +56,10 @@ def plot_fit(samples: Samples, rows: Tensor, predicted: Tensor) -> Tensor:
 
     figure = Figure(figsize=INCHES, dpi=DPI)
     canvas = FigureCanvasAgg(figure)
-    axes = figure.add_subplot(xlabel="x", ylim=(-1.5, 1.5))
-    axes.plot(samples.x, samples.y, color="silver", linewidth=4, label="sin x")
-    axes.plot(samples.x[rows], predicted, ".", markersize=3, label="prediction")
-    axes.legend(loc="upper right")
+    axes = figure.add_axes((0.1, 0.1, 0.86, 0.86))
+    axes.set(ylim=(-1.5, 1.5), xticks=range(7), yticks=(-1, 0, 1))
+    axes.plot(samples.x, samples.y, color="silver", linewidth=4)
+    axes.plot(samples.x[rows], predicted, ".", markersize=3)
     canvas.draw()  # type: ignore[no-untyped-call]
     pixels = np.asarray(canvas.buffer_rgba())  # type: ignore[no-untyped-call]
     return to_tensor([pixels[..., :3]])

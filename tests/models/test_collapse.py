@@ -158,7 +158,7 @@ def glyphs(**values: Any) -> Params:
 def test_a_learning_rate_far_too_high_ends_in_a_blank_page_and_the_trial_with_it(
     tmp_path: Path,
 ) -> None:
-    outcome, record = run(load_task("glyph_autoencoder"), glyphs(lr_g=0.1, epochs=40), tmp_path)
+    outcome, record = run(load_task("glyph_autoencoder"), glyphs(lr_g=0.3, epochs=40), tmp_path)
     assert outcome.kind is OutcomeKind.COLLAPSED
     said = "the same output for 75 different inputs, in epochs "
     assert outcome.reason.startswith(said)
