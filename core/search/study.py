@@ -74,6 +74,7 @@ def open_search(config: SearchConfig, task: Task, patience: float = 0.0) -> Sear
     )
     setup = config.identity(task)
     before = study.user_attrs.get("setup") or {}
+    before = {"objectives": [], **before} if before else {}  # the first studies had no such key
     refuse_changes(f"study {config.study!r}", before, setup, "name a new one by --study")
     study.set_user_attr("setup", setup)
     config.folder.mkdir(parents=True, exist_ok=True)

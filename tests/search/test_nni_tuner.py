@@ -78,10 +78,6 @@ def test_it_proposes_what_optuna_alone_does(tmp_path: Path, sampler: str) -> Non
     assert [run(one, i) for i in range(9)] == wanted
 
 
-def test_the_samplers_are_the_engines() -> None:
-    assert tuple(samplers.SAMPLERS) == nni_tuner.SAMPLERS
-
-
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
