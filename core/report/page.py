@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import html
-import re
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +11,8 @@ from core.report.audit import Audit, read_audit
 from core.report.audit_plots import CAPTION, agreement_plot
 from core.report.audit_verdict import interval, told
 from core.report.exam import read_exam
+from core.report.format import code as code
+from core.report.format import decimals, markdown
 from core.report.front import Front, front_plot, read_front
 from core.report.heat import heat_maps
 from core.report.importance import importance
@@ -22,17 +20,15 @@ from core.report.origin import cost, origin, provenance, train_again, train_base
 from core.report.outcomes import outcomes, shown
 from core.report.pictures import picture_blocks
 from core.report.plots import curves_caption, plots, validated
+from core.report.render import environment, render
 from core.report.rows import Row
 from core.report.setting import other_settings, searched_settings
 from core.report.summary import Summary, summarize
 from core.report.sweep import Grid, sweep_csv, sweep_grid
 from core.report.sweep_plots import loss_panels, score_plot
 from core.report.verdict import accuracy, cautions, confusion, verdict
-from core.report.wording import count, decimals, duration, fixed, gap, plain, signed
 
-HERE = Path(__file__).parent
-FILTERS = {"plain": plain, "fixed": fixed, "signed": signed, "gap": gap, "duration": duration}
-FILTERS |= {"outcome": shown, "interval": interval}
+environment().filters |= {"md": markdown, "outcome": shown, "interval": interval}
 
 
 def write_report(study: Study) -> Path:
@@ -47,8 +43,8 @@ def write_report(study: Study) -> Path:
     write_json(study.folder / "best.json", best_json(summary))
     if grid:
         _write(study.folder / "sweep.csv", sweep_csv(grid))
-    _write(study.folder / "report.md", _render("report.md.j2", context))
-    _write(page, _render("page.html.j2", {**context, **_page_only(summary, grid, audit, front)}))
+    _write(study.folder / "report.md", render("report.md.j2", context))
+    _write(page, render("page.html.j2", {**context, **_page_only(summary, grid, audit, front)}))
     return page
 
 
@@ -111,15 +107,10 @@ def _page_only(
 ) -> dict[str, Any]:
     from markupsafe import Markup
 
-    script = (HERE / "sort.js").read_text()
     drawn = plots(summary) | ({"grid_scores": score_plot(grid)} if grid else {})
     drawn |= {"audit": agreement_plot(audit)} if audit else {}
     drawn |= {"front": front_plot(summary, front)} if front and front.rows else {}
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     return {
-        "style": Markup((HERE / "style.css").read_text()),
-        "script": Markup(script),
-        "script_hash": digest,
         "plots": {name: Markup(svg) for name, svg in drawn.items()},
         "curves_caption": curves_caption(summary),
         "audit_caption": CAPTION,
@@ -131,35 +122,6 @@ def _page_only(
         },
         "blocks": picture_blocks(summary),
     }
-
-
-def _render(template: str, context: dict[str, Any]) -> str:
-    """Fill a template; in the page everything that is not marked as markup is escaped."""
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    environment = Environment(
-        loader=FileSystemLoader(HERE),
-        autoescape=lambda name: bool(name and name.endswith(".html.j2")),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= FILTERS | {"md": markdown, "code": code}
-    environment.globals["count"] = count
-    return environment.get_template(template).render(context)
-
-
-def markdown(text: object) -> str:
-    """Text as Markdown that shows it as it is, in a table's cell too."""
-    line = html.escape(" ".join(str(text).split()), quote=False)
-    return re.sub(r"([\\`*\[\]|]|(?<!\w)_|_(?!\w))", r"\\\1", line)
-
-
-def code(text: object) -> str:
-    """A fenced block of code, whatever the text holds."""
-    longest = max(map(len, re.findall(r"`+", str(text))), default=0)
-    fence = "`" * max(3, longest + 1)
-    return f"{fence}\n{text}\n{fence}"
 
 
 def _write(path: Path, text: str) -> None:

@@ -124,8 +124,8 @@ def loss_lines(axes: Axes, epochs: Sequence[EpochLine], names: Sequence[str], wi
         colour = SERIES[i % len(SERIES)]
         known = name.lstrip("_") or "loss"
         for kind, style in (("losses", "-" if i < len(SERIES) else ":"), ("parts", "--")):
-            there = [(line.epoch, values[name]) for line in lines
-                     if name in (values := getattr(line, kind))]  # fmt: skip
+            found = [(n.epoch, n.losses if kind == "losses" else n.score.parts) for n in lines]
+            there = [(epoch, values[name]) for epoch, values in found if name in values]
             if not there or (kind == "parts" and name not in shared):
                 continue
             data = {"losses": ", training", "parts": ", validation"}[kind] if name in shared else ""

@@ -53,7 +53,7 @@ def test_every_text_is_escaped(nasty: Study) -> None:
 
 
 def _sort() -> list[str]:
-    return (Path(core.report.__file__).parent / "sort.js").read_text().splitlines()
+    return (Path(core.report.__file__).parent / "templates" / "sort.js").read_text().splitlines()
 
 
 def test_nothing_is_fetched(make: Any, made: Any) -> None:
@@ -151,7 +151,7 @@ def test_a_fence_is_longer_than_what_it_holds() -> None:
 @pytest.mark.parametrize("scheme", [0, 1])
 def test_colours_can_be_read(scheme: int) -> None:
     """WCAG AA in the light and the dark scheme: 4.5 for text, 3 for lines in plots."""
-    style = (Path(core.report.__file__).parent / "style.css").read_text()
+    style = (Path(core.report.__file__).parent / "templates" / "style.css").read_text()
     blocks = re.findall(r":root \{(.*?)\}", style, re.DOTALL)
     colours = dict(re.findall(r"--([\w-]+): (#\w{6})", blocks[scheme]))
     for name, wash in (("ink", "card"), ("muted", "card"), ("best", "best-wash"),
