@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from core.report.audit import Audit
-from core.report.audit_verdict import caution
-from core.report.confirmation import candidate
-from core.report.confirmation_verdict import unfinished
+from core.report.audit import Audit, caution
+from core.report.confirmation import candidate, unfinished
 from core.report.evaluator import read_exam
 from core.report.render import sentences
-from core.report.rows import DAMAGED, RUNNING, mapping
+from core.report.rows import Row, mapping
 from core.report.summary import Summary
 from core.report.sweep import swept
 
@@ -19,53 +15,31 @@ ENOUGH_INPUTS = 100
 
 def cautions(summary: Summary, audit: Audit | None = None) -> list[str]:
     """A sentence or two for each."""
-    best, confirmed = summary.best, summary.confirmation
+    best, baseline, confirmed = summary.best, summary.baseline, summary.confirmation
     row = best or next(iter(summary.rows), None)
     notes = row.about.get("notes") if row else None
+    seeds = mapping(summary.space.get("seed")).get("_value") if swept(summary) else None
     exam, later = read_exam(summary.evaluator), confirmed.exam if confirmed else None
+    tried = {*confirmed.candidates, *confirmed.same} if confirmed else set()
     context = {
         "s": summary,
-        "seeds": _seeds(summary),
+        "unlike": summary.unlike(baseline) if best and baseline else [],
+        "seeds": len(seeds) if isinstance(seeds, list) and len(seeds) > 1 else 0,
         "unfinished": unfinished(confirmed, summary.study.name) if confirmed else "",
-        "unconfirmed": _unconfirmed(summary),
+        "unconfirmed": confirmed and best and best != baseline and candidate(best) not in tried,
         "audit": caution(audit) if audit else "",
         "exam": exam,
         "later_exam": later if later != exam else None,
-        "few_inputs": _few_inputs(summary),
-        "many_evaluators": _many_evaluators(summary),
+        "inputs": best.parts.get("inputs") if best else None,
+        "enough": ENOUGH_INPUTS,
+        "many_evaluators": len({_identity(row) for row in summary.candidates}) > 1,
         "notes": [" ".join(str(n).split()) for n in notes] if isinstance(notes, list) else [],
         "others": sorted({row.task for row in summary.rows if row.task} - {summary.task}),
-        "running": summary.outcomes.get(RUNNING, 0),
-        "damaged": summary.outcomes.get(DAMAGED, 0),
     }
     return sentences("cautions.txt.j2", context)
 
 
-def _seeds(summary: Summary) -> int:
-    """How many seeds a sweep tried each point with; 0 where it was one, or no sweep."""
-    seeds = mapping(summary.space.get("seed")).get("_value")
-    return len(seeds) if swept(summary) and isinstance(seeds, list) and len(seeds) > 1 else 0
-
-
-def _unconfirmed(summary: Summary) -> bool:
-    """Whether something was confirmed, and the best trial has come up since."""
-    best, confirmed = summary.best, summary.confirmation
-    if not best or not confirmed or best == summary.baseline:
-        return False
-    return candidate(best) not in {*confirmed.candidates, *confirmed.same}
-
-
-def _few_inputs(summary: Summary) -> float | None:
-    """How many validation inputs the best score rests on, where they are few."""
-    inputs = summary.best.parts.get("inputs") if summary.best else None
-    return inputs if inputs is not None and inputs < ENOUGH_INPUTS else None
-
-
-def _many_evaluators(summary: Summary) -> bool:
-    """Whether the compared trials were scored by evaluators that differ in what they are."""
-
-    def facts(evaluator: dict[str, Any]) -> dict[str, Any]:
-        return {k: v for k, v in evaluator.items() if k not in ("seconds", "exam")}
-
-    evaluators = [facts(row.evaluator) for row in summary.candidates]
-    return any(evaluator != evaluators[0] for evaluator in evaluators)
+def _identity(row: Row) -> str:
+    """What tells one evaluator from another: all but how long it took, and its exam."""
+    facts = {k: v for k, v in row.evaluator.items() if k not in ("seconds", "exam")}
+    return repr(sorted(facts.items()))

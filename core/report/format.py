@@ -69,6 +69,11 @@ def listed(words: Sequence[str], last: str = "and") -> str:
     return f" {last} ".join(filter(None, [", ".join(words[:-1]), *words[-1:]]))
 
 
+def guards(names: Sequence[str]) -> str:
+    """`the guard pale`, `the guards ink and pale`."""
+    return f"the guard{'s' if len(names) > 1 else ''} {listed(names)}"
+
+
 def spaced(name: str) -> str:
     """An outcome's name in words: `out of memory`."""
     return name.replace("_", " ")

@@ -25,7 +25,7 @@ FEWEST = 4  # trials that importances take
 WIDE = 50
 PARAMETERS, RECENT, VECTOR = 6, 200, 200  # shown in one plot, in the timeline, drawn as vectors
 SIZES = {"slice": (5.0, 3.0)}  # inches; Optuna draws half that width for each parameter
-STYLE = {"svg.fonttype": "none", "svg.hashsalt": "gantune", "savefig.dpi": 144, "font.size": 9}
+STYLE: Any = {"svg.fonttype": "none", "svg.hashsalt": "gantune", "savefig.dpi": 144, "font.size": 9}
 
 
 def rebuilt(summary: Summary, rows: Sequence[Row]) -> optuna.Study:
@@ -37,26 +37,31 @@ def rebuilt(summary: Summary, rows: Sequence[Row]) -> optuna.Study:
     import optuna
     from optuna.trial import TrialState, create_trial
 
-    states = {OutcomeKind.COMPLETED: TrialState.COMPLETE, OutcomeKind.PRUNED: TrialState.PRUNED}
     space = _distributions(summary)
     study = optuna.create_study(direction="maximize" if summary.maximize else "minimize")
     for row in rows:
         names = [n for n in row.searched or summary.searched if n in space and n in row.params]
-        complete = row.completed
+        pruned = row.outcome == OutcomeKind.PRUNED
+        state = TrialState.PRUNED if pruned else TrialState.FAIL
         try:
             trial = create_trial(
-                state=TrialState.COMPLETE if complete else states.get(row.outcome, TrialState.FAIL),
-                value=row.score if complete else None,
+                state=TrialState.COMPLETE if row.completed else state,
+                value=row.score if row.completed else None,
                 params={name: _shown(row.params[name], space[name]) for name in names},
                 distributions={name: space[name] for name in names},
                 constraints=row.violations,
             )
-            times = [datetime.fromisoformat(t) for t in (row.about.get("started") or row.ended, row.ended)]
-            trial.datetime_start, trial.datetime_complete = (t.replace(tzinfo=None) for t in times)
+            trial.datetime_start = _time(row.about.get("started") or row.ended)
+            trial.datetime_complete = _time(row.ended)
         except (TypeError, ValueError, OverflowError):
             continue
         study.add_trial(trial)
     return study
+
+
+def _time(text: str) -> datetime:
+    """UTC, as plainly as Optuna takes it."""
+    return datetime.fromisoformat(text).replace(tzinfo=None)
 
 
 def _distributions(summary: Summary) -> dict[str, BaseDistribution]:

@@ -64,8 +64,10 @@ def train_baseline(summary: Summary) -> str:
     words = [] if runs == Path("runs") else ["--runs", str(runs)]
     words += ["--study", summary.study.name, "--trial", "baseline"]
     params = row.params if row else {}
-    kept = [n for n in params if n not in summary.searched and (summary.searched or n in CONDITIONS)]
-    return _command(summary.task, words, {n: params[n] for n in kept}, row.defaults if row else {})
+    kept = {n: v for n, v in params.items() if n not in summary.searched}
+    if not summary.searched:
+        kept = {n: v for n, v in kept.items() if n in CONDITIONS}
+    return _command(summary.task, words, kept, row.defaults if row else {})
 
 
 def _command(

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 TEMPLATES = Path(__file__).parent / "templates"
 FILTERS = (fmt.plain, fmt.fixed, fmt.signed, fmt.gap, fmt.duration, fmt.count, fmt.listed,
-           fmt.spaced, fmt.percent, fmt.si, fmt.markdown, fmt.code)  # fmt: skip
+           fmt.guards, fmt.spaced, fmt.percent, fmt.si, fmt.markdown, fmt.code)  # fmt: skip
 
 
 @cache
@@ -31,7 +31,7 @@ def environment() -> Environment:
     from markupsafe import Markup
 
     found = Environment(
-        loader=FileSystemLoader([TEMPLATES, TEMPLATES.parent]),
+        loader=FileSystemLoader(TEMPLATES),
         autoescape=lambda name: bool(name and name.endswith(".html.j2")),
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -54,10 +54,9 @@ def render(template: str, context: Mapping[str, Any]) -> str:
 
 
 def sentences(template: str, context: Mapping[str, Any]) -> list[str]:
-    """The paragraphs of a template of plain text, each on one line; empty lines part them."""
-    text = render(template, context)
-    paragraphs = (re.sub(r"[ \t\n]+", " ", part).strip() for part in re.split(r"\n\s*\n", text))
-    return [paragraph for paragraph in paragraphs if paragraph]
+    """The items of a text template, each on one line: empty lines or a leading dash part them."""
+    items = re.split(r"\n\s*\n|^- ", render(template, context), flags=re.MULTILINE)
+    return [line for item in items if (line := re.sub(r"[ \t\n]+", " ", item).strip())]
 
 
 def sentence(template: str, context: Mapping[str, Any]) -> str:

@@ -43,6 +43,7 @@ Make = Callable[..., Study]
 @pytest.fixture
 def make(tmp_path: Path) -> Make:
     """Write a study of these trials; `engine` and `direction` are all trials'."""
+
     def study(
         trials: Sequence[Made],
         engine: str = "optuna",
@@ -79,8 +80,8 @@ def _write(record: Record, made: Made, number: int, engine: str, direction: str)
     record.begin({**facts, **(made.about or {})})
     score = None
     if made.score is not None:
-        parts, violations = {"style": made.score, "inputs": made.inputs}, dict(made.violations or {})
-        half, score = (Score(value, parts, violations) for value in (made.score / 2, made.score))
+        parts, guards = {"style": made.score, "inputs": made.inputs}, dict(made.violations or {})
+        half, score = (Score(value, parts, guards) for value in (made.score / 2, made.score))
         first = EpochLine(1, {"g": 1.0, "d": 0.7}, half, 1.5, 20.0)
         record.write_epochs([first, EpochLine(2, {"g": 0.8, "d": 0.6}, score, 1.5, 20.0)])
         record.pictures.mkdir()
@@ -95,3 +96,10 @@ def _write(record: Record, made: Made, number: int, engine: str, direction: str)
 def made() -> type[Made]:
     """The description of a trial, for `make`."""
     return Made
+
+
+@pytest.fixture(autouse=True)
+def without_optunas_plots(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They take seconds a page: only tests of modules that name them (PLOTS) draw them."""
+    if not hasattr(request.module, "PLOTS"):
+        monkeypatch.setattr("core.report.page.optuna_plots", lambda *_: ({}, []))
