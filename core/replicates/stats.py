@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 import statistics
+import warnings
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -40,6 +41,17 @@ class Difference(NamedTuple):
     high: float
 
 
+class _Fit(NamedTuple):
+    """A least-squares fit: `normal` are the seeds' normal equations without configurations."""
+
+    means: NDArray[Any]
+    run: NDArray[Any]
+    normal: NDArray[Any]
+    inverse: NDArray[Any]
+    variance: float
+    freedom: int
+
+
 @dataclass(frozen=True)
 class Paired:
     """Scores by configuration and seed; higher is better. Single seeds may be missing.
@@ -60,50 +72,44 @@ class Paired:
         return [name for name, runs in self.scores.items() if runs]
 
     @cached_property
-    def _fit(self) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any], float, int]:
-        """Effects, the normal matrix and its inverse, the noise's variance, degrees of freedom."""
+    def _fit(self) -> _Fit:
         seeds = list(dict.fromkeys(seed for runs in self.scores.values() for seed in runs))
-        cells = [(name, seed) for name in self.names for seed in self.scores[name]]
-        scores = np.array([self.scores[name][seed] for name, seed in cells])
-        design = np.array(
-            [[n == name for n in self.names] + [s == seed for s in seeds] for name, seed in cells],
-            float,
-        )
-        normal = design.T @ design
+        table = np.array([[self.scores[n].get(s, math.nan) for s in seeds] for n in self.names])
+        run = ~np.isnan(table)
+        shares, means = run / run.sum(1, keepdims=True), np.nanmean(table, 1)
+        normal = np.diag(run.sum(0)) - run.T @ shares
         inverse = np.linalg.pinv(normal)
-        effects = inverse @ design.T @ scores
-        freedom = len(scores) - int(np.linalg.matrix_rank(design))
-        residuals = scores - design @ effects
-        variance = float(residuals @ residuals) / freedom if freedom else math.nan
-        return effects, normal, inverse, variance, freedom
+        effects = inverse @ (np.nansum(table, 0) - run.T @ means)
+        means = means - shares @ effects
+        freedom = int(run.sum()) - len(means) - int(np.linalg.matrix_rank(normal))
+        squares = float(np.nansum((table - means[:, None] - effects) ** 2))
+        variance = squares / freedom if freedom else math.nan
+        return _Fit(means + effects.mean(), run, normal, inverse, variance, freedom)
 
     @property
     def freedom(self) -> int:
         """Degrees of freedom of the noise; 0 where nothing can be said of it."""
-        return self._fit[-1] if self.names else 0
+        return self._fit.freedom if self.names else 0
 
     @property
     def noise(self) -> float | None:
         """The standard deviation of one run's score without what its seed does to all alike."""
-        return math.sqrt(self._fit[3]) if self.freedom else None
+        return math.sqrt(self._fit.variance) if self.freedom else None
 
     def mean(self, name: str) -> float:
         """A configuration's mean, as if it had been run with every seed."""
-        effects, i = self._fit[0], self.names.index(name)
-        return round(float(effects[i] + effects[len(self.names) :].mean()), DIGITS)
+        return round(float(self._fit.means[self.names.index(name)]), DIGITS)
 
     def difference(self, a: str, b: str) -> Difference:
         """`a` minus `b`; the interval is infinite where no seeds link them or tell of noise."""
-        effects, normal, inverse, variance, freedom = self._fit
-        contrast = np.zeros(len(effects))
-        contrast[self.names.index(a)] += 1
-        contrast[self.names.index(b)] -= 1
-        value = float(contrast @ effects)
-        linked = np.allclose(contrast @ inverse @ normal, contrast)
-        margin = 0.0 if a == b else math.inf
-        if a != b and freedom and linked:
-            error = math.sqrt(max(0.0, variance * contrast @ inverse @ contrast))
-            margin = _width(self.confidence, len(self.names), freedom) * error
+        fit, i, j = self._fit, self.names.index(a), self.names.index(b)
+        value, margin = float(fit.means[i] - fit.means[j]), 0.0 if a == b else math.inf
+        unlike = fit.run[i] / fit.run[i].sum() - fit.run[j] / fit.run[j].sum()
+        linked = np.allclose(fit.normal @ fit.inverse @ unlike, unlike)
+        if a != b and fit.freedom and linked:
+            terms = 1 / fit.run[i].sum() + 1 / fit.run[j].sum() + unlike @ fit.inverse @ unlike
+            width = _width(self.confidence, len(self.names), fit.freedom)
+            margin = width * math.sqrt(fit.variance * terms)
         return Difference(value, value - margin, value + margin)
 
     def winners(self, excluded: Collection[str] = ()) -> list[str]:
@@ -284,7 +290,9 @@ def _bootstrap(
     """
     from scipy.stats import bootstrap
 
-    drawn = bootstrap((xs, ys), statistic, paired=True, vectorized=True, n_resamples=RESAMPLES,
-                      method="percentile", rng=np.random.default_rng(SEED))  # fmt: skip
-    low, high = np.nanpercentile(drawn.bootstrap_distribution, TAILS, method="inverted_cdf")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of resamples that are constant
+        result = bootstrap((xs, ys), statistic, paired=True, vectorized=True, method="percentile",
+                           n_resamples=RESAMPLES, rng=np.random.default_rng(SEED))  # fmt: skip
+    low, high = np.nanpercentile(result.bootstrap_distribution, TAILS, method="inverted_cdf")
     return float(low), float(high)

@@ -179,3 +179,4 @@ def test_leaders_that_are_shared_have_an_interval_too() -> None:
 
 def test_of_things_that_are_all_alike_there_is_no_rho() -> None:
     assert spearman([1.0, 1.0, 1.0, 1.0], [1.0, 2.0, 3.0, 4.0]) == Rho()
+    assert spearman([1.0, 1.0, 1.0, 2.0], [1.0, 2.0, 3.0, 4.0]).value, "some resamples are constant"
