@@ -20,7 +20,7 @@ from core.files import read_json
 from core.record import Study
 from core.replicates.stats import Paired
 from core.report.cautions import ENOUGH_INPUTS
-from core.report.format import decimals, fixed
+from core.report.format import decimals, fixed, plain
 from core.report.noise import interval
 from core.report.optuna_plots import importances
 from core.report.render import sentence, sentences
@@ -256,7 +256,9 @@ def cautions(comparison: Comparison) -> list[str]:
         "few_seeds": comparison.seeds < FEW_SEEDS,
         "searches": list(zip(*searches, strict=True)),
         "few_trials": min((trials for trials, _ in searches), default=FEW_TRIALS) < FEW_TRIALS,
-        "notes": list(dict.fromkeys(str(n) for some in notes if isinstance(some, list) for n in some)),
+        "notes": list(
+            dict.fromkeys(" ".join(str(n).split()) for some in notes if isinstance(some, list) for n in some)
+        ),
     }
     return sentences("comparison_cautions.txt.j2", context)
 
@@ -267,7 +269,7 @@ def _unlike(comparison: Comparison, bests: dict[str, Row]) -> dict[str, dict[str
     found = {}
     for name in sorted(ALIKE - searched):
         values = {task: r.params[name] for task, r in bests.items() if name in r.params}
-        if len(set(map(str, values.values()))) > 1:
+        if len(set(map(plain, values.values()))) > 1:
             found[name] = values
     return found
 

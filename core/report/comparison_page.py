@@ -198,7 +198,8 @@ def _sensitivity(axes: Axes, comparison: Comparison) -> None:
             axes.boxplot(finals, orientation="horizontal", positions=[place], widths=0.6,
                          showcaps=False, showfliers=False, whis=0, patch_artist=True,
                          boxprops={"facecolor": colour, "alpha": 0.16, "linewidth": 0},
-                         medianprops={"color": colour, "linewidth": 2})  # fmt: skip
+                         medianprops={"color": colour, "linewidth": 2},
+                         whiskerprops={"linewidth": 0})  # fmt: skip
         for kind, marker in MARKS.items():
             xs = [r.score for r in entrant.rows if r.score is not None and _kind(entrant, r) == kind]
             jitter = random.Random(f"{entrant.task} {kind}")

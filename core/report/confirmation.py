@@ -14,7 +14,7 @@ from typing import Any
 from core.files import read_json
 from core.record import Study
 from core.replicates.stats import Difference, Paired, Race, Run
-from core.report.exam import ExamResult, read_exam
+from core.report.evaluator import ExamResult, read_exam
 from core.report.format import decimals, fixed, listed
 from core.report.noise import carried, interval
 from core.report.render import sentence

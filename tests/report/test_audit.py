@@ -25,9 +25,9 @@ from core.report.audit import (
     run_name,
     sentences,
 )
+from core.report.cautions import cautions
 from core.report.rows import read_rows
 from core.report.summary import summarize
-from core.report.verdict import cautions
 from core.search.samplers import make_pruner
 from core.task import Outcome, OutcomeKind, Score
 from tests.report.conftest import DEFAULTS

@@ -11,11 +11,11 @@ import pytest
 
 from core.files import read_json, write_json
 from core.record import Study
+from core.report.cautions import cautions
 from core.report.confirmation import Confirmation, conclusion, unfinished
 from core.report.noise import carried
 from core.report.page import write_report
 from core.report.summary import summarize
-from core.report.verdict import cautions, verdict
 from core.task import OutcomeKind
 
 Again = Callable[..., Confirmation]
@@ -204,16 +204,16 @@ def test_the_report_leads_with_it(again: Again, tmp_path: Path) -> None:
     again(CALM)
     study = Study.open(tmp_path, "demo0")
     summary = summarize(study)
-    assert verdict(summary).startswith("Trial 1 wins over 3 common seeds.")
-    assert not any("no estimate of the noise" in c for c in cautions(summary))
+    assert summary.verdict.startswith("Trial 1 wins over 3 common seeds.")
+    assert not any("the noise has not been measured" in c for c in cautions(summary))
     page = html.unescape(write_report(study).read_text())
     assert page.index("Trained again, with common seeds") < page.index("<h2>Pictures</h2>")
     assert "scored by an evaluator that the search never saw" in page
     assert "+0.103 (+0.089 to +0.118)" in page
-    assert "| trial 1 | 0.603 |" in (study.folder / "report.md").read_text()
+    assert "Trial 1 wins over 3 common seeds." in (study.folder / "report.md").read_text()
 
 
-def test_the_exam_of_the_judge_that_confirmed_is_told(again: Again, tmp_path: Path) -> None:
+def test_the_exam_of_the_evaluator_that_confirmed_is_told(again: Again, tmp_path: Path) -> None:
     again(CALM)
     good = {"name": "painted", "good": True, "value": 0.6, "broken": []}
     bad = {"name": "white", "good": False, "value": 0.5, "broken": []}
@@ -226,7 +226,9 @@ def test_the_exam_of_the_judge_that_confirmed_is_told(again: Again, tmp_path: Pa
         return html.unescape(write_report(Study.open(tmp_path, "demo0")).read_text())
 
     assert "the search never saw and that passed an exam of its own" in page_with(True)
-    assert "The evaluator that confirmed has failed its own exam: white 0.5" in page_with(False)
+    assert "The evaluator that scored the confirmation failed its own exam: white 0.5" in page_with(
+        False
+    )
 
 
 @pytest.mark.parametrize(
@@ -244,8 +246,8 @@ def noisy(make: Any, made: Any, best: float, *others: float) -> str:
     make(runs, engine="standalone", space=None, name="demo-noise")
     page = write_report(study).read_text()
     assert "<dt>noise floor, 4 seeds</dt><dd>0.021</dd>" in page
-    assert "Noise floor: 0.021, the standard" in (study.folder / "report.md").read_text()
-    return verdict(summarize(study))
+    assert "0.51 ± 0.021 over 4 seeds" in (study.folder / "report.md").read_text()
+    return summarize(study).verdict
 
 
 def test_the_best_of_many_must_beat_the_baselines_luck(make: Any, made: Any) -> None:

@@ -1,4 +1,4 @@
-"""Which trial ranks higher: by guards, by score, by how far it got; and the worst without a score."""
+"""Which trial ranks higher: by guards, by score, by how far it got; the worst has no score."""
 
 from __future__ import annotations
 

@@ -17,9 +17,9 @@ import core.report
 from core.files import read_json, write_json
 from core.record import Study
 from core.report import write_report
+from core.report.cautions import cautions
 from core.report.summary import summarize
 from core.report.sweep import sweep_grid
-from core.report.verdict import cautions
 from core.task import OutcomeKind
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -90,7 +90,7 @@ def test_two_parameters_are_a_map_with_the_spread_over_seeds(sweep: Sweep) -> No
     assert grid.scale == (pytest.approx(0.11), pytest.approx(0.71))
     notes = " ".join(cautions(grid.summary))
     assert "Compare the means over 3 seeds" in notes
-    assert "no estimate of the noise" not in notes
+    assert "the noise has not been measured" not in notes
 
 
 def test_where_less_is_better_the_least_is_best_and_strongest(sweep: Sweep) -> None:
@@ -104,7 +104,7 @@ def test_where_less_is_better_the_least_is_best_and_strongest(sweep: Sweep) -> N
     assert heat.rows[0][1][0].shade == 8
     assert heat.rows[1][1][1].shade == 0
     assert "Best: 1.010 over 1 seed, at weight 1, rate 0.01." in grid.sentences
-    assert "no estimate of the noise" in " ".join(cautions(grid.summary))
+    assert "the noise has not been measured" in " ".join(cautions(grid.summary))
 
 
 def test_three_parameters_are_a_map_a_pair_over_all_else(sweep: Sweep) -> None:
