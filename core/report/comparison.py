@@ -9,7 +9,9 @@ runs/<name>-<task>-data/fraction-<f>/  and with less data
 
 from __future__ import annotations
 
+import math
 import statistics
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -28,8 +30,13 @@ from core.report.rows import Row, clean, mapping, numbers, read_rows
 from core.report.summary import CONDITIONS, Summary, summarize
 from core.task import RUNTIME_FIELDS, OutcomeKind, UserError
 
-NEAR, FEW_TRIALS, FEW_SEEDS = 0.1, 30, 5
-FAILED = (OutcomeKind.DIVERGED, OutcomeKind.COLLAPSED, OutcomeKind.OUT_OF_MEMORY, OutcomeKind.FAILED)
+NEAR = 0.1  # of the best score
+FAILED = (
+    OutcomeKind.DIVERGED,
+    OutcomeKind.COLLAPSED,
+    OutcomeKind.OUT_OF_MEMORY,
+    OutcomeKind.FAILED,
+)
 ENDED = (OutcomeKind.COMPLETED, OutcomeKind.PRUNED, *FAILED)
 ALIKE = (CONDITIONS | {"size", "width", "batch_size", "data_fraction"}) - RUNTIME_FIELDS - {"seed"}
 
@@ -108,17 +115,16 @@ class Entrant:
         """The trials of the search that came to an end of their own."""
         return [row for row in self.rows if row.outcome in ENDED]
 
-    def count(self, *outcomes: OutcomeKind) -> int:
-        """How many trials of the search ended so."""
-        return sum(row.outcome in outcomes for row in self.rows)
-
     @property
     def ends(self) -> dict[str, int]:
         """How many trials of the search completed, were pruned, failed, or did not end."""
-        kinds = {"completed": [OutcomeKind.COMPLETED], "pruned": [OutcomeKind.PRUNED]}
-        found = {kind: self.count(*outcomes) for kind, outcomes in kinds.items()}
-        unfinished = len(self.rows) - len(self.ended)
-        return {**found, "failed": self.count(*FAILED), "unfinished": unfinished}
+        found = Counter(row.outcome for row in self.rows)
+        return {
+            "completed": found[OutcomeKind.COMPLETED],
+            "pruned": found[OutcomeKind.PRUNED],
+            "failed": sum(found[outcome] for outcome in FAILED),
+            "unfinished": len(self.rows) - len(self.ended),
+        }
 
     @property
     def quartiles(self) -> tuple[float, float, float] | None:
@@ -132,12 +138,14 @@ class Entrant:
     @property
     def shares(self) -> dict[str, float | None]:
         """Of the ended trials: near the best score (10 %), failed or guard broken, pruned."""
-        best, rows = self.best.score if self.best else None, self.ended
-        near = [s for s in self.scores(rows) if best is not None and abs(s - best) <= NEAR * abs(best)]
-        failed = [row for row in rows if row.outcome in FAILED or row.broken]
-        pruned = [row for row in rows if row.outcome == OutcomeKind.PRUNED and not row.broken]
-        found = {"near_best": near, "failed_or_broken": failed, "pruned": pruned}
-        return {name: len(some) / len(rows) if rows else None for name, some in found.items()}
+        rows, best = self.ended, self.best.score if self.best else None
+        close = math.nan if best is None else NEAR * abs(best)
+        found = {
+            "near_best": sum(abs(s - (best or 0.0)) <= close for s in self.scores(rows)),
+            "failed_or_broken": sum(r.outcome in FAILED or bool(r.broken) for r in rows),
+            "pruned": sum(r.outcome == OutcomeKind.PRUNED and not r.broken for r in rows),
+        }
+        return {name: number / len(rows) if rows else None for name, number in found.items()}
 
     @property
     def epoch_seconds(self) -> float | None:
@@ -252,12 +260,12 @@ def cautions(comparison: Comparison) -> list[str]:
         "unlike": _unlike(comparison, bests),
         "many_evaluators": any(evaluator != evaluators[0] for evaluator in evaluators),
         "weak": any(row.evaluator.get("weak") for row in bests.values()),
-        "inputs": inputs if inputs is not None and inputs < ENOUGH_INPUTS else None,
-        "few_seeds": comparison.seeds < FEW_SEEDS,
+        "few_inputs": inputs if inputs is not None and inputs < ENOUGH_INPUTS else None,
         "searches": list(zip(*searches, strict=True)),
-        "few_trials": min((trials for trials, _ in searches), default=FEW_TRIALS) < FEW_TRIALS,
         "notes": list(
-            dict.fromkeys(" ".join(str(n).split()) for some in notes if isinstance(some, list) for n in some)
+            dict.fromkeys(
+                " ".join(str(n).split()) for some in notes if isinstance(some, list) for n in some
+            )
         ),
     }
     return sentences("comparison_cautions.txt.j2", context)
@@ -301,7 +309,9 @@ def _entrant(runs: Path, comparison: Comparison, task: str) -> Entrant:
     seeds = seeds_of(int(numbers(best.params).get("seed", 0)), comparison.seeds)[1:]
     repeats = _rows(runs / study_name(name, task, "seeds"), task)
     demand = _rows(runs / study_name(name, task, "data"), task)
-    shares = {f: demand.get(f"fraction-{f}") for f in fractions} if isinstance(fractions, list) else {}
+    shares = (
+        {f: demand.get(f"fraction-{f}") for f in fractions} if isinstance(fractions, list) else {}
+    )
     if shares:
         shares[1.0] = best
     return Entrant(

@@ -29,7 +29,6 @@ from core.report.plots import POINTS
 from core.report.provenance import origin, train_again
 from core.report.render import render
 from core.report.rows import Row, numbers
-from core.task import OutcomeKind
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -51,7 +50,8 @@ def write_comparison(runs: Path, name: str) -> Path:
     page = comparison.folder / "compare.html"
     rows = [figures(entrant) for entrant in comparison.entrants]
     text = io.StringIO()
-    table = csv.DictWriter(text, list(dict.fromkeys(n for r in rows for n in r)), lineterminator="\n")
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    table = csv.DictWriter(text, names, lineterminator="\n")
     table.writeheader()
     table.writerows(rows)
     write_bytes(comparison.folder / "compare.csv", text.getvalue().encode())
@@ -83,7 +83,8 @@ def figures(entrant: Entrant) -> dict[str, Any]:
         "trials": len(entrant.rows),
         **{f"trials_{name}": n for name, n in entrant.ends.items() if name != "unfinished"},
     }
-    row |= zip(("quartile_1", "median", "quartile_3"), entrant.quartiles or (None,) * 3, strict=True)
+    quartiles = entrant.quartiles or (None, None, None)
+    row |= zip(("quartile_1", "median", "quartile_3"), quartiles, strict=True)
     row |= {f"share_{name}": share for name, share in entrant.shares.items()}
     row |= {"guards_broken": " ".join(entrant.broken)}
     row |= {f"part_{name}": value for name, value in (best.parts if best else {}).items()}
@@ -127,7 +128,7 @@ def _context(comparison: Comparison) -> dict[str, Any]:
         "colours": colours,
         "parts": {p: decimals(best.parts.get(p) for best in bests.values()) for p in parts},
         "costs": {e.task: numbers(e.cost) for e in entrants},
-        "memories": list(dict.fromkeys(e.cost["memory_of"] for e in entrants if "memory_of" in e.cost)),
+        "memories": list(dict.fromkeys(m for e in entrants if (m := e.cost.get("memory_of")))),
         "again": {e.task: train_again(e.summary, e.best) for e in entrants if e.summary and e.best},
         "pictures": picture_rows(pictures),
         "origin": origin(unique, comparison.config),
@@ -184,9 +185,7 @@ def learning_curve(runs: Sequence[Row]) -> list[tuple[int, float, float, float, 
     for i, lines in enumerate(zip(*(row.epochs for row in runs), strict=False)):
         values = [line.score.value for line in lines]
         seconds = statistics.fmean(clock[i] for clock in clocks)
-        curve.append(
-            (lines[0].epoch, seconds, statistics.fmean(values), min(values), max(values))
-        )
+        curve.append((lines[0].epoch, seconds, statistics.fmean(values), min(values), max(values)))
     return curve
 
 
@@ -201,7 +200,8 @@ def _sensitivity(axes: Axes, comparison: Comparison) -> None:
                          medianprops={"color": colour, "linewidth": 2},
                          whiskerprops={"linewidth": 0})  # fmt: skip
         for kind, marker in MARKS.items():
-            xs = [r.score for r in entrant.rows if r.score is not None and _kind(entrant, r) == kind]
+            xs = [row.score for row in entrant.rows
+                  if row.score is not None and _kind(entrant, row) == kind]  # fmt: skip
             jitter = random.Random(f"{entrant.task} {kind}")
             edge = colour if kind == "completed" else MUTED
             axes.scatter(xs, [place + jitter.uniform(-0.22, 0.22) for _ in xs], 20, marker=marker,
@@ -233,7 +233,7 @@ def _kind(entrant: Entrant, row: Row) -> str:
 def _demand(axes: Axes, comparison: Comparison) -> None:
     """Score against the share of the training data, on a log scale."""
     for entrant, look in _looks(comparison):
-        points = [(share, row.score) for share, row in entrant.demand.items() if entrant.usable(row)]
+        points = [(f, row.score) for f, row in entrant.demand.items() if entrant.usable(row)]
         if points:
             axes.plot(*zip(*points, strict=True), label=entrant.task, marker="o", **look)
     shares = sorted({share for e in comparison.entrants for share in e.demand})

@@ -6,9 +6,10 @@ import csv
 import io
 import itertools
 import json
+import math
 import statistics
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
@@ -32,21 +33,35 @@ TICKS, LETTERS = 10, 14
 
 
 @dataclass(frozen=True)
-class Tally:
-    """Some trials as one number: the scores of those that count, and how the others ended."""
+class Point:
+    """A point of the grid, or several as one: the scores that count, and how other trials ended."""
 
-    scores: tuple[float, ...] = ()
-    others: tuple[str, ...] = ()
+    values: dict[str, Any]
+    rows: tuple[Row, ...]
+    scores: dict[Any, float]
+    others: tuple[str, ...]
+
+    @classmethod
+    def merged(cls, points: Sequence[Point]) -> Point:
+        """All their trials as one point's."""
+        scores = {(i, s): score for i, p in enumerate(points) for s, score in p.scores.items()}
+        return cls({}, (), scores, tuple(other for p in points for other in p.others))
 
     @property
+    def label(self) -> str:
+        """`lr_g 0.0001, batch_size 8`."""
+        return ", ".join(f"{name} {plain(value)}" for name, value in self.values.items())
+
+    @cached_property
     def mean(self) -> float | None:
         """The mean score; None where no trial counts."""
-        return statistics.fmean(self.scores) if self.scores else None
+        return statistics.fmean(self.scores.values()) if self.scores else None
 
     @property
     def spread(self) -> tuple[float, float] | None:
         """The lowest and the highest score, where there are several."""
-        return (min(self.scores), max(self.scores)) if len(self.scores) > 1 else None
+        scores = self.scores.values()
+        return (min(scores), max(scores)) if len(scores) > 1 else None
 
     @property
     def trouble(self) -> str:
@@ -57,25 +72,10 @@ class Tally:
 
 
 @dataclass(frozen=True)
-class Point:
-    """One point of the grid with its trials; `scores` are by seed, of the trials that count."""
-
-    values: dict[str, Any]
-    rows: tuple[Row, ...]
-    scores: dict[str, float]
-    tally: Tally
-
-    @property
-    def label(self) -> str:
-        """`lr_g 0.0001, batch_size 8`."""
-        return ", ".join(f"{name} {plain(value)}" for name, value in self.values.items())
-
-
-@dataclass(frozen=True)
 class Cell:
     """One cell of a map. `shade` is from 0, the worst mean, to 8, the best of all maps."""
 
-    tally: Tally
+    point: Point
     shade: int | None
     best: bool
 
@@ -91,14 +91,13 @@ class HeatMap:
 
 @dataclass(frozen=True)
 class Panels:
-    """The losses of points, drawn alike: a point and its SVG each.
+    """The losses of points, drawn alike: a point and its SVG each, and the losses' names.
 
-    `names` are the losses, with their colours' numbers. `shared` says whether some are measured on
-    validation data too, `left_out` counts points without a panel.
+    `shared` says whether some are measured on validation data too.
     """
 
     panels: list[tuple[Point, str]]
-    names: list[tuple[str, int]]
+    names: list[str]
     shared: bool
     log: bool
     left_out: int
@@ -117,8 +116,8 @@ class Grid:
     def ranked(self) -> list[Point]:
         """The points with a mean, the best first; those with trials missing come after the rest."""
         sign = -1 if self.summary.maximize else 1
-        scored = [point for point in self.points if point.tally.scores]
-        return sorted(scored, key=lambda p: (bool(p.tally.others), sign * (p.tally.mean or 0.0)))
+        scored = [point for point in self.points if point.scores]
+        return sorted(scored, key=lambda p: (bool(p.others), sign * (p.mean or 0.0)))
 
     @property
     def best(self) -> Point | None:
@@ -129,7 +128,7 @@ class Grid:
     def paired(self) -> Paired:
         """The points without missing trials, or all where there is none, over common seeds."""
         sign = 1 if self.summary.maximize else -1
-        whole = [p for p in self.ranked if not p.tally.others] or self.ranked
+        whole = [p for p in self.ranked if not p.others] or self.ranked
         return Paired({p.label: {s: sign * v for s, v in p.scores.items()} for p in whole})
 
     @cached_property
@@ -139,54 +138,56 @@ class Grid:
 
     def behind(self, point: Point) -> str:
         """By how much the best point is better, with the interval; '' where nothing can be said."""
-        compared = self.best and point is not self.best and point.label in self.paired.names
-        if not compared or not self.best:
+        if not self.best or point is self.best or point.label not in self.paired.names:
             return ""
         difference = self.paired.difference(self.best.label, point.label)
         return interval(difference, self.summary.places)
 
-    def shown(self, tally: Tally) -> str:
+    def shown(self, point: Point) -> str:
         """`0.610 (0.580 to 0.640)`."""
-        shown, spread = self.summary.shown, tally.spread
-        return shown(tally.mean) + (
+        shown, spread = self.summary.shown, point.spread
+        return shown(point.mean) + (
             f" ({shown(spread[0])} to {shown(spread[1])})" if spread else ""
         )
 
     @property
     def sentences(self) -> list[str]:
         """What the grid comes to, in words."""
-        total = _total(point.tally for point in self.points)
-        deviation = statistics.stdev(total.scores) if len(total.scores) > 1 else None
+        total = Point.merged(self.points)
+        deviation = statistics.stdev(total.scores.values()) if total.spread else None
         context = {"grid": self, "s": self.summary, "total": total, "deviation": deviation}
         return sentences("grid.txt.j2", context)
 
     @cached_property
-    def maps(self) -> list[HeatMap]:
-        """A map for each pair of parameters, all with one colour scale."""
-        return [_map(self, pair) for pair in self.pairs]
-
-    @cached_property
-    def pairs(self) -> dict[tuple[str, str], dict[tuple[str, str], Tally]]:
+    def pairs(self) -> dict[tuple[str, str], dict[tuple[str, str], Point]]:
         """For each pair of parameters the trials by their values, over all other parameters."""
-        found: dict[tuple[str, str], dict[tuple[str, str], list[Tally]]] = {}
+        found = {}
         for pair in itertools.combinations(self.axes, 2):
-            cells = found.setdefault(pair, {})
+            cells: dict[tuple[str, str], list[Point]] = {}
             for point in self.points:
-                a, b = (key(point.values[name]) for name in pair)
-                cells.setdefault((a, b), []).append(point.tally)
-        return {pair: {at: _total(t) for at, t in cells.items()} for pair, cells in found.items()}
+                at = (key(point.values[pair[0]]), key(point.values[pair[1]]))
+                cells.setdefault(at, []).append(point)
+            found[pair] = {at: Point.merged(points) for at, points in cells.items()}
+        return found
 
     @cached_property
     def scale(self) -> tuple[float, float] | None:
         """The worst and the best mean of all maps' cells, where they differ."""
-        means = [t.mean for cells in self.pairs.values() for t in cells.values() if t.scores]
-        low, high = min(means, default=0.0), max(means, default=0.0)  # type: ignore[type-var]
+        cells = [point for cells in self.pairs.values() for point in cells.values()]
+        means = [point.mean for point in cells if point.mean is not None]
+        low, high = min(means, default=0.0), max(means, default=0.0)
         return None if low == high else (low, high) if self.summary.maximize else (high, low)
+
+    @cached_property
+    def maps(self) -> list[HeatMap]:
+        """A map for each pair of parameters; the longer one goes down, as a phone scrolls."""
+        return [_map(self, *sorted(pair, key=lambda n: -len(self.axes[n]))) for pair in self.pairs]
 
     @cached_property
     def panels(self) -> Panels | None:
         """The losses of each point that has trained, the best-scored where there are too many."""
-        return _panels(self)
+        trained = [p for p in self.points if any(line.losses for r in p.rows for line in r.epochs)]
+        return _panels(self, trained) if trained else None
 
     @property
     def plot(self) -> str:
@@ -218,14 +219,13 @@ def sweep_grid(summary: Summary) -> Grid | None:
     counted = {row.record.folder for row in summary.candidates}
 
     def point(*chosen: Any) -> Point:
-        at = found.get(tuple(map(key, chosen)), {})
-        rows = {key(seed): at.get(key(seed)) for seed in seeds or [None]}
+        known = found.get(tuple(map(key, chosen)), {})
+        rows = {key(seed): known.get(key(seed)) for seed in seeds or [None]}
         scores = {seed: row.score for seed, row in rows.items()
                   if row and row.record.folder in counted and row.score is not None}  # fmt: skip
         others = tuple(_trouble(row) for seed, row in rows.items() if seed not in scores)
-        tally = Tally(tuple(scores.values()), others)
-        known = tuple(row for row in rows.values() if row)
-        return Point(dict(zip(values, chosen, strict=True)), known, scores, tally)
+        trials = tuple(row for row in rows.values() if row)
+        return Point(dict(zip(values, chosen, strict=True)), trials, scores, others)
 
     return Grid(summary, values, seeds, [point(*p) for p in itertools.product(*values.values())])
 
@@ -241,53 +241,45 @@ def _trouble(row: Row | None) -> str:
     return "broke a guard" if row.completed else spaced(row.outcome)
 
 
-def _total(tallies: Iterable[Tally]) -> Tally:
-    """All their trials as one."""
-    known = list(tallies)
-    scores, others = (tuple(itertools.chain.from_iterable(parts)) for parts in (
-        (t.scores for t in known), (t.others for t in known)))  # fmt: skip
-    return Tally(scores, others)
-
-
 def sweep_csv(grid: Grid) -> str:
     """A row a trial: point, outcome, final score and parts (`part.`), last losses (`loss.`).
 
     A trial that did not complete has no score and no parts. Numbers are exact.
     """
-    lines = []
+    trials = []
     for row in sorted((r for p in grid.points for r in p.rows), key=lambda row: row.number):
         values = {name: row.params.get(name) for name in grid.summary.space}
-        line: dict[str, Any] = {"trial": row.label}
-        line |= {n: v if isinstance(v, str) else json.dumps(v) for n, v in values.items()}
-        line |= {"outcome": row.outcome, "score": row.score if row.completed else None}
-        parts = {f"part.{n}": v if row.completed else None for n, v in row.parts.items()}
-        losses = {f"loss.{n}": v for e in row.epochs for n, v in e.losses.items()}
-        last = {"epochs_trained": len(row.epochs), "seconds": round(row.seconds, 3)}
-        lines.append((line, parts, losses, last))
-    names = dict.fromkeys(n for group in zip(*lines, strict=True) for part in group for n in part)
+        groups: list[dict[str, Any]] = [
+            {"trial": row.label},
+            {n: v if isinstance(v, str) else json.dumps(v) for n, v in values.items()},
+            {"outcome": row.outcome, "score": row.score if row.completed else None},
+            {f"part.{n}": v if row.completed else None for n, v in row.parts.items()},
+            {f"loss.{n}": v for e in row.epochs for n, v in e.losses.items()},
+            {"epochs_trained": len(row.epochs), "seconds": round(row.seconds, 3)},
+        ]
+        trials.append(groups)
+    names = [name for group in zip(*trials, strict=True) for part in group for name in part]
     out = io.StringIO()
-    table = csv.DictWriter(out, list(names), lineterminator="\n")
+    table = csv.DictWriter(out, list(dict.fromkeys(names)), lineterminator="\n")
     table.writeheader()
-    table.writerows(a | b | c | d for a, b, c, d in lines)
+    table.writerows({n: v for group in groups for n, v in group.items()} for groups in trials)
     return out.getvalue()
 
 
-def _map(grid: Grid, pair: tuple[str, str]) -> HeatMap:
-    """The map of a pair: the longer parameter goes down, as a phone scrolls."""
-    tallies = grid.pairs[pair]
-    scored = [tally for tally in tallies.values() if tally.scores]
-    whole = [tally for tally in scored if not tally.others] or scored
+def _map(grid: Grid, down: str, across: str) -> HeatMap:
+    turned = (down, across) not in grid.pairs
+    points = grid.pairs[(across, down) if turned else (down, across)]
+    scored = [point for point in points.values() if point.scores]
+    whole = [point for point in scored if not point.others] or scored
     pick = max if grid.summary.maximize else min
-    best = pick((tally.mean or 0.0 for tally in whole), default=None)
-    turned = len(grid.axes[pair[1]]) > len(grid.axes[pair[0]])
-    down, across = pair[::-1] if turned else pair
+    best = pick((point.mean or 0.0 for point in whole), default=None)
 
     def cell(y: Any, x: Any) -> Cell:
-        tally, shade = tallies[(key(x), key(y)) if turned else (key(y), key(x))], None
-        if grid.scale and tally.mean is not None:
+        point, shade = points[(key(x), key(y)) if turned else (key(y), key(x))], None
+        if grid.scale and point.mean is not None:
             worst, top = grid.scale
-            shade = round((SHADES - 1) * (tally.mean - worst) / (top - worst))
-        return Cell(tally, shade, tally in whole and tally.mean == best)
+            shade = round((SHADES - 1) * (point.mean - worst) / (top - worst))
+        return Cell(point, shade, point in whole and point.mean == best)
 
     rows = [(y, [cell(y, x) for x in grid.axes[across]]) for y in grid.axes[down]]
     return HeatMap(down, across, rows)
@@ -296,42 +288,36 @@ def _map(grid: Grid, pair: tuple[str, str]) -> HeatMap:
 def _scores(axes: Axes, grid: Grid) -> None:
     """Every trial, the means, the range over the seeds; equal steps in the grid's order."""
     (name,) = grid.axes
-    tallies = [point.tally for point in grid.points]
-    means = [float("nan") if t.mean is None else t.mean for t in tallies]
-    places = range(len(tallies))
-    several = any(tally.spread for tally in tallies)
-    axes.plot(places, means, "_-" if several else "-", color=BEST, linewidth=1.8, markersize=12,
-              label="mean" if several else None)  # fmt: skip
-    if several:
-        ends = [tally.spread or (mean, mean) for tally, mean in zip(tallies, means, strict=True)]
-        axes.fill_between(places, *zip(*ends, strict=True), color=BEST, alpha=0.15, linewidth=0,
-                          label="lowest to highest")  # fmt: skip
-    dots = [(x, score) for x, tally in zip(places, tallies, strict=True) for score in tally.scores]
-    axes.scatter(*zip(*dots, strict=True), 20, facecolors="none", edgecolors=INK, linewidths=1,
-                 label="a trial")  # fmt: skip
-    outcomes = dict.fromkeys(o for tally in tallies for o in tally.others if o != "not run")
+    places, points = list(range(len(grid.points))), grid.points
+    means = [math.nan if point.mean is None else point.mean for point in points]
+    if any(point.spread for point in points):
+        ends = [point.spread or (mean, mean) for point, mean in zip(points, means, strict=True)]
+        axes.fill_between(places, [low for low, _ in ends], [high for _, high in ends], color=BEST,
+                          alpha=0.15, linewidth=0, label="lowest to highest")  # fmt: skip
+        axes.plot(places, means, "_-", color=BEST, linewidth=1.8, markersize=12, label="mean")
+    else:
+        axes.plot(places, means, color=BEST, linewidth=1.8)
+    dots = [(x, score) for x, point in enumerate(points) for score in point.scores.values()]
+    axes.scatter([x for x, _ in dots], [y for _, y in dots], 20, facecolors="none", edgecolors=INK,
+                 linewidths=1, label="a trial")  # fmt: skip
+    outcomes = dict.fromkeys(o for point in points for o in point.others if o != "not run")
     for i, (outcome, marker) in enumerate(zip(outcomes, itertools.cycle("x+1234"), strict=False)):
-        at = [x for x, tally in zip(places, tallies, strict=True) if outcome in tally.others]
+        at = [x for x, point in enumerate(points) if outcome in point.others]
         axes.scatter(at, [0.03 + 0.06 * i] * len(at), 30, color=SERIES[1], marker=marker,
                      transform=axes.get_xaxis_transform(), label=f"{outcome}: no score",
                      clip_on=False)  # fmt: skip
     stride = -(-len(places) // TICKS)
     texts = [plain(value)[:LETTERS] for value in grid.axes[name]]
     axes.set_xticks(places[::stride], texts[::stride])
-    axes.set(xlabel=name, ylabel=grid.summary.objective)
     air = 0.08 * max(1, len(places) - 1)
-    axes.set_xlim(-air, len(places) - 1 + air)
+    axes.set(xlabel=name, ylabel=grid.summary.objective, xlim=(-air, len(places) - 1 + air))
     legend(axes)
 
 
-def _panels(grid: Grid) -> Panels | None:
-    trained = [p for p in grid.points if any(line.losses for r in p.rows for line in r.epochs)]
-    if not trained:
-        return None
-    order = [id(point) for point in grid.ranked]
-    place = {id(p): order.index(id(p)) if id(p) in order else len(order) for p in trained}
-    limit = sorted(place.values())[:PANELS][-1]
-    shown = [point for point in trained if place[id(point)] <= limit][:PANELS]
+def _panels(grid: Grid, trained: Sequence[Point]) -> Panels:
+    order = {id(point): i for i, point in enumerate(grid.ranked)}
+    chosen = sorted(trained, key=lambda p: order.get(id(p), len(order)))[:PANELS]
+    shown = [point for point in trained if any(point is other for other in chosen)]
     lines = [line for point in shown for row in point.rows for line in row.epochs]
     names, values = loss_names(lines), loss_values(lines)
     log, last = wide(values), max(line.epoch for line in lines)
@@ -346,5 +332,5 @@ def _panels(grid: Grid) -> Panels | None:
 
     panels = [(p, draw(f"grid_losses_{i}", partial(plot, point=p), PANEL_SIZE))
               for i, p in enumerate(shown)]  # fmt: skip
-    colours = [(name.lstrip("_") or "loss", i % len(SERIES)) for i, name in enumerate(names)]
-    return Panels(panels, colours, bool(validated(lines)), log, len(trained) - len(shown))
+    shared, left_out = bool(validated(lines)), len(trained) - len(shown)
+    return Panels(panels, [name.lstrip("_") or "loss" for name in names], shared, log, left_out)

@@ -248,7 +248,7 @@ def test_a_baseline_added_by_hand_is_no_point_of_the_grid(sweep: Sweep, made: An
     (study.folder / "0001").rename(record)
     write_json(record / "trial.json", {**trial, "engine": "standalone", "searched": []})
     grid = _grid(study)
-    assert [p.tally.trouble for p in grid.points] == ["", "not run"]
+    assert [p.trouble for p in grid.points] == ["", "not run"]
 
 
 def table(study: Study) -> list[dict[str, str]]:
@@ -316,7 +316,7 @@ def test_every_point_has_its_losses_up_to_24(sweep: Sweep) -> None:
     assert len(panels.panels) == 24
     assert panels.left_out == 2
     assert panels.shared
-    assert panels.names == [("g", 0), ("d", 1), ("fixed_l1", 2)]
+    assert panels.names == ["g", "d", "fixed_l1"]
     assert panels.panels[0][0].label == "weight 1, rate 0.1", "the worst are left out"
     assert _grid(study).best.label == "weight 12, rate 0.2"
     lines = re.findall(r'<path d="[^"]*" clip-path[^>]*style="([^"]*)"', panels.panels[0][1])
