@@ -98,7 +98,7 @@ class Record:
         try:
             for text in (self.folder / "epochs.jsonl").read_text(encoding="utf-8").splitlines():
                 lines.append(EpochLine.parse(json.loads(text)))
-        except (OSError, ValueError, TypeError, KeyError):
+        except (OSError, ValueError, TypeError, KeyError, AttributeError):
             pass
         return lines
 
@@ -108,7 +108,7 @@ class Record:
         try:
             score = Score(**content["score"]) if content["score"] else None
             return Outcome(OutcomeKind(content["outcome"]), str(content["reason"]), score)
-        except (KeyError, TypeError, ValueError):
+        except (KeyError, TypeError, ValueError, AttributeError):
             return None
 
     def seconds(self) -> float:
