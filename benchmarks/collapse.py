@@ -28,8 +28,7 @@ STEEP |= {"batch_size": 40, "dropout": 0.0579, "d_head_start": 50, "d_steps_per_
 STEEP |= {"update_first": "discriminator", "characters": "ascii+latin+greek+cyrillic", "size": 32}
 SHARED = {"source_font": "DejaVu Sans", "target_font": "DejaVu Serif", "device": "cpu"}
 
-Trial = tuple[str, str, int, dict[str, Any]]  # label, task, epochs, parameters
-TRIALS: list[Trial] = [
+TRIALS: list[tuple[str, str, int, dict[str, Any]]] = [  # label, task, epochs, parameters
     ("learns, slowly", "glyph_autoencoder", 60, {**SMALL, "width": 4}),
     ("learns", "glyph_autoencoder", 40, {**SMALL, "width": 16}),
     ("learns, dropout", "glyph_autoencoder", 40, {**SMALL, "width": 8, "batch_size": 8}),

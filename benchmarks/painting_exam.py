@@ -34,8 +34,7 @@ def ablation(cases: list[Mapping[str, Any]], without: tuple[str, ...]) -> list[s
     """A row: what the good outputs score without some parts, and who comes nearest."""
     good = max(score_without(case["parts"], without) for case in cases if case["good"])
     bad = [case for case in cases if not case["good"]]
-    shares = [(score_without(case["parts"], without) / good, case["name"]) for case in bad]
-    shares.sort(reverse=True)
+    shares = sorted([(score_without(c["parts"], without) / good, c["name"]) for c in bad])[::-1]
     winners = [f"{name} {share:.2f}" for share, name in shares]
     failing = ", ".join(winners[: sum(share >= 0.5 for share, _ in shares)])
     return [", ".join(without) or "nothing", f"{good:.3f}", winners[0], failing or "none"]

@@ -5,8 +5,7 @@
 Every search is gantune's own, baseline first, over the curves of benchmarks/curves.py; only the
 database is memory. Searches are compared at equal budgets of epochs, not of trials: a trial that is
 cut short costs what it trained. What a search hands on at a budget is its best completed trial by
-score; what that is worth, no search can see. Figures lie under runs/samplers/, and a search that
-is done is not repeated; one takes a second, gp's up to half a minute.
+score; what that is worth, no search can see. A search that lies under runs/samplers/ is done.
 """
 
 from __future__ import annotations

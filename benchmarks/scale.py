@@ -16,7 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Any, NamedTuple
 
 import optuna
 
@@ -33,8 +33,7 @@ from tests.finished import DISTRIBUTIONS, HALF, finished, record, score_of, stor
 from tests.postgres import Postgres
 
 
-@dataclass(frozen=True)
-class Times:
+class Times(NamedTuple):
     """Seconds of a trial's ask, its report of an epoch with the pruner's answer, and its tell."""
 
     ask: float

@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import multiprocessing as mp
 import time
+from contextlib import suppress
 from multiprocessing.connection import Connection
 from statistics import median
 
@@ -20,7 +21,7 @@ PARAMS = {"size": 64, "width": 16, "blocks": 2, "batch_size": 4, "device": "cpu"
 
 
 def work(pipe: Connection, precision: str, threads: int) -> None:
-    """Take `n` steps each time `n` arrives; answer when done; 0 ends it."""
+    """Take `n` steps each time `n` arrives, and answer when done, until the pipe is closed."""
     import torch
 
     from core.params import load_task
@@ -32,10 +33,11 @@ def work(pipe: Connection, precision: str, threads: int) -> None:
     batches = [batch for _, batch in zip(range(4), model.batches(), strict=False)]
     model.step(batches[0])
     pipe.send("ready")
-    while steps := pipe.recv():
-        for k in range(steps):
-            model.step(batches[k % len(batches)])
-        pipe.send("done")
+    with suppress(EOFError):
+        while True:
+            for k in range(pipe.recv()):
+                model.step(batches[k % len(batches)])
+            pipe.send("done")
 
 
 class Variant:
