@@ -1,68 +1,46 @@
-"""The glyph evaluator's exam: its cases beside a trained model's outputs; writes glyph_exam.md.
+"""The glyph evaluator's exam: its cases beside a trained model's outputs.
 
-python -m benchmarks.glyph_exam runs/STUDY/TRIAL
+python -m benchmarks.glyph_exam runs/STUDY/TRIAL          writes benchmarks/glyph_exam.md
 """
 
 from __future__ import annotations
 
 import argparse
-from datetime import UTC, datetime
 from pathlib import Path
 
 import torch
 
-from core.files import write_bytes
-from core.params import load_task, validate_params
-from core.record import Record, Study
-from core.report.origin import train_again
-from core.report.summary import summarize
-from core.task import Score
+from benchmarks.table import origin, save, table
+from core.checkpoint import restore_networks
+from core.params import flag, load_task, validate_params
+from core.record import Record
 from evaluators.glyph import rank
 
 PARTS = ("fixed_l1", "iou", "f1", "ssim", "ink", "darkness", "grey", "recognised")
 
 
-def line(name: str, score: Score) -> str:
-    """A row of the table."""
-    broken = ", ".join(guard for guard, amount in score.violations.items() if amount > 0)
-    figures = " | ".join(f"{score.parts[part]:.3f}" for part in PARTS)
-    return f"| {name} | {figures} | {broken or 'none'} |"
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("trial", type=Path, help="the folder of a finished glyph trial")
-    trial = parser.parse_args().trial
-    record = Record(trial)
+    record = Record(parser.parse_args().trial)
     task = load_task(record.trial()["task"])
     params = validate_params(task.params, record.trial()["params"])
-    model = task.build(params, task.load(params), torch.device("cpu"))
-    model.load_state_dict(torch.load(record.checkpoint, weights_only=True)["model"])
+    data = task.load(params)
+    model = task.build(params, data, torch.device("cpu"))
+    restore_networks(model, record)
     evaluator = task.evaluator(params)
-    evaluator.prepare(task.load(params), Path("runs/evaluators"), print)
-    made = model.outputs()
-    scores = {f"**{task.name}, trained**": evaluator(made)}
-    scores |= {case.name: evaluator(case.outputs) for case in evaluator.exam(task.load(params))}
-    ranked = sorted(scores, key=lambda name: rank(scores[name]))
-    rows = "\n".join(line(name, scores[name]) for name in ranked)
-    study = summarize(Study(trial.parent))
-    row = next(row for row in study.rows if row.record.folder == trial)
-    about = "\n".join(f"- {note}" for note in record.trial()["notes"])
-    text = f"""# The glyph evaluator's exam
-
-`python -m benchmarks.glyph_exam {trial}`, {datetime.now(UTC):%Y-%m-%d}. Best first, as the evaluator \
-ranks them:
-guards first, then fixed L1. The trained model saw {len(record.epochs())} epochs:
-`{train_again(study, row)}`
-
-{about}
-
-| output | {" | ".join(PARTS)} | guards broken |
-|---|{"---|" * len(PARTS)}---|
-{rows}
-"""
-    write_bytes(Path(__file__).with_suffix(".md"), text.encode())
-    print(text)
+    evaluator.prepare(data, Path("runs/evaluators"), print)
+    scores = {f"**{task.name}, trained**": evaluator(model.outputs())}
+    scores |= {case.name: evaluator(case.outputs) for case in evaluator.exam(data)}
+    rows = [
+        [name, *(f"{score.parts[part]:.3f}" for part in PARTS), ", ".join(score.broken) or "none"]
+        for name, score in sorted(scores.items(), key=lambda item: rank(item[1]))
+    ]
+    changed = [(k, v) for k, v in params if v != task.params.model_fields[k].default]
+    flags = " ".join(f"{flag(name)} {value}" for name, value in changed)
+    source = f"{origin()}; {len(record.epochs())} epochs of `python -m trials.{task.name} {flags}`"
+    notes = "; ".join(record.trial()["notes"])
+    save(__file__, f"{source}; {notes}", table(["output", *PARTS, "guards broken"], rows))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""What each part of the painting score is for: an exam scored anew without it.
+"""What each part of the painting score is for: an exam, scored again without it.
 
 gantune exam cyclegan --data DIR
-python -m benchmarks.painting_exam runs/evaluators/exam-HASH.json --told "DIR, machine, date"
+python -m benchmarks.painting_exam runs/evaluators/exam-HASH.json --origin "DIR, machine, date"
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from core.files import read_json, write_bytes
+from benchmarks.table import save, table
+from core.files import read_json
 from core.metrics.painting_score import PARTS, harmonic, style_and_content
 
-Parts = Mapping[str, float]
 TOGETHER = (
     ("structure", "recall"),
     ("painted", "near", "beyond"),
@@ -24,60 +24,41 @@ TOGETHER = (
 )
 
 
-def value(parts: Parts, without: Iterable[str] = ()) -> float:
+def score_without(parts: Mapping[str, float], without: Iterable[str] = ()) -> float:
     """The painting score of these parts, some left out."""
-    gone = set(without)
-    return harmonic(*style_and_content({p: parts[p] for p in PARTS if p not in gone}))
+    removed = set(without)
+    return harmonic(*style_and_content({p: parts[p] for p in PARTS if p not in removed}))
 
 
-def ablation(cases: list[Mapping[str, Any]], without: tuple[str, ...]) -> str:
-    """A row: what the good outputs score then, and who comes nearest."""
-    good = max(value(case["parts"], without) for case in cases if case["good"])
-    shares = [(value(c["parts"], without) / good, c["name"]) for c in cases if not c["good"]]
-    shares.sort(reverse=True)
-    passing = [f"{name} {share:.2f}" for share, name in shares if share >= 0.5]
-    (nearest, name) = shares[0]
-    named = ", ".join(without) or "nothing"
-    return f"| {named} | {good:.3f} | {name} {nearest:.2f} | {', '.join(passing) or 'none'} |"
+def ablation(cases: list[Mapping[str, Any]], without: tuple[str, ...]) -> list[str]:
+    """A row: what the good outputs score without some parts, and who comes nearest."""
+    good = max(score_without(case["parts"], without) for case in cases if case["good"])
+    bad = [case for case in cases if not case["good"]]
+    shares = sorted([(score_without(c["parts"], without) / good, c["name"]) for c in bad])[::-1]
+    winners = [f"{name} {share:.2f}" for share, name in shares]
+    failing = ", ".join(winners[: sum(share >= 0.5 for share, _ in shares)])
+    return [", ".join(without) or "nothing", f"{good:.3f}", winners[0], failing or "none"]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("exam", type=Path, help="an exam kept under runs/evaluators")
-    parser.add_argument("--told", default="", help="data, machine and date, for the table's title")
+    parser.add_argument("--origin", default="", help="data, machine and date, for the first line")
     arguments = parser.parse_args()
     exam = read_json(arguments.exam)
-    cases = exam["cases"]
-    head = " | ".join(PARTS)
-    rows = "\n".join(
-        f"| {'**' + c['name'] + '**' if c['good'] else c['name']} | {c['value']:.3f} | "
-        f"{c['value'] / exam['reference']:.2f} | "
-        + " | ".join(f"{c['parts'][part]:.2f}" for part in PARTS)
-        + f" | {', '.join(c['broken']) or 'none'} |"
-        for c in cases
-    )
+    rows = []
+    for case in exam["cases"]:
+        name = f"**{case['name']}**" if case["good"] else case["name"]
+        figures = [f"{case['value']:.3f}", f"{case['value'] / exam['reference']:.2f}"]
+        figures += [f"{case['parts'][part]:.2f}" for part in PARTS]
+        rows.append([name, *figures, ", ".join(case["broken"]) or "none"])
     removed = [(), *((part,) for part in PARTS), *TOGETHER]
-    ablated = "\n".join(ablation(cases, without) for without in removed)
-    text = f"""# The painting evaluator's exam
-
-{arguments.told}. {exam["inputs"]} validation photographs; good outputs in bold, the best of them is
-the reference.
-
-| outputs | value | of good | {head} | guards broken |
-|---|---:|---:|{"---:|" * len(PARTS)}---|
-{rows}
-
-## Without a part
-
-The same outputs, scored without some of the parts: what good outputs score then, who comes nearest
-to them (as a share of that), and who would fail the exam with half or more.
-
-| without | good | nearest | fails the exam |
-|---|---:|---|---|
-{ablated}
-"""
-    write_bytes(Path(__file__).with_suffix(".md"), text.encode())
-    print(text)
+    ablations = [ablation(exam["cases"], without) for without in removed]
+    source = f"{arguments.origin}. {exam['inputs']} validation photographs"
+    scores = table(["outputs", "value", "of good", *PARTS, "guards broken"], rows)
+    save(
+        __file__, source, scores, table(["without", "good", "nearest", "fails the exam"], ablations)
+    )
 
 
 if __name__ == "__main__":

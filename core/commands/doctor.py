@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,23 +11,22 @@ if TYPE_CHECKING:
     from core.doctor.finding import Finding
 
 SUMMARY = "what would go wrong here, before it does"
-PORT = 8080  # nnictl's and the dashboard's
+PORT = 8080  # of nnictl and of the dashboard
 
 
 def add_flags(parser: argparse.ArgumentParser, argv: list[str]) -> None:
-    """What to look at beside the machine."""
-    configs = "NNI configs (nni_config.yml and docs/nni/*.yml, where there are any)"
-    parser.add_argument(
-        "--config", type=Path, nargs="+", action="extend", metavar="FILE", help=configs
-    )
-    parser.add_argument("--storage", help="an Optuna storage URL (the file under --runs)")
-    parser.add_argument("--port", type=port, help=f"the port to serve on ({PORT})")
-    parser.add_argument("--facts", action="store_true", help="say what is well, too")
+    """Add the flags that say what to check beside the machine."""
+    add = parser.add_argument
+    configs = "NNI configs (default: nni_config.yml and docs/nni/*.yml, where they exist)"
+    add("--config", type=Path, nargs="+", action="extend", metavar="FILE", help=configs)
+    add("--storage", help="an Optuna storage URL (default: the file gantune.db under --runs)")
+    add("--port", type=port, help=f"the port to serve on (default: {PORT})")
+    add("--facts", action="store_true", help="print what is well, too")
     parser.epilog = "Prints nothing where nothing is wrong. Exit status 1: something will fail."
 
 
 def port(text: str) -> int:
-    """A TCP port, as argparse wants it."""
+    """A TCP port, for argparse."""
     number = int(text)
     if not 0 < number < 65536:
         raise ValueError
@@ -34,57 +34,36 @@ def port(text: str) -> int:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print what is wrong, errors first; 1 where something will fail."""
+    """Print what is wrong, errors first; return 1 where something will fail, else 0."""
     from core.doctor.finding import Level
 
-    order = list(Level) if arguments.facts else [Level.ERROR, Level.WARNING]
-    findings = [f for f in dict.fromkeys(examine(arguments)) if f.level in order]
-    for finding in sorted(findings, key=lambda f: order.index(f.level)):
+    logging.disable(logging.CRITICAL)  # NNI and Optuna log as they load
+    shown = list(Level) if arguments.facts else [Level.ERROR, Level.WARNING]
+    findings = [f for f in dict.fromkeys(examine(arguments)) if f.level in shown]
+    for finding in sorted(findings, key=lambda f: shown.index(f.level)):
         print(finding)
     return int(any(finding.level is Level.ERROR for finding in findings))
 
 
 def examine(arguments: argparse.Namespace) -> list[Finding]:
-    """Every finding. What needs PyTorch runs in a child, meanwhile the rest is looked at here."""
-    from core.doctor import (
-        disk,
-        environment,
-        evaluators,
-        fonts,
-        machine,
-        nni_config,
-        probe,
-        storage,
-    )
-
-    configs = nni_config.find(arguments.config)
-    with probe.start() as child:
-        gpus = machine.gpus()
-        found = [
-            *environment.check(),
-            *disk.check(arguments.runs),
-            *evaluators.check(arguments.runs),
-        ]
-        found += fonts.check()
-        experiments = []
-        for path in configs:
-            experiment, wrong = nni_config.check(path, len(gpus))
-            found += wrong
-            experiments += [experiment] if experiment else []
-        afar = any(not experiment.local for experiment in experiments)
-        serving = arguments.port or PORT  # NNI takes the next one, too, to talk to other machines
-        found += machine.ports([serving, serving + 1] if afar else [serving], bool(arguments.port))
-        requests = [request for e in experiments if (request := e.request())]
-        learnt = probe.finish(child, requests)
-    found += [*learnt.findings, *machine.devices(gpus, learnt.torch)]
-    url = arguments.storage or _default_storage(arguments.runs)
-    return found + (storage.check(url, learnt.directions) if url else [])
-
-
-def _default_storage(runs: Path) -> str:
-    """The URL of the file that searches keep under `runs`; '' before the first one."""
+    """All findings; where PyTorch does not import, those that need neither it nor a task."""
     from sqlalchemy import URL
 
-    file = (runs / "gantune.db").resolve()
-    there = file.exists()
-    return URL.create("sqlite", database=str(file)).render_as_string() if there else ""
+    from core.doctor import environment, nni_config, runs
+    from core.doctor.finding import Level
+
+    configs = nni_config.find(arguments.config)
+    level = Level.ERROR if arguments.port else Level.WARNING
+    findings = environment.check_packages() + environment.check_port(arguments.port or PORT, level)
+    findings += runs.check_folder(arguments.runs) + runs.check_evaluators(arguments.runs)
+    if broken := environment.check_pytorch():
+        return findings + broken
+    tasks, wrong = environment.load_tasks()
+    findings += wrong
+    for path in configs:
+        findings += nni_config.check(path, tasks)
+    directions = {name: task.objective.direction for name, task in tasks.items()}
+    file = (arguments.runs / "gantune.db").absolute()
+    default = URL.create("sqlite", database=str(file)).render_as_string() if file.exists() else ""
+    url = arguments.storage or default
+    return findings + (runs.check_storage(url, directions) if url else [])

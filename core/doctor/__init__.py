@@ -1,1 +1,1 @@
-"""What `gantune doctor` looks at, a subject a file; every check returns findings, none mends."""
+"""What `gantune doctor` looks at, one file a subject. Checks return findings and change nothing."""

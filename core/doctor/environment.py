@@ -1,80 +1,64 @@
-"""Python and the packages beside it: what nnictl and PyTorch need to be imported at all."""
+"""What is installed here: packages that fit, a PyTorch and tasks that import; and free ports."""
 
 from __future__ import annotations
 
-import importlib
-import platform
-import warnings
-from importlib import metadata
+import socket
+import subprocess
+import sys
+from importlib.util import find_spec
 
-from packaging.requirements import Requirement
-from packaging.specifiers import SpecifierSet
-
-from core.doctor.finding import Finding, error, first_line
-
-WHY = {"setuptools": "; nnictl imports pkg_resources, which later ones lack"}
+from core.doctor.finding import Finding, Level, error, first_line, warning
+from core.params import load_task, task_summaries
+from core.task import Task
 
 
-def check() -> list[Finding]:
-    """Python's version, gantune's requirements, pkg_resources, and torchvision's own torch."""
-    wrong = [*_python(), *_requirements()]
-    told = {finding.where for finding in wrong}
-    return wrong + [f for f in (*_pkg_resources(), *_pairing()) if f.where not in told]
+def check_packages() -> list[Finding]:
+    """What `pip check` says, and a setuptools without the pkg_resources that nnictl imports."""
+    check = subprocess.run([sys.executable, "-m", "pip", "check"], capture_output=True, text=True)
+    findings = []
+    for line in check.stdout.splitlines() if check.returncode else ():
+        report = error if line.startswith("gantune ") else warning
+        findings.append(report("pip check", line, "install a version that fits"))
+    if find_spec("pkg_resources") is None:
+        what = "nnictl imports pkg_resources, which this setuptools does not have"
+        findings.append(error("setuptools", what, "pip install 'setuptools<81'"))
+    return findings
 
 
-def _python() -> list[Finding]:
+def check_pytorch() -> list[Finding]:
+    """Whether torch and torchvision import as a pair; an operator shows whether it is one."""
     try:
-        wanted = metadata.metadata("gantune")["Requires-Python"] or ""
-    except metadata.PackageNotFoundError:
-        return []
-    here = platform.python_version()
-    if SpecifierSet(wanted).contains(here, prereleases=True):
-        return []
-    return [error("python", f"{here} runs, gantune needs {wanted}", "make PYTHON=python3.11")]
+        import torch
+        import torchvision
 
-
-def _requirements() -> list[Finding]:
-    """What gantune's metadata asks for and this environment does not have."""
-    try:
-        asked = metadata.requires("gantune") or []
-    except metadata.PackageNotFoundError:
-        return []
-    return [found for text in asked for found in _unmet(Requirement(text), "gantune")]
-
-
-def _unmet(requirement: Requirement, asker: str) -> list[Finding]:
-    if requirement.marker and not requirement.marker.evaluate({"extra": ""}):
-        return []
-    name, wanted = requirement.name, str(requirement.specifier)
-    remedy = f"pip install '{name}{wanted}'"
-    try:
-        there = metadata.version(name)
-    except metadata.PackageNotFoundError:
-        return [error(name, f"not installed, and {asker} needs it", remedy)]
-    if requirement.specifier.contains(there, prereleases=True):
-        return []
-    why = WHY.get(name, "")
-    return [error(name, f"{there} is installed, {asker} needs {wanted}{why}", remedy)]
-
-
-def _pkg_resources() -> list[Finding]:
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            importlib.import_module("pkg_resources")
+        torchvision.ops.nms(torch.zeros(1, 4), torch.zeros(1), 0.5)
     except Exception as problem:
-        what = f"nnictl cannot import pkg_resources ({first_line(problem)})"
-        return [error("setuptools", what, "pip install 'setuptools<81'")]
+        what = f"torch and torchvision cannot be imported ({first_line(problem)})"
+        remedy = "they are built in pairs; pip install --force-reinstall torch torchvision"
+        return [error("torch", what, remedy)]
     return []
 
 
-def _pairing() -> list[Finding]:
-    """A torchvision says in its own metadata which torch it was built for."""
+def load_tasks() -> tuple[dict[str, Task], list[Finding]]:
+    """The tasks that load, by name, and what is wrong with the others."""
+    loaded: dict[str, Task] = {}
+    findings = []
+    for name in task_summaries():
+        try:
+            loaded[name] = load_task(name)
+        except (Exception, SystemExit) as problem:
+            what = f"cannot be loaded ({first_line(problem)})"
+            findings.append(error(f"trials/{name}.py", what, f"see python -m trials.{name}"))
+    return loaded, findings
+
+
+def check_port(port: int, level: Level) -> list[Finding]:
+    """A finding of this level where the TCP port cannot be listened on."""
     try:
-        asked = [Requirement(text) for text in metadata.requires("torchvision") or []]
-        there = metadata.version("torchvision")
-    except metadata.PackageNotFoundError:
-        return []
-    return [
-        found for r in asked if r.name == "torch" for found in _unmet(r, f"torchvision {there}")
-    ]
+        with socket.socket() as attempt:
+            attempt.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            attempt.bind(("127.0.0.1", port))
+    except OSError as problem:
+        remedy = "nnictl create and gantune dashboard take another by --port"
+        return [Finding(level, f"port {port}", str(problem.strerror), remedy)]
+    return []

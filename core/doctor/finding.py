@@ -1,15 +1,16 @@
-"""What a check says: one line of what is wrong, where, and what to do about it."""
+"""What a check reports: what is wrong, where, and what to do about it, in one line."""
 
 from __future__ import annotations
 
 import enum
 from dataclasses import dataclass
+from functools import partial
 
 from core.training.provenance import without_passwords
 
 
 class Level(enum.StrEnum):
-    """How bad it is: something will fail, something will disappoint, or is merely so."""
+    """How bad a finding is: something will fail, will be worse than it could, or is merely so."""
 
     ERROR = "error"
     WARNING = "warning"
@@ -26,27 +27,14 @@ class Finding:
     remedy: str = ""
 
     def __str__(self) -> str:
-        end = f"; {self.remedy}" if self.remedy else ""
-        line = f"{self.level}: {self.where}: {self.what}{end}"
+        line = f"{self.level}: {self.where}: {self.what}"
+        line += f"; {self.remedy}" if self.remedy else ""
         return without_passwords(" ".join(line.split()))
 
 
-def error(where: object, what: str, remedy: str = "") -> Finding:
-    """A fault: something will fail, or be worthless."""
-    return Finding(Level.ERROR, str(where), what, remedy)
-
-
-def warning(where: object, what: str, remedy: str = "") -> Finding:
-    """A weakness: all will run, and disappoint."""
-    return Finding(Level.WARNING, str(where), what, remedy)
-
-
-def note(where: object, what: str, remedy: str = "") -> Finding:
-    """A fact; nothing is wrong."""
-    return Finding(Level.NOTE, str(where), what, remedy)
+error, warning, note = (partial(Finding, level) for level in Level)
 
 
 def first_line(problem: BaseException) -> str:
-    """An exception's first line, with its type where the text alone would not tell."""
-    text = str(problem).strip().split("\n")[0]
-    return f"{type(problem).__name__}: {text}" if text else type(problem).__name__
+    """An exception's type, and the first line of its message."""
+    return f"{type(problem).__name__}: {str(problem).strip()}".split("\n")[0].removesuffix(": ")

@@ -90,10 +90,10 @@ def test_the_truth_is_the_mean_over_seeds(rate: float) -> None:
 
 def test_the_same_point_and_seed_give_the_same_curve_in_another_process() -> None:
     code = "from benchmarks.curves import *; print(curve(dict(CurveParams(lr_g=1e-3)), 7))"
-    told = subprocess.run(
+    printed = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
     ).stdout
-    assert told.strip() == repr(curve(point(lr_g=1e-3), 7))
+    assert printed.strip() == repr(curve(point(lr_g=1e-3), 7))
     assert curve(point(lr_g=1e-3), 7) != curve(point(lr_g=1e-3), 8)
     assert curve(point(lr_g=1e-3), 7) != curve(point(lr_g=1.01e-3), 7)
 
@@ -126,14 +126,14 @@ def test_a_search_repeats_itself(pruner: str) -> None:
 
 
 def test_a_search_hears_of_broken_trials(tmp_path: Path) -> None:
-    made = memory_search("random", "median", 0, tmp_path)
+    random_search = memory_search("random", "median", 0, tmp_path)
     seen = []
-    for trial in made.trials(40):
+    for trial in random_search.trials(40):
         outcome, _ = follow(trial)
         trial.finish(outcome)
         seen.append(outcome.kind)
     assert {OutcomeKind.COMPLETED, OutcomeKind.PRUNED, OutcomeKind.DIVERGED} <= set(seen)
-    told = made.study.get_trials()
-    broken = [t for t in told if t.user_attrs["outcome"] in ("diverged", "collapsed")]
+    stored = random_search.study.get_trials()
+    broken = [t for t in stored if t.user_attrs["outcome"] in ("diverged", "collapsed")]
     assert {t.value for t in broken} == {0.0}
-    assert len(told) == 40
+    assert len(stored) == 40

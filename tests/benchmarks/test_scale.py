@@ -9,15 +9,12 @@ import optuna
 import pytest
 from sqlalchemy import event
 
-from benchmarks.curves import EPOCHS, SPACE, TASK
-from benchmarks.finished import finished, frozen, record, store
-from benchmarks.scale import Sides, bare, gantune
+from benchmarks.scale import Sides, bare, gantune, median_search
 from core.files import read_json
 from core.record import Study
 from core.report import write_report
-from core.search.config import open_search
 from core.search.storage import default_storage
-from core.search.study import Search
+from tests.finished import finished, frozen, record, store
 
 MANY = 2000
 LIMIT = 3.0
@@ -76,28 +73,25 @@ def test_a_report_of_thousands_of_trials_is_written_in_seconds(tmp_path: Path) -
     assert page.read_text().count('<th scope="row" class="n" data-v=') == MANY, (
         "every trial is in its table"
     )
-    told = read_json(page.with_name("best.json"))
-    scores = {t.number: t.scores[-1] for t in finished(MANY) if t.outcome == "completed"}
-    assert told["best"]["trial"] == max(scores, key=lambda number: scores[number])
-    assert sum(told["trials"].values()) == MANY
+    best = read_json(page.with_name("best.json"))
+    scores = {t.number: t.scores[-1] for t in finished(MANY) if t.kind == "completed"}
+    assert best["best"]["trial"] == max(scores, key=lambda number: scores[number])
+    assert sum(best["trials"].values()) == MANY
 
 
 def test_trials_stored_at_once_are_those_that_optuna_would_store(tmp_path: Path) -> None:
-    def search(name: str) -> Search:
-        how = ({"epochs": str(EPOCHS)}, "random", "median", 0)
-        return open_search(tmp_path, name, default_storage(tmp_path), TASK, SPACE, *how)
-
-    one, other = search("one"), search("other")
+    url = default_storage(tmp_path)
+    one, other = (median_search(tmp_path, name, url) for name in ("one", "other"))
     trials = finished(30)
     store(one, trials)
     other.study.add_trials([frozen(trial, one.folder) for trial in trials])
 
-    def told(study: optuna.Study) -> list[object]:
+    def stored(study: optuna.Study) -> list[object]:
         return [
             (t.number, t.state, t.values, t.params, t.distributions, t.user_attrs,
              t.system_attrs, t.intermediate_values)
             for t in study.get_trials()
         ]  # fmt: skip
 
-    assert told(one.study) == told(other.study)
+    assert stored(one.study) == stored(other.study)
     assert {t.state.name for t in one.study.get_trials()} == {"COMPLETE", "PRUNED"}

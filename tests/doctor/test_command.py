@@ -6,8 +6,6 @@ import shutil
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import optuna
@@ -36,18 +34,6 @@ def write(path: Path, **changes: object) -> None:
     path.write_text(yaml.safe_dump({**GOOD, "searchSpaceFile": space, **changes}))
 
 
-@contextmanager
-def adjacent() -> Iterator[int]:
-    """A port that somebody listens on, as on the next one."""
-    while True:
-        with ExitStack() as stack, suppress(OSError, OverflowError):
-            first = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
-            port: int = first.getsockname()[1]
-            stack.enter_context(socket.create_server(("127.0.0.1", port + 1)))
-            yield port
-            return
-
-
 def test_silent_where_all_is_well(tmp_path: Path) -> None:
     write(tmp_path / "nni_config.yml")
     assert doctor(tmp_path) == (0, [])
@@ -56,7 +42,7 @@ def test_silent_where_all_is_well(tmp_path: Path) -> None:
     status, lines = doctor(tmp_path, "--facts")
     assert status == 0
     assert all(line.startswith("note: ") for line in lines)
-    assert {line.split(": ")[1].split()[0] for line in lines} >= {"device", "fonts", "--runs"}
+    assert {line.split(": ")[1].split()[0] for line in lines} == {"--runs"}
 
 
 def test_a_warning_is_no_failure(tmp_path: Path) -> None:
@@ -64,7 +50,7 @@ def test_a_warning_is_no_failure(tmp_path: Path) -> None:
     status, lines = doctor(tmp_path, "--config", "mine.yml")
     assert status == 0
     (line,) = lines
-    assert line.startswith("warning: mine.yml: trialConcurrency: 4096 at once with --threads 1")
+    assert line.startswith("warning: mine.yml: trialConcurrency: 4096 at once with 1 threads each")
 
 
 def test_every_planted_fault_is_a_line(tmp_path: Path) -> None:
@@ -76,19 +62,16 @@ def test_every_planted_fault_is_a_line(tmp_path: Path) -> None:
     optuna.create_study(
         storage=f"sqlite:///{tmp_path}/studies.db", study_name="upside-down"
     ).set_user_attr("setup", {"task": "cyclegan"})
-    machine = {"host": "10.0.0.1", "user": "me", "sshKeyFile": str(tmp_path / "runs")}
-    far = {"platform": "remote", "machineList": [machine]}
-    write(tmp_path / "docs" / "nni" / "remote.yml", trainingService=far)
-    with adjacent() as port:
-        storage = f"sqlite:///{tmp_path}/studies.db"
+    storage = f"sqlite:///{tmp_path}/studies.db"
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
         status, lines = doctor(tmp_path, "--port", str(port), "--storage", storage)
     assert status == 1
     wanted = (
         "error: --runs runs: ",
         "error: nni_config.yml: trialCommand: ",
         "error: docs/nni/other.yml: trialCommand: --size: 33 is refused",
-        f"error: port {port}: in use",
-        f"error: port {port + 1}: in use",  # NNI talks to other machines there
+        f"error: port {port}: Address already in use",
         f"error: storage {storage}: study 'upside-down': it is to minimize",
     )
     for start in wanted:
@@ -96,46 +79,31 @@ def test_every_planted_fault_is_a_line(tmp_path: Path) -> None:
     assert len(lines) == len(wanted), lines
 
 
-def test_faults_of_a_checkouts_own_tasks(tmp_path: Path) -> None:
+def test_tasks_of_a_checkout_that_do_not_load(tmp_path: Path) -> None:
     for package in ("core", "evaluators", "trials", "search_spaces"):
         shutil.copytree(ROOT / package, tmp_path / package)
-    trials, spaces = tmp_path / "trials", tmp_path / "search_spaces"
-    (trials / "broken.py").write_text('"""Broken."""\nimport nosuchmodule\n')
-    (trials / "empty.py").write_text('"""Empty."""\n')
-    (spaces / "orphan.json").write_text("{}")
-    (spaces / "glyph_gan.json").unlink()
-    (spaces / "glyph_pix2pix.json").write_text('{"lr_g": {"_type": "normal"}}')
-    narrow = '{"lambda_pixel": {"_type": "uniform", "_value": [1, 2]}}'
-    (spaces / "glyph_autoencoder.json").write_text(narrow)
-    cyclegan = (trials / "cyclegan.py").read_text()
-    turned = 'objective=__import__("core.task").task.Objective("score", "minimize", 1.0)'
-    (trials / "cyclegan.py").write_text(cyclegan.replace("objective=OBJECTIVE", turned))
+    (tmp_path / "trials" / "broken.py").write_text('"""Broken."""\nimport nosuchmodule\n')
+    (tmp_path / "trials" / "empty.py").write_text('"""Empty."""\n')
     work = tmp_path / "work"
     work.mkdir()
+    write(work / "nni_config.yml", trialCommand=f"{sys.executable} -m trials.broken")
     status, lines = doctor(work, checkout=tmp_path)
     assert status == 1
     wanted = (
         "error: trials/broken.py: cannot be loaded (ModuleNotFoundError: No module named 'nosuch",
         "error: trials/empty.py: cannot be loaded (AttributeError",
-        f"error: search space: {spaces}/glyph_pix2pix.json: 'lr_g'",
-        "error: trials/cyclegan.py: the search would minimize what its evaluator wants to maximize",
-        f"warning: {spaces}/glyph_gan.json: task glyph_gan has no search space",
-        f"warning: {spaces}/glyph_autoencoder.json: 'lambda_pixel': the published 100.0 is outside",
-        f"warning: {spaces}/orphan.json: a search space of no task",
     )
-    for start in wanted:
-        assert [line.startswith(start) for line in lines].count(True) == 1, (start, lines)
-    assert len(lines) == len(wanted), lines
+    assert [line.startswith(start) for line, start in zip(lines, wanted, strict=True)] == [True] * 2
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "message"),
     [
         (["--config", "nothere.yml"], "--config nothere.yml: there is no such file"),
         (["--port", "70000"], "argument --port: invalid port"),
     ],
 )
-def test_mistakes_of_the_users(tmp_path: Path, words: list[str], told: str) -> None:
+def test_mistakes_of_the_users(tmp_path: Path, words: list[str], message: str) -> None:
     status, lines = doctor(tmp_path, *words)
     assert status == 2
-    assert told in lines[-1]
+    assert message in lines[-1]

@@ -1,15 +1,17 @@
-"""Packages in versions that do not fit: planted where Python looks first."""
+"""Packages that do not fit, planted where Python looks first; a port that is in use."""
 
 from __future__ import annotations
 
-import platform
+import socket
 import sys
 from pathlib import Path
 
 import pytest
+import torchvision
 
-from core.doctor import environment, probe
+from core.doctor import environment
 from core.doctor.finding import Level
+from tests.conftest import free_port
 
 
 def plant(folder: Path, name: str, version: str, *requires: str) -> None:
@@ -23,79 +25,63 @@ def plant(folder: Path, name: str, version: str, *requires: str) -> None:
 
 @pytest.fixture
 def first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder where Python looks for packages before all others."""
-    monkeypatch.syspath_prepend(str(tmp_path))
+    """A folder where a child Python looks for packages before all others."""
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     return tmp_path
 
 
 def test_this_environment_is_well() -> None:
-    assert environment.check() == []
+    assert environment.check_packages() == []
+    assert environment.check_pytorch() == []
 
 
-def test_a_setuptools_without_pkg_resources(first: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (first / "pkg_resources.py").write_text("raise ModuleNotFoundError('no pkg_resources')\n")
-    monkeypatch.delitem(sys.modules, "pkg_resources", raising=False)
-    (found,) = environment.check()
+def test_a_setuptools_without_pkg_resources(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pkg_resources", None)
+    (found,) = environment.check_packages()
     assert found.level is Level.ERROR
-    assert "nnictl cannot import pkg_resources" in found.what
-    assert found.remedy == "pip install 'setuptools<81'"
-    plant(first, "setuptools", "82.0.1")
-    (found,) = environment.check()
-    assert str(found).startswith("error: setuptools: 82.0.1 is installed, gantune needs <81;")
     assert "nnictl imports pkg_resources" in found.what
+    assert found.remedy == "pip install 'setuptools<81'"
 
 
-def test_a_torchvision_made_for_another_torch(first: Path) -> None:
-    plant(first, "torchvision", "0.21.0", "torch==2.6.0")
-    (found,) = environment.check()
-    assert "torchvision 0.21.0 needs ==2.6.0" in found.what
-    assert found.remedy == "pip install 'torch==2.6.0'"
-
-
-def test_a_package_too_old_and_one_missing(first: Path) -> None:
+def test_what_pip_check_says(first: Path) -> None:
     plant(first, "optuna", "4.1.0")
     plant(first, "gantune", "0.1.0", "optuna<6,>=5", "nosuchpackage>=1", 'rich>=99; extra == "dev"')
-    told = [str(found) for found in environment.check()]
-    assert len(told) == 2
-    assert "optuna: 4.1.0 is installed, gantune needs <6,>=5" in told[0]
-    assert "nosuchpackage: not installed" in told[1]
+    plant(first, "torchvision", "0.21.0", "torch==2.6.0")
+    findings = {finding.what: finding.level for finding in environment.check_packages()}
+    (old,) = (what for what in findings if "optuna 4.1.0" in what and "gantune" in what)
+    (missing,) = (what for what in findings if "nosuchpackage" in what)
+    (pair,) = (what for what in findings if what.startswith("torchvision 0.21.0"))
+    assert findings[old] is findings[missing] is Level.ERROR
+    assert findings[pair] is Level.WARNING
+    assert "torch==2.6.0" in pair
+    assert not any("rich" in what for what in findings)
 
 
-def test_a_python_too_old(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The version is made up: the tests run in the one there is."""
-    monkeypatch.setattr(platform, "python_version", lambda: "3.9.1")
-    (found,) = environment.check()
-    assert "3.9.1 runs, gantune needs >=3.11" in found.what
-
-
-@pytest.mark.parametrize(
-    ("code", "told"),
-    [
-        ("raise RuntimeError('operator torchvision::nms does not exist')", "nms does not exist"),
-        ("import os; os.abort()", "import torchvision ended the process (Aborted)"),
-    ],
-)
-def test_a_torchvision_that_breaks_at_import(first: Path, code: str, told: str) -> None:
-    noise = "import os; os.write(1, b'17, says a compiled library\\n')\n"
-    (first / "torchvision.py").write_text(noise + code + "\n")
-    (first / "torch.py").write_text(STAND_IN)
-    with probe.start() as child:
-        learnt = probe.finish(child, [])
-    (found,) = learnt.findings
+@pytest.mark.parametrize("name", ["torch", "torchvision"])
+def test_a_pair_that_breaks_at_import(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setitem(sys.modules, name, None)
+    (found,) = environment.check_pytorch()
     assert found.level is Level.ERROR
-    assert told in found.what
+    assert f"import of {name} halted" in found.what
     assert "--force-reinstall torch torchvision" in found.remedy
-    assert learnt.torch["version"] == "2.6.0"
 
 
-# As much of PyTorch as is asked before torchvision is: the real one takes seconds to import.
-STAND_IN = """
-__version__ = "2.6.0"
-class version: cuda = hip = None
-class cuda:
-    is_available = lambda: False
-    device_count = lambda: 0
-class backends:
-    class mps: is_available = lambda: False
-"""
+def test_a_torchvision_whose_operators_do_not_load(monkeypatch: pytest.MonkeyPatch) -> None:
+    def nms(*_: object) -> None:
+        raise RuntimeError("operator torchvision::nms does not exist")
+
+    monkeypatch.setattr(torchvision.ops, "nms", nms)
+    (found,) = environment.check_pytorch()
+    assert "operator torchvision::nms does not exist" in found.what
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", ""])
+def test_a_port_in_use(address: str) -> None:
+    with socket.create_server((address, 0)) as listener:
+        port = listener.getsockname()[1]
+        (found,) = environment.check_port(port, Level.ERROR)
+        assert found.level is Level.ERROR
+        assert found.where == f"port {port}"
+        assert "in use" in found.what
+        assert environment.check_port(port, Level.WARNING)[0].level is Level.WARNING
+    assert environment.check_port(free_port(), Level.ERROR) == []

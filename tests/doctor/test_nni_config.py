@@ -1,21 +1,26 @@
-"""NNI configs with a fault planted in each; read by NNI's own classes."""
+"""NNI configs with a fault planted in each; read by NNI's own classes, checked with real tasks."""
 
 from __future__ import annotations
 
+import json
 import os
 import shlex
 import sys
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 import yaml
 
-from core.doctor import nni_config
+from core.device import cores
+from core.doctor import environment, nni_config, nni_trial
 from core.doctor.finding import Finding, Level
-from core.task import UserError
+from core.task import Task, UserError
 from tests.conftest import ROOT
 
+SPACE = {"lr_g": {"_type": "uniform", "_value": [1e-4, 1e-3]}}
 GOOD: dict[str, Any] = {
     "searchSpaceFile": "space.json",
     "trialCommand": f"{sys.executable} -m trials.glyph_gan --threads 1",
@@ -27,32 +32,39 @@ GOOD: dict[str, Any] = {
 }
 
 
-def write(folder: Path, **changes: Any) -> Path:
+@cache
+def tasks() -> dict[str, Task]:
+    """The tasks that ship, all of which load."""
+    loaded, findings = environment.load_tasks()
+    assert findings == []
+    assert {"cyclegan", "glyph_gan"} <= loaded.keys()
+    return loaded
+
+
+def write(folder: Path, space: Any = SPACE, **changes: Any) -> Path:
     """GOOD with these changes; a key set to None is left out."""
-    (folder / "space.json").write_text('{"lr_g": {"_type": "uniform", "_value": [1e-4, 1e-3]}}')
+    (folder / "space.json").write_text(json.dumps(space))
     path = folder / "nni_config.yml"
     content = {k: v for k, v in {**GOOD, **changes}.items() if v is not None}
     path.write_text(yaml.safe_dump(content))
     return path
 
 
-def faults(path: Path, gpus: int = 0) -> list[Finding]:
-    return [f for f in nni_config.check(path, gpus)[1] if f.level is not Level.NOTE]
+def check(path: Path) -> list[Finding]:
+    return nni_config.check(path, tasks())
 
 
-def only(path: Path, gpus: int = 0) -> Finding:
-    (found,) = faults(path, gpus)
-    assert found.where.startswith(str(path)) or not path.exists()
+def only(path: Path) -> Finding:
+    (found,) = check(path)
+    assert found.where.startswith(str(path))
     return found
 
 
 def test_a_sound_config_is_well(tmp_path: Path) -> None:
-    assert faults(write(tmp_path)) == []
+    assert check(write(tmp_path)) == []
 
 
-@pytest.mark.parametrize(
-    "text", ["a: [", "- a\n- b\n", "", '{"trialCommand": 3', "\0"]
-)  # fmt: skip
+@pytest.mark.parametrize("text", ["a: [", "- a\n- b\n", "", '{"trialCommand": 3', "\0"])
 def test_a_file_that_is_no_config(tmp_path: Path, text: str) -> None:
     path = tmp_path / "nni_config.yml"
     path.write_text(text)
@@ -60,41 +72,32 @@ def test_a_file_that_is_no_config(tmp_path: Path, text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "told"),
+    ("changes", "message"),
     [
         ({"trialConcurency": 2}, "trialconcurency"),
         ({"tuner": None}, "tuner must be set"),
         ({"trialConcurrency": None}, "trial_concurrency"),
-        ({"trainingService": {"platform": "lokal"}}, "lokal"),
-        ({"trainingService": None}, "is missing"),
+        ({"trainingService": {"platform": "lokal"}}, "platform"),
+        ({"trainingService": None}, "platform"),
         ({"trialCommand": None}, "trial_command"),
-        ({"searchSpaceFile": None}, "neither searchSpaceFile nor searchSpace"),
+        ({"searchSpaceFile": None}, "search_space and search_space_file must be set one"),
+        ({"searchSpaceFile": "nowhere.json"}, "nowhere.json"),
         ({"maxExperimentDuration": "soon"}, "soon"),
     ],
 )
-def test_what_nni_itself_refuses(tmp_path: Path, changes: dict[str, Any], told: str) -> None:
+def test_what_nni_itself_refuses(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
     found = only(write(tmp_path, **changes))
     assert found.level is Level.ERROR
-    assert told in found.what
-
-
-def test_a_working_directory_that_cannot_be(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("")
-    found = only(write(tmp_path, experimentWorkingDirectory="file/nni"))
-    assert found.level is Level.ERROR
-    assert f"{tmp_path}/file is a file" in found.what
-
-
-def test_the_format_of_old_nni(tmp_path: Path) -> None:
-    assert "NNI 2.2" in only(write(tmp_path, trainingServicePlatform="local")).what
+    assert message in found.what
+    assert check(write(tmp_path)) == [], "the next config is read from its own folder"
 
 
 @pytest.mark.parametrize(
-    ("service", "gpus", "told"),
+    ("service", "gpus", "message"),
     [
         ({"trialGpuNumber": 1}, 1, "never schedules"),
         ({"trialGpuNumber": 2}, 2, "never schedules"),
-        ({"trialGpuNumber": 1}, 0, "no GPU"),
+        ({"trialGpuNumber": 1}, 0, "0 GPUs"),
         ({"trialGpuNumber": 0}, 1, "hides the GPU"),
         ({"trialGpuNumber": 1}, 2, ""),
         ({"trialGpuNumber": 0}, 0, ""),
@@ -102,13 +105,20 @@ def test_the_format_of_old_nni(tmp_path: Path) -> None:
         ({"trialGpuNumber": 2, "maxTrialNumberPerGpu": 2}, 1, "never schedules"),
     ],
 )
-def test_gpus_asked_for(tmp_path: Path, service: dict[str, Any], gpus: int, told: str) -> None:
+def test_gpus_asked_for(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    service: dict[str, Any],
+    gpus: int,
+    message: str,
+) -> None:
+    """The number of GPUs is invented."""
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
     local = {"platform": "local", "useActiveGpu": True, **service}
-    found = faults(write(tmp_path, trainingService=local), gpus)
-    assert [told in f.what for f in found] == ([True] if told else [])
-    top = {"trialGpuNumber": service["trialGpuNumber"], "trainingService": {**local}}
-    del top["trainingService"]["trialGpuNumber"]
-    assert faults(write(tmp_path, **top), gpus) == found
+    found = check(write(tmp_path, trainingService=local))
+    assert [message in f.what for f in found] == ([True] if message else [])
+    top = {"trialGpuNumber": local.pop("trialGpuNumber"), "trainingService": local}
+    assert check(write(tmp_path, **top)) == found
 
 
 @pytest.mark.parametrize(
@@ -141,71 +151,38 @@ def test_a_compound_command(tmp_path: Path, compound: str) -> None:
      "env A=1 {}", "{}\n"],
 )  # fmt: skip
 def test_a_simple_command(tmp_path: Path, simple: str) -> None:
-    path = write(tmp_path, trialCommand=simple.format(GOOD["trialCommand"]))
-    experiment, found = nni_config.check(path, 0)
-    assert found == []
-    assert experiment is not None
-    request = experiment.request()
-    assert request is not None
-    assert request["task"] == "glyph_gan"
-    assert request["words"][:2] == ["--threads", "1"]
+    text = simple.format(GOOD["trialCommand"])
+    assert check(write(tmp_path, trialCommand=text)) == []
+    command = nni_trial.parse(text)
+    assert command.task == "glyph_gan"
+    assert command.words[:2] == ["--threads", "1"]
 
 
-def test_the_words_are_the_shells(tmp_path: Path) -> None:
+def test_the_words_are_the_shell_s() -> None:
     flags = "--characters ascii+greek --source-font 'DejaVu Sans' --study a:b@c,d%e"
-    command = f"{sys.executable} -W ignore -m trials.glyph_gan {flags}"
-    experiment, found = nni_config.check(write(tmp_path, trialCommand=command), 0)
-    assert found == []
-    assert experiment is not None
-    assert experiment.command is not None
-    assert experiment.command.program == sys.executable
-    assert experiment.command.words == shlex.split(flags)
+    command = nni_trial.parse(f"{sys.executable} -W ignore -m trials.glyph_gan {flags}")
+    assert command.python == sys.executable
+    assert command.words == shlex.split(flags)
 
 
 @pytest.mark.parametrize(
-    ("command", "told"),
+    ("command", "message"),
     [
-        ("nosuchpython -m trials.glyph_gan", "no program 'nosuchpython'"),
-        ("./nowhere/python -m trials.glyph_gan", "no program './nowhere/python'"),
-        ("python nothere.py", "no file"),
+        ("nosuchpython -m trials.glyph_gan --threads 1", "nosuchpython cannot be run (No such"),
+        ("./nowhere/python -m trials.glyph_gan --threads 1", "./nowhere/python cannot be run"),
         (f"{sys.executable} -m nosuchmodule", "cannot import nosuchmodule"),
     ],
 )
-def test_a_program_that_is_not_there(tmp_path: Path, command: str, told: str) -> None:
-    assert told in only(write(tmp_path, trialCommand=command)).what
+def test_a_program_that_is_not_there(tmp_path: Path, command: str, message: str) -> None:
+    assert message in only(write(tmp_path, trialCommand=command)).what
 
 
-def test_a_python_without_gantune(tmp_path: Path) -> None:
+def test_a_python_without_gantune(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PYTHONPATH", raising=False)
     bare = os.path.realpath(sys.executable)  # the one our .venv was made from
-    command = f"{bare} -m trials.glyph_gan"
-    found = faults(write(tmp_path, trialCommand=command, trialCodeDirectory=str(tmp_path)))
-    assert "cannot import trials.glyph_gan, core.training.run" in found[0].what
-
-
-@pytest.mark.parametrize(
-    ("call", "told"),
-    [
-        ("nni.report_final_result({'loss': 1.0})", "without `default`"),
-        ("report_final_result({'default': 'good'})", "no number ('good')"),
-        ("nni.report_intermediate_result({})", "without `default`"),
-        ("nni.report_final_result('0.5')", "no number"),
-        ("nni.report_final_result({'default': score, 'x': 1})", ""),
-        ("nni.report_final_result({'x': 1, **more})", ""),
-        ("nni.report_final_result({key: 1})", ""),
-        ("nni.report_final_result(-0.5)", ""),
-    ],
-)
-def test_what_a_trial_of_ones_own_reports(tmp_path: Path, call: str, told: str) -> None:
-    (tmp_path / "mine.py").write_text(f"import nni\n{call}\n")
-    command = f"{sys.executable} mine.py"
-    path = write(tmp_path, trialCommand=command, trialCodeDirectory=".")
-    experiment, all_ = nni_config.check(path, 0)
-    assert experiment is not None
-    assert experiment.request() is None
-    assert "not one of gantune's trials" in all_[0].what
-    assert all_[0].level is Level.NOTE
-    found = faults(path)
-    assert [told in f.what and "mine.py:2" in f.where for f in found] == ([True] if told else [])
+    command = f"{bare} -m trials.glyph_gan --threads 1"
+    found = only(write(tmp_path, trialCommand=command, trialCodeDirectory=str(tmp_path)))
+    assert "cannot import trials, core, torch, nni" in found.what
 
 
 def ours(**arguments: Any) -> dict[str, Any]:
@@ -220,16 +197,17 @@ def tuner(name: str = "TPE", **arguments: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("changes", "told"),
+    ("changes", "message"),
     [
-        ({"tuner": tuner(optimize_mode="minimize")}, "looks for the worst"),
-        ({"tuner": tuner()}, "TPE's default looks for the worst"),
-        ({"assessor": tuner("Medianstop", optimize_mode="minimize")}, "looks for the worst"),
+        ({"tuner": tuner(optimize_mode="minimize")}, "it is to minimize"),
+        ({"tuner": tuner()}, "it is to minimize"),
+        ({"assessor": tuner("Medianstop", optimize_mode="minimize")}, "it is to minimize"),
+        ({"assessor": tuner("Medianstop", optimize_mode="maximise")}, "it is to maximise"),
         ({"tuner": tuner(optimize_mode="maximise")}, "'maximise'"),
         ({"tuner": tuner(optimise_mode="maximize")}, "unexpected keyword argument 'optimise_mode'"),
-        ({"tuner": tuner("TPEE")}, "no tuner of this name"),
+        ({"tuner": tuner("TPEE")}, "Builtin name is not found: tpee"),
         ({"tuner": {"className": "nowhere.Tuner", "codeDirectory": "."}}, "nowhere"),
-        ({"tuner": {"className": "own.Tuner", "codeDirectory": "."}}, "looks for the worst"),
+        ({"tuner": {"className": "own.Tuner", "codeDirectory": "."}}, "it is to minimize"),
         ({"tuner": ours()}, ""),
         ({"tuner": ours(sampler="random", seed=3)}, ""),
         ({"tuner": ours(task="glyph_gans")}, "no task 'glyph_gans'; there are: cyclegan, "),
@@ -242,44 +220,91 @@ def tuner(name: str = "TPE", **arguments: Any) -> dict[str, Any]:
         ({"assessor": None}, ""),
     ],
 )
-def test_tuners_and_assessors(tmp_path: Path, changes: dict[str, Any], told: str) -> None:
+def test_tuners_and_assessors(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any], message: str
+) -> None:
+    monkeypatch.setattr(sys, "path", [*sys.path])  # NNI appends codeDirectory
     (tmp_path / "own.py").write_text(
         "class Tuner:\n    def __init__(self, optimize_mode='minimize'): ...\n"
     )
-    found = faults(write(tmp_path, **changes))
-    assert [told in f.what for f in found] == ([True] if told else []), found
+    found = check(write(tmp_path, **changes))
+    assert [message in f.what for f in found] == ([True] if message else []), found
 
 
-def test_a_tuner_and_an_assessor_after_different_things(tmp_path: Path) -> None:
+def test_trials_of_one_s_own_are_checked_without_a_task(tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text("")
-    own = {"trialCommand": f"{sys.executable} mine.py", "trialCodeDirectory": "."}
-    path = write(tmp_path, **own, tuner=tuner(optimize_mode="minimize"))
-    assert "the tuner wants to minimize, the assessor to maximize" in only(path).what
-    path = write(tmp_path, **own, tuner=tuner(), assessor=None)
-    assert "TPE minimizes unless" in only(path).what
-
-
-def test_the_search_space_of_a_trial_of_ones_own(tmp_path: Path) -> None:
-    (tmp_path / "mine.py").write_text("")
-    own = {"trialCommand": f"{sys.executable} mine.py", "trialCodeDirectory": "."}
-    path = write(tmp_path, **own)
-    (tmp_path / "space.json").write_text('{"lr": {"_type": "unifrom", "_value": [0, 1]}}')
-    assert 'unsupported type "unifrom"' in only(path).what
-    (tmp_path / "space.json").unlink()
-    assert "cannot be read" in only(path).what
+    command = {"trialCommand": f"{sys.executable} mine.py", "trialCodeDirectory": "."}
+    assert check(write(tmp_path, **command, tuner=tuner(optimize_mode="minimize"))) == []
+    assert "cannot be made" in only(write(tmp_path, **command, tuner=tuner("TPEE"))).what
 
 
 def test_trials_on_other_machines_are_not_looked_for_here(tmp_path: Path) -> None:
     machine = {"host": "10.0.0.1", "user": "me", "password": "secret"}
     remote = {"platform": "remote", "machineList": [machine], "trialGpuNumber": 8}
-    path = write(tmp_path, trialCommand="/opt/python -m trials.glyph_gan", trainingService=remote)
-    experiment, found = nni_config.check(path, 0)
-    assert found == []
-    assert experiment is not None
-    assert not experiment.local
-    request = experiment.request()
-    assert request is not None
-    assert request["concurrency"] == 0
+    command = "/opt/python -m trials.glyph_gan"
+    path = write(tmp_path, trialCommand=command, trainingService=remote, trialConcurrency=4096)
+    assert check(path) == []
+
+
+def with_flags(folder: Path, words: str = "", space: Any = None, **changes: Any) -> list[Finding]:
+    """Check an experiment of glyph_pix2pix whose trials run with these flags."""
+    command = f"{sys.executable} -m trials.glyph_pix2pix --threads 1 --device cpu {words}"
+    searched = {"lambda_pixel": {"_type": "loguniform", "_value": [1, 300]}}
+    space = searched if space is None else space
+    return check(write(folder, space, **{"trialCommand": command, **changes}))
+
+
+def test_a_sound_experiment_is_well(tmp_path: Path) -> None:
+    assert with_flags(tmp_path, "--size 32 --study mine --runs runs") == []
+    assert with_flags(tmp_path, "--epochs 4 --pruner median:3") == []
+
+
+@pytest.mark.parametrize(
+    ("words", "space", "message"),
+    [
+        ("--sise 32", None, "unrecognized arguments: --sise 32"),
+        ("--size", None, "--size: expected one argument"),
+        ("--size 33", None, "--size: 33 is refused"),
+        ("", {}, "not empty"),
+        ("", {"lamda": {"_type": "choice", "_value": [1]}}, "no such parameter"),
+        ("", {"dropout": {"_type": "uniform", "_value": [0, 2]}}, "the task refuses"),
+        ("", {"dropout": {"_type": "beta", "_value": [0, 1]}}, "unsupported _type"),
+        ("--device mps", None, "--device mps: this machine has none"),
+        ("--epochs 3 --pruner median:3", None, "a trial has 3 epochs and is not stopped after"),
+    ],
+)
+def test_what_would_fail(tmp_path: Path, words: str, space: Any, message: str) -> None:
+    (wrong,) = with_flags(tmp_path, words, space)
+    assert wrong.level is Level.ERROR
+    assert message in wrong.what
+    assert "nni_config.yml" in str(wrong)
+
+
+def test_an_unknown_task(tmp_path: Path) -> None:
+    command = f"{sys.executable} -m trials.glyph_pix2pics"
+    assert "there is no task 'glyph_pix2pics'" in only(write(tmp_path, trialCommand=command)).what
+
+
+def test_a_pruner_beyond_the_default_epochs_where_epochs_are_searched(tmp_path: Path) -> None:
+    space = {"epochs": {"_type": "choice", "_value": [3, 9]}}
+    assert with_flags(tmp_path, "--pruner median:500", space) == []
+
+
+def test_a_parameter_both_searched_and_set(tmp_path: Path) -> None:
+    (wrong,) = with_flags(tmp_path, "--lambda-pixel 10")
+    assert wrong.level is Level.WARNING
+    assert "--lambda-pixel 10 is searched, too" in wrong.what
+
+
+@pytest.mark.parametrize("threads", [0, 1])
+def test_more_threads_than_cores(tmp_path: Path, threads: int) -> None:
+    words = f"--threads {threads}"
+    fitting = cores() if threads else 1
+    assert with_flags(tmp_path, words, trialConcurrency=fitting) == []
+    (wrong,) = with_flags(tmp_path, words, trialConcurrency=fitting + 1)
+    assert wrong.level is Level.WARNING
+    assert "trialConcurrency" in wrong.where
+    assert f"{fitting + 1} at once" in wrong.what
 
 
 def test_configs_are_found_or_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
