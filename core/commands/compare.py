@@ -73,7 +73,8 @@ def union(models: Sequence[type[Params]]) -> type[Params]:
 
 def run(arguments: argparse.Namespace) -> int:
     """Search, repeat, measure and write the page; what is complete is not run again."""
-    from core.report.comparison import headline, read_comparison, write_comparison
+    from core.report.comparison import headline, read_comparison
+    from core.report.comparison_page import write_comparison
 
     tasks = _tasks(arguments.tasks)
     folder = arguments.runs / valid_name(arguments.name)

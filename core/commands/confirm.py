@@ -100,7 +100,7 @@ def _run_stages(
         if confirmation := summarize(summary.study).confirmation:
             for name, why in confirmation.dropouts(done).items():
                 if left.pop(name, None):
-                    print(f"{confirmation.named(name, True)} drops out: {why}")
+                    print(f"{confirmation.label(name, True)} drops out: {why}")
 
 
 def _examine(task: Task, params: Params, config: SearchConfig) -> None:
