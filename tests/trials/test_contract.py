@@ -30,9 +30,15 @@ def train_epoch(model: Trainable) -> list[dict[str, float]]:
     return [{k: float(v) for k, v in model.step(b).items()} for b in model.batches()]
 
 
-@pytest.fixture(params=TASKS)
+@pytest.fixture(scope="module", params=TASKS)
 def task(request: pytest.FixtureRequest) -> Task:
     return load_task(request.param)
+
+
+@pytest.fixture(scope="module")
+def untrained(task: Task, domains: Path) -> Trainable:
+    """A model of the task that no test may train."""
+    return build(task, domains)
 
 
 def test_there_are_tasks() -> None:
@@ -69,26 +75,25 @@ def test_an_epoch_gives_finite_losses_and_changes_the_outputs(task: Task, domain
     assert not torch.equal(model.outputs().output, before)
 
 
-def test_outputs_are_rows_of_finite_numbers_and_pictures_are_images(
-    task: Task, domains: Path
-) -> None:
-    model = build(task, domains)
-    outputs = model.outputs()
+def test_outputs_are_rows_of_finite_numbers_and_pictures_are_images(untrained: Trainable) -> None:
+    outputs = untrained.outputs()
     assert outputs.output.dtype == torch.float32
     assert outputs.output.device.type == "cpu"
     assert len(outputs.output) > 0
     assert outputs.output.isfinite().all()
-    assert torch.equal(model.outputs().output, outputs.output), "always the same, in eval mode"
+    assert torch.equal(untrained.outputs().output, outputs.output), "always the same, in eval mode"
     pictures = outputs.pictures()
     assert not pictures or "output" in pictures
     for images in pictures.values():
         assert images.ndim == 4
         assert images.abs().max() <= 1
-    assert all(net.training for net in model.networks.values()), "ready to go on"
+    assert all(net.training for net in untrained.networks.values()), "ready to go on"
 
 
-def test_outputs_are_for_the_same_inputs_in_every_trial(task: Task, domains: Path) -> None:
-    first, other = (build(task, domains, seed=seed).outputs() for seed in (0, 7))
+def test_outputs_are_for_the_same_inputs_in_every_trial(
+    task: Task, domains: Path, untrained: Trainable
+) -> None:
+    first, other = untrained.outputs(), build(task, domains, seed=7).outputs()
     assert not torch.equal(first.output, other.output)
     for name, images in first.pictures().items():
         if name != "output":
@@ -106,31 +111,28 @@ def test_outputs_are_for_the_same_inputs_in_every_trial(task: Task, domains: Pat
             assert images.device.type == "cpu"
 
 
-def test_translations_of_the_sources_are_the_outputs(task: Task, domains: Path) -> None:
-    model = build(task, domains)
-    outputs = model.outputs()
-    if not isinstance(model, CanTranslate):
+def test_translations_of_the_sources_are_the_outputs(untrained: Trainable) -> None:
+    outputs = untrained.outputs()
+    if not isinstance(untrained, CanTranslate):
         assert not isinstance(outputs, ImagePairs), "what pairs images can translate them"
         return
     assert isinstance(outputs, ImagePairs)
-    assert torch.equal(model.translate(outputs.source), outputs.output)
+    assert torch.equal(untrained.translate(outputs.source), outputs.output)
 
 
-def test_generated_images_are_as_many_as_wanted_and_seeded(task: Task, domains: Path) -> None:
-    model = build(task, domains)
-    if isinstance(model, CanGenerate):
-        images = model.generate(3, seed=1)
+def test_generated_images_are_as_many_as_wanted_and_seeded(untrained: Trainable) -> None:
+    if isinstance(untrained, CanGenerate):
+        images = untrained.generate(3, seed=1)
         assert len(images) == 3
         assert images.ndim == 4
         assert images.abs().max() <= 1
-        assert torch.equal(model.generate(3, seed=1), images)
-        assert not torch.equal(model.generate(3, seed=2), images)
+        assert torch.equal(untrained.generate(3, seed=1), images)
+        assert not torch.equal(untrained.generate(3, seed=2), images)
 
 
-def test_collapse_is_said_in_words(task: Task, domains: Path) -> None:
-    model = build(task, domains)
-    if isinstance(model, CanCollapse):
-        assert isinstance(model.collapse_reason(model.outputs()), str)
+def test_collapse_is_said_in_words(untrained: Trainable) -> None:
+    if isinstance(untrained, CanCollapse):
+        assert isinstance(untrained.collapse_reason(untrained.outputs()), str)
 
 
 def test_a_checkpoint_continues_bit_for_bit(task: Task, domains: Path, tmp_path: Path) -> None:
