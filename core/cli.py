@@ -72,9 +72,9 @@ def _parser(argv: list[str], name: str, command: ModuleType | None) -> argparse.
     parser.add_argument("--version", action="version", version=f"gantune {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND", dest="command")
     for each, summary in COMMANDS.items():
-        sub = commands.add_parser(
-            each, help=summary, description=f"{summary[0].upper()}{summary[1:]}."
-        )
+        description = f"{summary[0].upper()}{summary[1:]}".removesuffix(".")
+        description += "" if summary.endswith("?") else "."
+        sub = commands.add_parser(each, help=summary, description=description)
         if command and each == name:
             command.add_flags(sub, argv)
         message = "folder of studies, records and evaluators (default: runs)"
