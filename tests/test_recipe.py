@@ -20,6 +20,7 @@ def test_the_recipe_adds_a_task_with_two_files_and_changes_none(tmp_path: Path) 
     shell = [block.text for block in recipe if "gantune tune" in block.text]
     tasks, tune, trial, contract = (line.split() for line in shell[-1].splitlines())
 
+    checkout.python("-m", "ruff", "check", "--quiet", "trials/polynomial_fit.py")
     listed = checkout.gantune(*tasks[1:])
     assert "polynomial_fit       A polynomial fits y = sin x by Adam." in listed
     checkout.gantune(*tune[1:], *FAST)
