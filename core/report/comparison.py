@@ -21,6 +21,7 @@ from core.files import read_json
 from core.record import Study
 from core.replicates.stats import Paired
 from core.report.cautions import ENOUGH_INPUTS
+from core.report.confirmation import WRONG
 from core.report.format import decimals, fixed, plain
 from core.report.noise import interval
 from core.report.optuna_plots import importances
@@ -34,13 +35,7 @@ COST = (
     "parameters", "parameters_output", "flops_train_image", "flops_translate_image", "step_ms",
     "items_per_second", "batch", "memory_bytes",
 )  # fmt: skip
-FAILED = (
-    OutcomeKind.DIVERGED,
-    OutcomeKind.COLLAPSED,
-    OutcomeKind.OUT_OF_MEMORY,
-    OutcomeKind.FAILED,
-)
-ENDED = (OutcomeKind.COMPLETED, OutcomeKind.PRUNED, *FAILED)
+ENDED = (OutcomeKind.COMPLETED, OutcomeKind.PRUNED, *WRONG)
 ALIKE = (CONDITIONS | {"size", "width", "batch_size", "data_fraction"}) - RUNTIME_FIELDS - {"seed"}
 
 
@@ -109,7 +104,7 @@ class Entrant:
         ended = [row for row in self.rows if row.outcome in ENDED]
         score = best.score if best else None
         near = [s for s in finals if score is not None and abs(s - score) <= NEAR * abs(score)]
-        failed = [row for row in ended if row.outcome in FAILED or row.broken]
+        failed = [row for row in ended if row.outcome in WRONG or row.broken]
         pruned = [row for row in ended if row.outcome == OutcomeKind.PRUNED and not row.broken]
         quartiles = (
             statistics.quantiles(finals, method="inclusive") if len(finals) > 1 else [None] * 3
@@ -133,7 +128,7 @@ class Entrant:
             "trials": len(self.rows),
             "trials_completed": outcomes[OutcomeKind.COMPLETED],
             "trials_pruned": outcomes[OutcomeKind.PRUNED],
-            "trials_failed": sum(outcomes[outcome] for outcome in FAILED),
+            "trials_failed": sum(outcomes[outcome] for outcome in WRONG),
             **dict(zip(("quartile_1", "median", "quartile_3"), quartiles, strict=True)),
             "share_near_best": len(near) / len(ended) if ended else None,
             "share_failed_or_broken": len(failed) / len(ended) if ended else None,

@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Any
 from core.files import now, write_bytes, write_json
 from core.report.comparison import (
     ENDED,
-    FAILED,
     Comparison,
     Entrant,
     cautions,
     headline,
     read_comparison,
 )
+from core.report.confirmation import WRONG
 from core.report.drawing import MUTED, SERIES, draw, legend
 from core.report.format import decimals
 from core.report.pictures import picture_rows
@@ -190,7 +190,7 @@ def _kind(entrant: Entrant, row: Row) -> str:
     """How the plot marks a trial; '' for one that has not ended."""
     if row.outcome not in ENDED:
         return ""
-    kept = set(row.broken) <= set(entrant.broken) and row.outcome not in FAILED
+    kept = set(row.broken) <= set(entrant.broken) and row.outcome not in WRONG
     return row.outcome if kept else "failed or broke a guard"
 
 

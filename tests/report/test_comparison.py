@@ -224,6 +224,30 @@ def test_a_task_whose_trials_all_break_a_guard_comes_last_and_it_is_said(write: 
     assert "0.900 (breaks pale)" in write_comparison(runs, "demo").read_text()
 
 
+def test_a_guard_decides_before_the_score(write: Write) -> None:
+    seeds = {"a": [0.9, 0.91], "b": [0.5, 0.52]}
+    runs = write({"a": [0.92], "b": [0.51]}, seeds, a={"broken": ["pale"]})
+    for record in (Record(runs / "demo-a-seeds" / f"seed-{i}") for i in (1, 2)):
+        line = record.epochs()[-1]
+        record.end(
+            Outcome(OutcomeKind.COMPLETED, "", Score(line.score.value, {}, {"pale": 1.0})), 1
+        )
+    found = read(runs)
+    assert (found.winner, found.winners) == ("b", ["b"])
+    assert "a comes next with 0.910" in headline(found)
+    assert headline(found).endswith("over 3 seeds, but breaks the guard pale.")
+
+
+def test_seeds_that_no_two_tasks_share_name_no_winner(write: Write) -> None:
+    runs = write({"a": [0.1], "b": [0.9]}, {"a": [0.11, 0.12], "b": []}, b={"params": {"seed": 7}})
+    for seed, score in ((8, 0.91), (9, 0.9)):
+        keep(runs / "demo-b-seeds" / f"seed-{seed}", "b", score, params={"seed": seed})
+    found = read(runs)
+    assert [len(e.runs) for e in found.entrants] == [3, 3]
+    assert found.winner is None
+    assert headline(found).startswith("b and a cannot be told apart")
+
+
 def test_shares_of_the_search(write: Write) -> None:
     scores = [0.5, 0.46, 0.44, None, 0.2, 0.1]
     runs = write({"a": scores, "b": [0.5]})
