@@ -18,24 +18,12 @@ SERIES = [f"#01021{i}" for i in range(8)]
 COLOURS = {INK: "ink", BEST: "best", BASELINE: "baseline", MUTED: "muted"}
 COLOURS |= {stand_in: f"series-{i}" for i, stand_in in enumerate(SERIES)}
 STYLE: Any = {
-    "svg.fonttype": "none",
-    "svg.hashsalt": "gantune",
-    "text.parse_math": False,
-    "font.size": 9.5,
-    "text.color": INK,
-    "axes.labelcolor": INK,
-    "axes.edgecolor": MUTED,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "xtick.color": MUTED,
-    "ytick.color": MUTED,
-    "xtick.labelcolor": INK,
-    "ytick.labelcolor": INK,
-    "grid.color": MUTED,
-    "grid.alpha": 0.2,
-    "legend.frameon": False,
-    "legend.fontsize": 9,
-}
+    "svg.fonttype": "none", "svg.hashsalt": "gantune", "text.parse_math": False, "font.size": 9.5,
+    "text.color": INK, "axes.labelcolor": INK, "xtick.labelcolor": INK, "ytick.labelcolor": INK,
+    "axes.edgecolor": MUTED, "xtick.color": MUTED, "ytick.color": MUTED, "grid.color": MUTED,
+    "axes.spines.top": False, "axes.spines.right": False, "grid.alpha": 0.2,
+    "legend.frameon": False, "legend.fontsize": 9,
+}  # fmt: skip
 
 
 def draw(

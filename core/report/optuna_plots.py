@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 
 FEWEST = 4  # trials that importances take
 WIDE = 50
-PARAMETERS, RECENT, VECTOR = 6, 200, 200  # shown in one plot, in the timeline, drawn as vectors
+PARAMETERS, TRIALS, VECTOR = 6, 300, 100  # drawn in one plot, at most; trials drawn as vectors
 SIZES = {"slice": (5.0, 3.0)}  # inches; Optuna draws half that width for each parameter
-STYLE: Any = {"svg.fonttype": "none", "svg.hashsalt": "gantune", "savefig.dpi": 144, "font.size": 9}
+STYLE: Any = {"svg.fonttype": "none", "svg.hashsalt": "gantune", "savefig.dpi": 120, "font.size": 9}
 
 
 def rebuilt(summary: Summary, rows: Sequence[Row]) -> optuna.Study:
@@ -98,7 +98,7 @@ def importances(summary: Summary) -> dict[str, float]:
 
     with _quiet():
         study = rebuilt(summary, summary.candidates)
-        trials = study.trials
+        trials = study.get_trials(deepcopy=False)
         if len(trials) < FEWEST or len({trial.value for trial in trials}) < 2:
             return {}
         found = get_param_importances(study, normalize=False)
@@ -113,9 +113,11 @@ def optuna_plots(summary: Summary, shares: Mapping[str, float]) -> tuple[dict[st
     from matplotlib import pyplot as plt
     from matplotlib.collections import Collection
 
+    rows = [row for row in summary.rows if row.outcome != RUNNING]
     with _quiet():
-        study = rebuilt(summary, [row for row in summary.rows if row.outcome != RUNNING])
-    tried = {name for trial in study.trials if trial.values for name in trial.params}
+        study = rebuilt(summary, rows[:: -(-len(rows) // TRIALS) or 1])
+    trials = study.get_trials(deepcopy=False)
+    tried = {name for trial in trials if trial.values for name in trial.params}
     names = [name for name in shares or sorted(tried) if name in tried][:PARAMETERS]
     if not names:
         return {}, []
@@ -125,7 +127,7 @@ def optuna_plots(summary: Summary, shares: Mapping[str, float]) -> tuple[dict[st
         "parallel coordinates": lambda: visual.plot_parallel_coordinate(study, names, **value),
         "contour": lambda: visual.plot_contour(study, names[:2], **value),
         "distribution of scores": lambda: visual.plot_edf(study, **value),
-        "timeline": lambda: visual.plot_timeline(study, n_recent_trials=RECENT),
+        "timeline": lambda: visual.plot_timeline(study),
     }
     if len(names) == 1:
         del plots["contour"]
@@ -140,7 +142,7 @@ def optuna_plots(summary: Summary, shares: Mapping[str, float]) -> tuple[dict[st
                 for axes in plt.gcf().axes:
                     axes.set_title("")
                 for points in plt.gcf().findobj(Collection):
-                    points.set_rasterized(len(study.trials) > VECTOR)
+                    points.set_rasterized(len(trials) > VECTOR)
                 drawn[name] = inline(plt.gcf(), f"optuna-{name.split()[0]}", bbox_inches="tight")
             except Exception as error:  # what Optuna cannot draw must not cost the page
                 failed.append(f"{name}: {error}")
