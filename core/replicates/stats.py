@@ -1,7 +1,7 @@
 """Which configurations are better, and how sure that is: the statistics of all reports.
 
-`Paired` compares configurations over common seeds, `Race` those whose runs may fail, `Noise` says
-what the best of many runs reaches by luck, and `spearman` how far two orders agree.
+`Paired` compares configurations over common seeds, `Noise` says what the best of many runs reaches
+by luck, and `spearman` how far two orders agree.
 """
 
 from __future__ import annotations
@@ -124,86 +124,6 @@ def _width(confidence: float, groups: int, freedom: int) -> float:
     from scipy.stats import studentized_range
 
     return float(studentized_range.ppf(confidence, groups, freedom)) / math.sqrt(2)
-
-
-@dataclass(frozen=True)
-class Run:
-    """How a run ended: its final score, None where it went wrong, and the guards it breaks."""
-
-    outcome: str
-    score: float | None
-    broken: Sequence[str] = ()
-
-
-@dataclass(frozen=True)
-class Race:
-    """Runs by configuration and seed, as far as they have ended."""
-
-    runs: Mapping[str, Mapping[int, Run]]
-    maximize: bool
-
-    def narrowed(self, names: Collection[str], seeds: Collection[int]) -> Race:
-        """The runs of these configurations with these seeds."""
-        runs = {n: {s: run for s, run in self.runs[n].items() if s in seeds} for n in names}
-        return Race(runs, self.maximize)
-
-    def missing(self, seeds: Collection[int]) -> int:
-        """How many runs with these seeds have not ended."""
-        return sum(seed not in runs for runs in self.runs.values() for seed in seeds)
-
-    @cached_property
-    def allowed(self) -> int:
-        """How many guards a run may break: as many as the best-behaved configuration's worst run.
-
-        Only configurations with the most scores set this standard.
-        """
-        scored = [
-            [len(run.broken) for run in runs.values() if run.score is not None]
-            for runs in self.runs.values()
-        ]
-        most = max(map(len, scored), default=0)
-        return min((max(broken) for broken in scored if 0 < len(broken) == most), default=0)
-
-    def failures(self, name: str) -> list[str]:
-        """What went wrong with a configuration's runs, as `seed 2 diverged`."""
-        found = []
-        for seed, run in self.runs[name].items():
-            if run.score is None:
-                found.append(f"seed {seed} {run.outcome.replace('_', ' ')}")
-            elif len(run.broken) > self.allowed:
-                found.append(f"seed {seed} breaks {', '.join(run.broken)}")
-        return found
-
-    @cached_property
-    def paired(self) -> Paired:
-        """The scores, higher ones better, of the configurations none of whose runs went wrong."""
-        sign = 1 if self.maximize else -1
-        return Paired({
-            name: {seed: sign * run.score for seed, run in runs.items() if run.score is not None}
-            for name, runs in self.runs.items()
-            if runs and not self.failures(name)
-        })  # fmt: skip
-
-    def dropouts(self, seeds: Sequence[int], done: int, staying: str) -> dict[str, str]:
-        """Which configurations but `staying` drop out after at most `done` seeds, and why.
-
-        After two seeds, and after each further one but the last, those leave that are behind the
-        best or went wrong. With 95 % probability nothing that is as good as the best ever drops
-        out (Bonferroni's correction for the stages). A missing run puts the stage off.
-        """
-        out: dict[str, str] = {}
-        stages = len(seeds) - 2
-        for number in range(2, min(done, stages + 1) + 1):
-            stage = self.narrowed([name for name in self.runs if name not in out], seeds[:number])
-            if stage.missing(seeds[:number]):
-                break
-            paired = Paired(stage.paired.scores, 1 - (1 - CONFIDENCE) / stages)
-            winners = paired.winners()
-            reasons = {name: ", ".join(stage.failures(name)) for name in stage.runs}
-            reasons |= {name: f"behind with {number} seeds" for name in paired.names
-                        if name not in winners}  # fmt: skip
-            out |= {name: why for name, why in reasons.items() if why and name != staying}
-        return out
 
 
 @dataclass(frozen=True)

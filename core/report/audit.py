@@ -181,8 +181,8 @@ def choose(summary: Summary, configs: int, kept: Sequence[Row] = ()) -> list[Row
     """
     rows = eligible(summary, kept)
     places = {configuration(row.params): i for i, row in enumerate(rows)}
-    configs = max(len(kept), min(configs, len(rows)))
-    chosen = [places[configuration(row.params)] for row in kept]
+    chosen = list(dict.fromkeys(places[configuration(row.params)] for row in kept))
+    configs = max(len(chosen), min(configs, len(rows)))
     for row in (summary.best, summary.baseline):
         place = places.get(configuration(row.params)) if row else None
         if place is not None and place not in chosen and len(chosen) < configs:

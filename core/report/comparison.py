@@ -9,7 +9,6 @@ runs/<name>-<task>-data/fraction-<f>/  and with less data
 
 from __future__ import annotations
 
-import math
 import statistics
 from collections import Counter
 from collections.abc import Sequence
@@ -22,6 +21,7 @@ from core.files import read_json
 from core.record import Study
 from core.replicates.stats import Paired
 from core.report.cautions import ENOUGH_INPUTS
+from core.report.confirmation import WRONG
 from core.report.format import decimals, fixed, plain
 from core.report.noise import interval
 from core.report.optuna_plots import importances
@@ -31,13 +31,11 @@ from core.report.summary import CONDITIONS, Summary, summarize
 from core.task import RUNTIME_FIELDS, OutcomeKind, UserError
 
 NEAR = 0.1  # of the best score
-FAILED = (
-    OutcomeKind.DIVERGED,
-    OutcomeKind.COLLAPSED,
-    OutcomeKind.OUT_OF_MEMORY,
-    OutcomeKind.FAILED,
-)
-ENDED = (OutcomeKind.COMPLETED, OutcomeKind.PRUNED, *FAILED)
+COST = (
+    "parameters", "parameters_output", "flops_train_image", "flops_translate_image", "step_ms",
+    "items_per_second", "batch", "memory_bytes",
+)  # fmt: skip
+ENDED = (OutcomeKind.COMPLETED, OutcomeKind.PRUNED, *WRONG)
 ALIKE = (CONDITIONS | {"size", "width", "batch_size", "data_fraction"}) - RUNTIME_FIELDS - {"seed"}
 
 
@@ -94,64 +92,52 @@ class Entrant:
         """The runs that came to no score, or broke a guard."""
         return [row for row in self.runs if not self.usable(row)]
 
-    @property
-    def mean(self) -> float | None:
-        """The mean score over all seeds."""
-        return _mean(self.scores(self.runs))
+    @cached_property
+    def figures(self) -> dict[str, Any]:
+        """Every figure of the task, unrounded, as in compare.csv; None where there is none.
 
-    @property
-    def other_mean(self) -> float | None:
-        """The mean over the seeds that the search did not see: unbiased."""
-        return _mean(self.scores(self.repeats))
-
-    @property
-    def deviation(self) -> float | None:
-        """The sample standard deviation over all seeds, where there are two."""
-        scores = self.scores(self.runs)
-        return statistics.stdev(scores) if len(scores) > 1 else None
-
-    @property
-    def ended(self) -> list[Row]:
-        """The trials of the search that came to an end of their own."""
-        return [row for row in self.rows if row.outcome in ENDED]
-
-    @property
-    def ends(self) -> dict[str, int]:
-        """How many trials of the search completed, were pruned, failed, or did not end."""
-        found = Counter(row.outcome for row in self.rows)
-        return {
-            "completed": found[OutcomeKind.COMPLETED],
-            "pruned": found[OutcomeKind.PRUNED],
-            "failed": sum(found[outcome] for outcome in FAILED),
-            "unfinished": len(self.rows) - len(self.ended),
-        }
-
-    @property
-    def quartiles(self) -> tuple[float, float, float] | None:
-        """Of the final scores of the search that may be compared, where there are two."""
-        finals = self.scores(self.rows)
-        if len(finals) < 2:
-            return None
-        low, middle, high = statistics.quantiles(finals, n=4, method="inclusive")
-        return low, middle, high
-
-    @property
-    def shares(self) -> dict[str, float | None]:
-        """Of the ended trials: near the best score (10 %), failed or guard broken, pruned."""
-        rows, best = self.ended, self.best.score if self.best else None
-        close = math.nan if best is None else NEAR * abs(best)
-        found = {
-            "near_best": sum(abs(s - (best or 0.0)) <= close for s in self.scores(rows)),
-            "failed_or_broken": sum(r.outcome in FAILED or bool(r.broken) for r in rows),
-            "pruned": sum(r.outcome == OutcomeKind.PRUNED and not r.broken for r in rows),
-        }
-        return {name: number / len(rows) if rows else None for name, number in found.items()}
-
-    @property
-    def epoch_seconds(self) -> float | None:
-        """The median time of an epoch of the best trial and its repetitions, scoring included."""
+        Shares are of the trials that ended, near the best one means within 10 % of its score.
+        """
+        best, cost, outcomes = self.best, numbers(self.cost), Counter(r.outcome for r in self.rows)
+        scores, others, finals = map(self.scores, (self.runs, self.repeats, self.rows))
         seconds = [line.seconds for row in self.runs for line in row.epochs if line.seconds > 0]
-        return statistics.median(seconds) if seconds else None
+        ended = [row for row in self.rows if row.outcome in ENDED]
+        score = best.score if best else None
+        near = [s for s in finals if score is not None and abs(s - score) <= NEAR * abs(score)]
+        failed = [row for row in ended if row.outcome in WRONG or row.broken]
+        pruned = [row for row in ended if row.outcome == OutcomeKind.PRUNED and not row.broken]
+        quartiles = (
+            statistics.quantiles(finals, method="inclusive") if len(finals) > 1 else [None] * 3
+        )
+        return {
+            "task": self.task,
+            "best_score": score,
+            "best_trial": best.record.folder.name if best else None,
+            "seeds_mean": statistics.fmean(scores) if scores else None,
+            "seeds_sd": statistics.stdev(scores) if len(scores) > 1 else None,
+            "seeds_min": min(scores, default=None),
+            "seeds_max": max(scores, default=None),
+            "seeds_runs": len(scores),
+            "seeds_failed": len(self.failed_runs),
+            "other_seeds_mean": statistics.fmean(others) if others else None,
+            "other_seeds_runs": len(others),
+            **{name: cost.get(name) for name in COST},
+            "memory_of": self.cost.get("memory_of"),
+            "cost_failed": self.cost.get("failed"),
+            "epoch_seconds": statistics.median(seconds) if seconds else None,
+            "trials": len(self.rows),
+            "trials_completed": outcomes[OutcomeKind.COMPLETED],
+            "trials_pruned": outcomes[OutcomeKind.PRUNED],
+            "trials_failed": sum(outcomes[outcome] for outcome in WRONG),
+            **dict(zip(("quartile_1", "median", "quartile_3"), quartiles, strict=True)),
+            "share_near_best": len(near) / len(ended) if ended else None,
+            "share_failed_or_broken": len(failed) / len(ended) if ended else None,
+            "share_pruned": len(pruned) / len(ended) if ended else None,
+            "guards_broken": " ".join(self.broken),
+            **{f"part_{name}": value for name, value in (best.parts if best else {}).items()},
+            **{f"score_at_{share}": row.score if self.usable(row) else None
+               for share, row in self.demand.items()},
+        }  # fmt: skip
 
     @cached_property
     def importances(self) -> dict[str, float]:
@@ -238,9 +224,9 @@ class Comparison:
 
     def spread(self, entrant: Entrant) -> str:
         """`0.610 ± 0.012` (no-break spaces), without a spread where there is one run."""
-        deviation = entrant.deviation
+        mean, deviation = entrant.figures["seeds_mean"], entrant.figures["seeds_sd"]
         spread = "" if deviation is None else f"\u00a0±\u00a0{self.shown(deviation)}"
-        return f"{self.shown(entrant.mean)}{spread}"
+        return f"{self.shown(mean)}{spread}"
 
 
 def headline(comparison: Comparison) -> str:
@@ -252,7 +238,11 @@ def cautions(comparison: Comparison) -> list[str]:
     """What to know before believing the headline, the gravest first."""
     bests = {e.task: e.best for e in comparison.entrants if e.best}
     evaluators = [{k: v for k, v in r.evaluator.items() if k != "seconds"} for r in bests.values()]
-    searches = [(len(e.ended), len(e.summary.searched)) for e in comparison.entrants if e.summary]
+    searches = [
+        (sum(row.outcome in ENDED for row in e.rows), len(e.summary.searched))
+        for e in comparison.entrants
+        if e.summary
+    ]
     inputs = min((r.parts["inputs"] for r in bests.values() if "inputs" in r.parts), default=None)
     notes = [row.about.get("notes") for row in bests.values()]
     context = {
@@ -280,10 +270,6 @@ def _unlike(comparison: Comparison, bests: dict[str, Row]) -> dict[str, dict[str
         if len(set(map(plain, values.values()))) > 1:
             found[name] = values
     return found
-
-
-def _mean(scores: Sequence[float]) -> float | None:
-    return statistics.fmean(scores) if scores else None
 
 
 def read_comparison(runs: Path, name: str) -> Comparison:

@@ -15,28 +15,24 @@ from typing import TYPE_CHECKING, Any
 from core.files import now, write_bytes, write_json
 from core.report.comparison import (
     ENDED,
-    FAILED,
     Comparison,
     Entrant,
     cautions,
     headline,
     read_comparison,
 )
+from core.report.confirmation import WRONG
 from core.report.drawing import MUTED, SERIES, draw, legend
 from core.report.format import decimals
 from core.report.pictures import picture_rows
 from core.report.plots import POINTS
 from core.report.provenance import origin, train_again
 from core.report.render import render
-from core.report.rows import Row, numbers
+from core.report.rows import Row
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-COST = (
-    "parameters", "parameters_output", "flops_train_image", "flops_translate_image", "step_ms",
-    "items_per_second", "batch", "memory_bytes",
-)  # fmt: skip
 STYLES, MARKS = ("-", "--", ":"), {"completed": "o", "pruned": "v", "failed or broke a guard": "x"}
 BOXED = 4  # scores that a box takes
 
@@ -48,7 +44,7 @@ def write_comparison(runs: Path, name: str) -> Path:
     """
     comparison = read_comparison(runs, name)
     page = comparison.folder / "compare.html"
-    rows = [figures(entrant) for entrant in comparison.entrants]
+    rows = [entrant.figures for entrant in comparison.entrants]
     text = io.StringIO()
     names = list(dict.fromkeys(name for row in rows for name in row))
     table = csv.DictWriter(text, names, lineterminator="\n")
@@ -61,42 +57,11 @@ def write_comparison(runs: Path, name: str) -> Path:
     return page
 
 
-def figures(entrant: Entrant) -> dict[str, Any]:
-    """Every figure of a task, unrounded; None where there is none."""
-    best, cost, scores = entrant.best, numbers(entrant.cost), entrant.scores(entrant.runs)
-    row: dict[str, Any] = {
-        "task": entrant.task,
-        "best_score": best.score if best else None,
-        "best_trial": best.record.folder.name if best else None,
-        "seeds_mean": entrant.mean,
-        "seeds_sd": entrant.deviation,
-        "seeds_min": min(scores, default=None),
-        "seeds_max": max(scores, default=None),
-        "seeds_runs": len(scores),
-        "seeds_failed": len(entrant.failed_runs),
-        "other_seeds_mean": entrant.other_mean,
-        "other_seeds_runs": len(entrant.scores(entrant.repeats)),
-        **{name: cost.get(name) for name in COST},
-        "memory_of": entrant.cost.get("memory_of"),
-        "cost_failed": entrant.cost.get("failed"),
-        "epoch_seconds": entrant.epoch_seconds,
-        "trials": len(entrant.rows),
-        **{f"trials_{name}": n for name, n in entrant.ends.items() if name != "unfinished"},
-    }
-    quartiles = entrant.quartiles or (None, None, None)
-    row |= zip(("quartile_1", "median", "quartile_3"), quartiles, strict=True)
-    row |= {f"share_{name}": share for name, share in entrant.shares.items()}
-    row |= {"guards_broken": " ".join(entrant.broken)}
-    row |= {f"part_{name}": value for name, value in (best.parts if best else {}).items()}
-    demand = {f: (r.score if entrant.usable(r) else None) for f, r in entrant.demand.items()}
-    return row | {f"score_at_{fraction}": score for fraction, score in demand.items()}
-
-
 def _json(comparison: Comparison) -> dict[str, Any]:
     def task(e: Entrant) -> dict[str, Any]:
         seeds = {r.record.folder.name: r.score if e.usable(r) else None for r in e.runs}
         more = {"params": e.best.params if e.best else None, "cost": e.cost}
-        return {**figures(e), "seeds": seeds, **more, "importance": e.importances}
+        return {**e.figures, "seeds": seeds, **more, "importance": e.importances}
 
     winners = comparison.winners
     return {
@@ -127,7 +92,6 @@ def _context(comparison: Comparison) -> dict[str, Any]:
         "cautions": cautions(comparison),
         "colours": colours,
         "parts": {p: decimals(best.parts.get(p) for best in bests.values()) for p in parts},
-        "costs": {e.task: numbers(e.cost) for e in entrants},
         "memories": list(dict.fromkeys(m for e in entrants if (m := e.cost.get("memory_of")))),
         "again": {e.task: train_again(e.summary, e.best) for e in entrants if e.summary and e.best},
         "pictures": picture_rows(pictures),
@@ -226,7 +190,7 @@ def _kind(entrant: Entrant, row: Row) -> str:
     """How the plot marks a trial; '' for one that has not ended."""
     if row.outcome not in ENDED:
         return ""
-    kept = set(row.broken) <= set(entrant.broken) and row.outcome not in FAILED
+    kept = set(row.broken) <= set(entrant.broken) and row.outcome not in WRONG
     return row.outcome if kept else "failed or broke a guard"
 
 

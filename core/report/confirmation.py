@@ -6,16 +6,16 @@ runs/<study>-confirm/trial-<n>-seed-<s>/     a run; `baseline-seed-<s>` is the p
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 from core.files import read_json
 from core.record import Study
-from core.replicates.stats import Difference, Paired, Race, Run
+from core.replicates.stats import CONFIDENCE, Difference, Paired
 from core.report.evaluator import ExamResult, read_exam
-from core.report.format import decimals, fixed, listed
+from core.report.format import decimals, fixed, listed, spaced
 from core.report.noise import carried, interval
 from core.report.render import sentence
 from core.report.rows import Row, clean, mapping, read_rows
@@ -33,6 +33,75 @@ def candidate(row: Row) -> str:
 def run_name(name: str, seed: int) -> str:
     """The folder of a candidate's run."""
     return f"{name}-seed-{seed}"
+
+
+@dataclass(frozen=True)
+class Race:
+    """Runs by configuration and seed that have come to a score, or gone wrong for good."""
+
+    runs: Mapping[str, Mapping[int, Row]]
+    maximize: bool
+
+    def narrowed(self, names: Collection[str], seeds: Collection[int]) -> Race:
+        """The runs of these configurations with these seeds."""
+        runs = {n: {s: row for s, row in self.runs[n].items() if s in seeds} for n in names}
+        return Race(runs, self.maximize)
+
+    def missing(self, seeds: Collection[int]) -> int:
+        """How many runs with these seeds have not ended."""
+        return sum(seed not in runs for runs in self.runs.values() for seed in seeds)
+
+    @cached_property
+    def allowed(self) -> int:
+        """How many guards a run may break: as many as the best-behaved configuration's worst run.
+
+        Only configurations with the most scores set this standard.
+        """
+        every = self.runs.values()
+        scored = [[len(row.broken) for row in of.values() if row.completed] for of in every]
+        most = max(map(len, scored), default=0)
+        return min((max(broken) for broken in scored if 0 < len(broken) == most), default=0)
+
+    def failures(self, name: str) -> list[str]:
+        """What went wrong with a configuration's runs, as `seed 2 diverged`."""
+        found = []
+        for seed, row in self.runs[name].items():
+            if not row.completed:
+                found.append(f"seed {seed} {spaced(row.outcome)}")
+            elif len(row.broken) > self.allowed:
+                found.append(f"seed {seed} breaks {', '.join(row.broken)}")
+        return found
+
+    @cached_property
+    def paired(self) -> Paired:
+        """The scores, higher ones better, of the configurations none of whose runs went wrong."""
+        sign = 1 if self.maximize else -1
+        return Paired({
+            name: {seed: sign * row.score for seed, row in runs.items() if row.score is not None}
+            for name, runs in self.runs.items()
+            if runs and not self.failures(name)
+        })  # fmt: skip
+
+    def dropouts(self, seeds: Sequence[int], done: int, staying: str) -> dict[str, str]:
+        """Which configurations but `staying` drop out after at most `done` seeds, and why.
+
+        After two seeds, and after each further one but the last, those leave that are behind the
+        best or went wrong. With 95 % probability nothing that is as good as the best ever drops
+        out (Bonferroni's correction for the stages). A missing run puts the stage off.
+        """
+        out: dict[str, str] = {}
+        stages = len(seeds) - 2
+        for number in range(2, min(done, stages + 1) + 1):
+            stage = self.narrowed([name for name in self.runs if name not in out], seeds[:number])
+            if stage.missing(seeds[:number]):
+                break
+            paired = Paired(stage.paired.scores, 1 - (1 - CONFIDENCE) / stages)
+            winners = paired.winners()
+            reasons = {name: ", ".join(stage.failures(name)) for name in stage.runs}
+            reasons |= {name: f"behind with {number} seeds" for name in paired.names
+                        if name not in winners}  # fmt: skip
+            out |= {name: why for name, why in reasons.items() if why and name != staying}
+        return out
 
 
 @dataclass(frozen=True)
@@ -64,16 +133,12 @@ class Confirmation:
 
     @cached_property
     def race(self) -> Race:
-        """The runs that have come to a score, or gone wrong for good."""
-        runs = {
-            name: {
-                seed: Run(row.outcome, row.score if row.completed else None, row.broken)
-                for seed, row in self.runs[name].items()
-                if row.completed or row.outcome in WRONG
-            }
-            for name in self.candidates
+        """The runs that have ended."""
+        ended = {
+            name: {s: row for s, row in runs.items() if row.completed or row.outcome in WRONG}
+            for name, runs in self.runs.items()
         }
-        return Race(runs, self.maximize)
+        return Race(ended, self.maximize)
 
     def dropouts(self, done: int) -> dict[str, str]:
         """The candidates that drop out of the race after at most `done` seeds, and why."""

@@ -53,6 +53,11 @@ class Point:
         return ", ".join(f"{name} {plain(value)}" for name, value in self.values.items())
 
     @cached_property
+    def key(self) -> str:
+        """What tells it from the other points."""
+        return key(self.values)
+
+    @cached_property
     def mean(self) -> float | None:
         """The mean score; None where no trial counts."""
         return statistics.fmean(self.scores.values()) if self.scores else None
@@ -129,18 +134,19 @@ class Grid:
         """The points without missing trials, or all where there is none, over common seeds."""
         sign = 1 if self.summary.maximize else -1
         whole = [p for p in self.ranked if not p.others] or self.ranked
-        return Paired({p.label: {s: sign * v for s, v in p.scores.items()} for p in whole})
+        return Paired({p.key: {s: sign * v for s, v in p.scores.items()} for p in whole})
 
     @cached_property
-    def winners(self) -> list[str]:
-        """The labels of the winner set."""
-        return self.paired.winners()
+    def winners(self) -> list[Point]:
+        """The winner set, the best point first."""
+        keys = self.paired.winners()
+        return [point for point in self.ranked if point.key in keys]
 
     def behind(self, point: Point) -> str:
         """By how much the best point is better, with the interval; '' where nothing can be said."""
-        if not self.best or point is self.best or point.label not in self.paired.names:
+        if not self.best or point is self.best or point.key not in self.paired.names:
             return ""
-        difference = self.paired.difference(self.best.label, point.label)
+        difference = self.paired.difference(self.best.key, point.key)
         return interval(difference, self.summary.places)
 
     def shown(self, point: Point) -> str:

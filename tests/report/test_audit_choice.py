@@ -65,3 +65,5 @@ def test_only_what_can_be_ranked_is_chosen_and_nothing_twice(make: Any, made: An
     assert numbers(eligible(summary)) == [1, 2], "the best of one configuration, whatever its seed"
     assert numbers(eligible(summary, [summary.rows[3]])) == [3, 2], "the one that was kept"
     assert numbers(choose(summary, 3, [summary.rows[3]])) == [2, 3]
+    both = [summary.rows[0], summary.rows[3]]
+    assert numbers(choose(summary, 9, both)) == [2, 3], "an older audit may have kept it twice"

@@ -18,7 +18,7 @@ from PIL import Image
 from core.files import write_json
 from core.record import EpochLine, Record
 from core.report.comparison import Comparison, cautions, headline, read_comparison
-from core.report.comparison_page import figures, learning_curve, write_comparison
+from core.report.comparison_page import learning_curve, write_comparison
 from core.task import Outcome, OutcomeKind, Score, UserError
 
 SPACE = {
@@ -32,6 +32,7 @@ COST = {
     "memory_bytes": 42_147_840, "memory_of": "process memory", "hardware": "cpu, 1 threads",
 }  # fmt: skip
 
+QUARTILES = ("quartile_1", "median", "quartile_3")
 Write = Callable[..., Path]
 
 
@@ -149,8 +150,8 @@ def test_a_winner_is_named_when_common_seeds_tell_it_apart(write: Write) -> None
     assert found.winner == "b"
     a, b = found.entrants
     assert b.scores(b.runs) == [0.7, 0.51, 0.84]
-    assert (b.best and b.best.score, b.other_mean) == (0.7, pytest.approx(0.675))
-    assert a.deviation == pytest.approx(0.1756, abs=1e-4)
+    assert (b.best and b.best.score, b.figures["other_seeds_mean"]) == (0.7, pytest.approx(0.675))
+    assert a.figures["seeds_sd"] == pytest.approx(0.1756, abs=1e-4)
     page = write_comparison(runs, "demo").read_text()
     assert "+0.200 (+0.175 to +0.225)" in page
 
@@ -184,7 +185,7 @@ def test_one_run_each_names_no_winner(write: Write) -> None:
     assert told.winner is None
     assert "b has the best mean, 0.900 over 1 seed; one run each cannot tell" in headline(told)
     assert any("One seed a task" in c for c in cautions(told))
-    assert told.entrants[1].deviation is None
+    assert told.entrants[1].figures["seeds_sd"] is None
 
 
 def test_the_best_mean_with_a_failed_run_is_no_winner(write: Write) -> None:
@@ -223,6 +224,30 @@ def test_a_task_whose_trials_all_break_a_guard_comes_last_and_it_is_said(write: 
     assert "0.900 (breaks pale)" in write_comparison(runs, "demo").read_text()
 
 
+def test_a_guard_decides_before_the_score(write: Write) -> None:
+    seeds = {"a": [0.9, 0.91], "b": [0.5, 0.52]}
+    runs = write({"a": [0.92], "b": [0.51]}, seeds, a={"broken": ["pale"]})
+    for record in (Record(runs / "demo-a-seeds" / f"seed-{i}") for i in (1, 2)):
+        line = record.epochs()[-1]
+        record.end(
+            Outcome(OutcomeKind.COMPLETED, "", Score(line.score.value, {}, {"pale": 1.0})), 1
+        )
+    found = read(runs)
+    assert (found.winner, found.winners) == ("b", ["b"])
+    assert "a comes next with 0.910" in headline(found)
+    assert headline(found).endswith("over 3 seeds, but breaks the guard pale.")
+
+
+def test_seeds_that_no_two_tasks_share_name_no_winner(write: Write) -> None:
+    runs = write({"a": [0.1], "b": [0.9]}, {"a": [0.11, 0.12], "b": []}, b={"params": {"seed": 7}})
+    for seed, score in ((8, 0.91), (9, 0.9)):
+        keep(runs / "demo-b-seeds" / f"seed-{seed}", "b", score, params={"seed": seed})
+    found = read(runs)
+    assert [len(e.runs) for e in found.entrants] == [3, 3]
+    assert found.winner is None
+    assert headline(found).startswith("b and a cannot be told apart")
+
+
 def test_shares_of_the_search(write: Write) -> None:
     scores = [0.5, 0.46, 0.44, None, 0.2, 0.1]
     runs = write({"a": scores, "b": [0.5]})
@@ -234,14 +259,20 @@ def test_shares_of_the_search(write: Write) -> None:
     a, b = read(runs).entrants
     assert a.best
     assert a.best.score == 0.5
-    assert len(a.ended) == 9
-    assert a.shares["near_best"] == pytest.approx(2 / 9), (
+    assert a.figures["share_near_best"] == pytest.approx(2 / 9), (
         "0.5 and 0.46; the pruned one has no final score"
     )
-    assert a.shares["failed_or_broken"] == pytest.approx(3 / 9), "failed, collapsed and pale"
-    assert a.shares["pruned"] == pytest.approx(1 / 9)
-    assert a.quartiles == (pytest.approx(0.2), pytest.approx(0.44), pytest.approx(0.46))
-    assert (list(b.shares.values()), b.quartiles) == ([1, 0, 0], None)
+    assert a.figures["share_failed_or_broken"] == pytest.approx(3 / 9), "failed, collapsed and pale"
+    assert a.figures["share_pruned"] == pytest.approx(1 / 9)
+    assert tuple(a.figures[name] for name in QUARTILES) == (
+        pytest.approx(0.2),
+        pytest.approx(0.44),
+        pytest.approx(0.46),
+    )
+    shares = [b.figures[f"share_{name}"] for name in ("near_best", "failed_or_broken", "pruned")]
+    assert shares == [1, 0, 0]
+    assert [b.figures[name] for name in QUARTILES] == [None] * 3
+    assert "10 (1 unfinished)" in write_comparison(runs, "demo").read_text()
 
 
 def test_only_runs_of_the_task_with_the_wanted_seeds_count(write: Write) -> None:
@@ -281,7 +312,7 @@ def test_csv_and_json_hold_every_figure_unrounded(write: Write) -> None:
     assert told["headline"] == headline(read(runs))
     assert told["winner"] is None
     assert told["tasks"][0]["seeds"] == {"0000": third, "seed-1": 0.3}
-    assert set(a) - {"score_at_0.1", "score_at_0.3"} <= set(figures(read(runs).entrants[0]))
+    assert set(a) - {"score_at_0.1", "score_at_0.3"} <= set(read(runs).entrants[0].figures)
 
 
 def test_cautions_tell_of_unlike_training_inputs_and_evaluators(write: Write) -> None:
@@ -346,7 +377,7 @@ def test_no_comparison_of_that_name(tmp_path: Path) -> None:
 
 def test_a_finite_figure_everywhere(write: Write) -> None:
     for entrant in read(write(**RICH)).entrants:
-        for name, value in figures(entrant).items():
+        for name, value in entrant.figures.items():
             assert not isinstance(value, float) or math.isfinite(value), name
 
 

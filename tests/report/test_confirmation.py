@@ -83,6 +83,16 @@ def test_lower_may_be_better(again: Again) -> None:
     assert conclusion(found) == "The published baseline wins over 3 common seeds."
 
 
+def test_a_confirmation_of_version_0_1_0_is_read(again: Again, tmp_path: Path) -> None:
+    again(CALM)
+    path = tmp_path / "demo0-confirm" / "confirm.json"
+    config = read_json(path)
+    write_json(path, {"unseen" if k == "holdout" else k: v for k, v in config.items()})
+    found = summarize(Study.open(tmp_path, "demo0")).confirmation
+    assert found
+    assert found.holdout
+
+
 def test_luck_cannot_be_told_apart(again: Again) -> None:
     found = again({"baseline": [0.50, 0.58, 0.45], "trial-0001": [0.57, 0.49, 0.52]})
     assert set(found.winners) == {"baseline", "trial-0001"}
