@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 from core.report.audit import Audit, caution
 from core.report.confirmation import candidate, unfinished
 from core.report.evaluator import read_exam
@@ -42,4 +44,4 @@ def cautions(summary: Summary, audit: Audit | None = None) -> list[str]:
 def _identity(row: Row) -> str:
     """What tells one evaluator from another: all but how long it took, and its exam."""
     facts = {k: v for k, v in row.evaluator.items() if k not in ("seconds", "exam")}
-    return repr(sorted(facts.items()))
+    return json.dumps(facts, sort_keys=True)
