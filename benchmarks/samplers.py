@@ -20,6 +20,7 @@ from typing import Any, cast
 
 import numpy as np
 import optuna
+from core.search.pruners import PRUNERS
 from optuna.storages import InMemoryStorage
 from scipy.optimize import differential_evolution
 
@@ -27,7 +28,6 @@ from benchmarks.curves import EPOCHS, SOURCE, SPACE, TASK, Array, CurveParams, f
 from benchmarks.table import origin, save, table
 from core.files import read_json, write_json
 from core.search.config import RETRIES
-from core.search.pruners import PRUNERS
 from core.search.samplers import SAMPLERS, make_pruner
 from core.search.storage import HEARTBEAT, PatientStorage
 from core.search.study import Search

@@ -1,41 +1,28 @@
-"""The command `gantune`: its words, and what is said when one goes wrong."""
+"""The command `gantune`: its subcommands, and what is printed when one goes wrong."""
 
 from __future__ import annotations
 
 import argparse
 import sys
+from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 
 from core import __version__
-from core.commands import (
-    audit,
-    compare,
-    confirm,
-    dashboard,
-    doctor,
-    exam,
-    report,
-    sweep,
-    tasks,
-    translate,
-    tune,
-)
-from core.metrics.exam import ExamFailed
-from core.task import UserError
-from core.training.signals import Interrupted, interruptible
 
+# Each is core/commands/<name>.py, imported only when it is named.
 COMMANDS = {
-    "tasks": tasks,
-    "exam": exam,
-    "tune": tune,
-    "sweep": sweep,
-    "compare": compare,
-    "confirm": confirm,
-    "audit": audit,
-    "report": report,
-    "translate": translate,
-    "dashboard": dashboard,
-    "doctor": doctor,
+    "tasks": "list the tasks that can be tuned",
+    "exam": "examine a task's evaluator on known-bad outputs; exit status 1 where it can be gamed",
+    "tune": "search a task's parameters with Optuna",
+    "sweep": "train every point of a grid of parameters, with as many seeds as you like",
+    "compare": "compare tasks that share an objective under one budget, on one page",
+    "confirm": "train a study's best trials and the baseline again, with common seeds",
+    "audit": "train some of a study's trials for longer: do few epochs rank as many do?",
+    "report": "write a study's report: an HTML page, report.md, best.json",
+    "translate": "translate images, or all its glyphs, with the networks of a trial",
+    "dashboard": "serve optuna-dashboard with the pictures of the trials",
+    "doctor": "check for what would go wrong here, before it does",
 }
 SEARCHING = ("tune", "sweep", "compare", "confirm", "audit")
 
@@ -43,36 +30,53 @@ SEARCHING = ("tune", "sweep", "compare", "confirm", "audit")
 def main(argv: list[str] | None = None) -> int:
     """Run the command; the exit status: 0 done, 1 failed, 2 a user's mistake, 130 interrupted."""
     argv = sys.argv[1:] if argv is None else argv
-    try:
-        arguments = _parser(argv).parse_args(argv)
-        if arguments.command not in SEARCHING:
-            return int(COMMANDS[arguments.command].run(arguments))
-        with interruptible():
-            return int(COMMANDS[arguments.command].run(arguments))
-    except (UserError, OSError) as error:
-        from core.params import print_user_error
+    name = next((word for word in argv if not word.startswith("-")), "")
+    command = import_module(f"core.commands.{name}") if name in COMMANDS else None
+    if command is None:
+        _parser(argv, name, None).parse_args(argv)
+        return 0
+    return _run(command, argv, name)
 
+
+def _run(command: ModuleType, argv: list[str], name: str) -> int:
+    from core.metrics.exam import ExamFailed
+    from core.params import print_user_error
+    from core.task import UserError
+    from core.training.signals import Interrupted, interruptible
+
+    try:
+        arguments = _parser(argv, name, command).parse_args(argv)
+        if name not in SEARCHING:
+            return int(command.run(arguments))
+        with interruptible():
+            return int(command.run(arguments))
+    except (UserError, OSError) as error:
         return print_user_error(error)
     except ExamFailed as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except Interrupted as error:
-        again = "the same command goes on with the study"
-        print(f"stopped by {error}; nothing is lost: {again}", file=sys.stderr)
+        resume = "the same command goes on with the study"
+        print(f"stopped by {error}; nothing is lost: {resume}", file=sys.stderr)
         return 128 + error.signum
     except KeyboardInterrupt:
         return 130
 
 
-def _parser(argv: list[str]) -> argparse.ArgumentParser:
+def _parser(argv: list[str], name: str, command: ModuleType | None) -> argparse.ArgumentParser:
+    """The parser, with the flags of the command that is named."""
     parser = argparse.ArgumentParser(
         prog="gantune",
         description="Find the loss weights, learning rates and dropout that make a GAN work.",
     )
     parser.add_argument("--version", action="version", version=f"gantune {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND", dest="command")
-    for name, command in COMMANDS.items():
-        sub = commands.add_parser(name, help=command.SUMMARY, description=command.SUMMARY)
-        command.add_flags(sub, argv)
-        sub.add_argument("--runs", type=Path, default=Path("runs"), help="where all is kept (runs)")
+    for each, summary in COMMANDS.items():
+        sub = commands.add_parser(
+            each, help=summary, description=f"{summary[0].upper()}{summary[1:]}."
+        )
+        if command and each == name:
+            command.add_flags(sub, argv)
+        message = "folder of studies, records and evaluators (default: runs)"
+        sub.add_argument("--runs", type=Path, default=Path("runs"), help=message)
     return parser

@@ -17,17 +17,12 @@ MOST = 4  # a trial takes one to two gigabytes
 
 def pick_device(name: str) -> torch.device:
     """The device for auto, cpu, cuda or mps; UserError when the machine lacks it."""
-    there = {
-        "cuda": torch.cuda.is_available(),
-        "mps": torch.backends.mps.is_available(),
-        "cpu": True,
-    }
-    if name == "auto":
-        name = next(device for device, present in there.items() if present)
-    if not there[name]:
-        here = ", ".join(device for device, present in there.items() if present)
-        raise UserError(f"--device {name}: this machine has none; it has {here}")
-    return torch.device(name)
+    found = ["cuda"] if torch.cuda.is_available() else []
+    found += ["mps"] if torch.backends.mps.is_available() else []
+    found += ["cpu"]
+    if name != "auto" and name not in found:
+        raise UserError(f"--device {name}: this machine has none; it has {', '.join(found)}")
+    return torch.device(found[0] if name == "auto" else name)
 
 
 def autocast(device: torch.device, precision: str) -> AbstractContextManager[object]:

@@ -44,7 +44,7 @@ class EpochLine:
     @classmethod
     def parse(cls, line: Mapping[str, Any]) -> EpochLine:
         """Read a line of epochs.jsonl; ValueError, TypeError or KeyError where it is damaged."""
-        score = line["score"] if "score" in line else line  # 0.1.0 had its pieces in the line
+        score = line.get("score", line)  # version 0.1.0 had its pieces in the line
         pieces = {name: score[name] for name in ("value", "parts", "violations")}
         speed = line.get("items_per_second", line.get("images_per_second", 0.0))
         return cls(line["epoch"], line["losses"], Score(**pieces), line["seconds"], speed)
@@ -98,7 +98,7 @@ class Record:
         try:
             for text in (self.folder / "epochs.jsonl").read_text(encoding="utf-8").splitlines():
                 lines.append(EpochLine.parse(json.loads(text)))
-        except (OSError, ValueError, TypeError, KeyError):
+        except (OSError, ValueError, TypeError, KeyError, AttributeError):
             pass
         return lines
 
@@ -108,7 +108,7 @@ class Record:
         try:
             score = Score(**content["score"]) if content["score"] else None
             return Outcome(OutcomeKind(content["outcome"]), str(content["reason"]), score)
-        except (KeyError, TypeError, ValueError):
+        except (KeyError, TypeError, ValueError, AttributeError):
             return None
 
     def seconds(self) -> float:

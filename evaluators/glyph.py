@@ -26,26 +26,31 @@ illegible     fewer are recognised than half of what the network reads of the ta
 from __future__ import annotations
 
 import hashlib
-import json
-import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any
 
 import torch
 import torch.nn.functional as F
-from filelock import FileLock
 from torch import Tensor
 
 from core.data.glyphs import GlyphParams, Glyphs
 from core.data.outputs import ImagePairs
-from core.data.tensors import to_pixels
+from core.data.tensors import from_pixels, to_pixels
 from core.device import pick_device
-from core.files import atomic_write, read_json, write_json
-from core.metrics.ink import darkness, ink, ink_ratio, iou, tolerant_f1
-from core.metrics.likeness import ssim
-from core.metrics.recogniser import RECIPE, Recogniser, read, train_recogniser
+from core.metrics.cache import load_or_train
+from core.metrics.ink import (
+    RECIPE,
+    Recogniser,
+    darkness,
+    ink,
+    ink_ratio,
+    iou,
+    read,
+    tolerant_f1,
+    train_recogniser,
+)
+from core.metrics.similarity import ssim
 from core.models.losses import fixed_l1, grey, l1
 from core.task import Case, Objective, Score
 
@@ -68,62 +73,32 @@ class GlyphEvaluator:
         self.reads = 1.0
 
     def prepare(self, data: Glyphs, folder: Path, say: Callable[[str], None]) -> Mapping[str, Any]:
-        """Load the network that reads these two fonts, or train it; parallel workers do it once.
+        """Load the network that reads these two fonts, or train it; see `load_or_train`.
 
-        Kept under `folder/glyph-<hash>/`: evaluator.pt and evaluator.json, which is returned. Characters
-        that look the same in the target font, such as Latin and Greek A, are one class.
+        Characters that look the same in the target font, such as Latin and Greek A, are one class.
         """
         self.classes, labels = _classes(data)
-        recipe = {
-            "glyphs": hashlib.sha256(data.source.tobytes() + data.target.tobytes()).hexdigest()
-        }
-        text = json.dumps([recipe, RECIPE], sort_keys=True)
-        home = folder / f"glyph-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
-        home.mkdir(parents=True, exist_ok=True)
-        with FileLock(home / ".lock"), torch.random.fork_rng():
-            torch.manual_seed(RECIPE["seed"])
-            if not (facts := self._load(home)):
-                say("evaluator: training a network to read both fonts (once per data set)")
-                facts = {"evaluator": "glyph", **recipe, **self._train(data, labels)}
-                atomic_write(
-                    home / "evaluator.pt", lambda file: torch.save(self.net.state_dict(), file)
-                )
-                write_json(home / "evaluator.json", facts)
+        content = hashlib.sha256(data.source.tobytes() + data.target.tobytes()).hexdigest()
+
+        def build() -> Recogniser:
+            return Recogniser(len(self.classes)).to(self.device)
+
+        def train() -> tuple[Recogniser, dict[str, Any]]:
+            say("evaluator: training a network to read both fonts (once per data set)")
+            net, known = _train(data, labels, self.device)
+            return net, {"evaluator": "glyph", "glyphs": content, **known}
+
+        recipe = {"glyphs": content, **RECIPE}
+        self.net, facts = load_or_train(folder, "glyph", recipe, RECIPE["seed"], build, train)
         self.reads = float(facts["reads_targets"])
         say(_introduction(facts))
         return facts
 
-    def _load(self, home: Path) -> dict[str, Any]:
-        """Take the network kept in `home`; nothing where there is none, or a damaged one."""
-        facts = read_json(home / "evaluator.json")
-        self.net = Recogniser(len(self.classes)).to(self.device).eval()
-        try:
-            state = torch.load(home / "evaluator.pt", map_location=self.device, weights_only=True)
-            self.net.load_state_dict(state)
-        except (OSError, RuntimeError, EOFError, UnpicklingError):
-            return {}
-        return facts if {"reads_targets", "weak", "classes"} <= facts.keys() else {}
-
-    def _train(self, data: Glyphs, labels: Tensor) -> dict[str, Any]:
-        started = time.monotonic()
-        both = torch.cat([ink(t) for t in data.tensors(range(len(data.characters)), 1)])
-        self.net, disturbed = train_recogniser(both, labels.repeat(2), self.device)
-        clean = read(self.net, both[len(labels) :], self.device) == labels
-        reads = float(clean.float().mean())
-        return {
-            "reads_targets": reads,
-            "reads_disturbed": disturbed,
-            "weak": reads < WEAK,
-            "characters": len(data.characters),
-            "classes": len(self.classes),
-            "seconds": round(time.monotonic() - started, 1),
-        }
-
     def __call__(self, outputs: ImagePairs) -> Score:
         """Score outputs, rounded to 8 bit first, against their targets."""
         assert outputs.target is not None
-        output = to_pixels(outputs.output).float() / 127.5 - 1
-        target = to_pixels(outputs.target).float() / 127.5 - 1
+        output = from_pixels(to_pixels(outputs.output))
+        target = from_pixels(to_pixels(outputs.target))
         drawn, wanted = ink(output), ink(target)
         ratio = ink_ratio(drawn, wanted)
         dark = darkness(drawn) / max(darkness(wanted), 1e-6)
@@ -171,8 +146,8 @@ class GlyphEvaluator:
 
 
 def rank(score: Score) -> tuple[int, float]:
-    """The evaluator's order, the better the smaller: the fewest guards broken first, then fixed L1."""
-    return sum(amount > 0 for amount in score.violations.values()), score.value
+    """The evaluator's order, the better the smaller: fewest guards broken, then fixed L1."""
+    return len(score.broken), score.value
 
 
 def _classes(data: Glyphs) -> tuple[dict[bytes, int], Tensor]:
@@ -180,6 +155,21 @@ def _classes(data: Glyphs) -> tuple[dict[bytes, int], Tensor]:
     classes: dict[bytes, int] = {}
     labels = [classes.setdefault(glyph.tobytes(), len(classes)) for glyph in data.target]
     return classes, torch.tensor(labels)
+
+
+def _train(data: Glyphs, labels: Tensor, device: torch.device) -> tuple[Recogniser, dict[str, Any]]:
+    """A network that reads both fonts, and how well it does."""
+    both = torch.cat([ink(t) for t in data.tensors(range(len(data.characters)), 1)])
+    net, disturbed = train_recogniser(both, labels.repeat(2), device)
+    clean = read(net, both[len(labels) :], device) == labels
+    reads = float(clean.float().mean())
+    return net, {
+        "reads_targets": reads,
+        "reads_disturbed": disturbed,
+        "weak": reads < WEAK,
+        "characters": len(data.characters),
+        "classes": int(labels.max()) + 1,
+    }
 
 
 def _introduction(facts: Mapping[str, Any]) -> str:

@@ -4,7 +4,7 @@ Two ResNet-18 (one sees half the resolution) learn to tell the data set's domain
 on the train split alone. `style` is what they see of paintings in the outputs, `content` what is
 left of each output's own input, the search value their harmonic mean. What a bare probability of
 "painting" would pay for, such as one painting for all inputs, a colour filter, noise or a texture
-that deceives a network, costs style. core/judging/painting_score.py has the parts and formulas.
+that deceives a network, costs style. core/metrics/painting_score.py has the parts and formulas.
 
 `--evaluator plain` is the bare probability, of one network: what others search with, and what fails
 the exam.
@@ -12,37 +12,25 @@ the exam.
 
 from __future__ import annotations
 
-import hashlib
-import json
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import product
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any, Literal
 
 import numpy as np
 import torch
-from filelock import FileLock
 from torch import Tensor
 
-from core.data.images import UnpairedImages
+from core.data.images import Domain, UnpairedImages
 from core.data.outputs import ImagePairs
-from core.data.tensors import centre_crops, in_batches, to_pixels, to_tensor
+from core.data.tensors import centre_crops, from_pixels, in_batches, to_pixels, to_tensor
 from core.device import pick_device
-from core.files import atomic_write, read_json, write_json
-from core.metrics.classifier import RECIPE, train_classifier
-from core.metrics.copying import copied_share, thumbnails
-from core.metrics.distance import frechet_distance, kernel_distance
-from core.metrics.form import form_gained
-from core.metrics.likeness import ssim
-from core.metrics.painting_exam import painting_exam
-from core.metrics.painting_score import harmonic, style_and_content, violations
-from core.metrics.recolouring import best_recolouring
-from core.metrics.resnet import EvaluatorWeights, PaintingNet, calibrate, look
-from core.metrics.spectrum import radial_spectrum, spectral_misfit
-from core.metrics.standard import StandardMeasures
-from core.metrics.structure import structure_kept
-from core.metrics.style import Look, measure_style
+from core.metrics import resnet, similarity
+from core.metrics.cache import load_or_train
+from core.metrics.painting_score import PARTS, harmonic, style_and_content, violations
+from core.metrics.resnet import EvaluatorWeights, PaintingNet, look
+from core.metrics.spectrum import form_gained, radial_spectrum, spectral_misfit
+from core.metrics.style import Look, best_recolouring, measure_style
 from core.task import Case, Objective, Score
 
 OBJECTIVE = Objective("painting score", "maximize", worst=0.0)
@@ -51,7 +39,7 @@ EvaluatorKind = Literal["guarded", "plain"]
 WEAK = 0.7
 SEEDS = {"guarded": (0, 1), "plain": (0,)}
 SHOWN = 256  # training paintings, at most, that the exam's outputs are made from
-HOLDOUT = (2, 3)  # of the networks that no search uses
+HOLDOUT_SEEDS = (2, 3)  # of the networks that no search uses
 
 
 class PaintingEvaluator:
@@ -78,10 +66,9 @@ class PaintingEvaluator:
         self.target = target
         self.weights = weights
         self.device = pick_device(device)
-        self.kind = kind
-        self.seeds = seeds or SEEDS[kind]
+        self.kind, self.seeds = kind, seeds or SEEDS[kind]
         self.standard = standard
-        self.measures: StandardMeasures | None = None
+        self.measures: similarity.StandardMeasures | None = None
         self.nets: list[PaintingNet] = []
         self.looks: list[Look] = []
         self.spectra = self.thumbnails = torch.zeros(0)
@@ -89,32 +76,30 @@ class PaintingEvaluator:
     def prepare(
         self, data: UnpairedImages, folder: Path, say: Callable[[str], None]
     ) -> Mapping[str, Any]:
-        """Load the networks of this data set, or train them; parallel workers train them once.
+        """Load the networks of this data set, or train them; see `load_or_train`.
 
-        Each is kept under `folder/painting-<hash>/`: evaluator.pt and evaluator.json. Returns what is known
-        of them together.
+        Returns what is known of the networks together.
         """
-        made = [self._network(seed, data, folder, say) for seed in self.seeds]
-        self.nets = [net for net, _ in made]
+        trained = [self._network(seed, data, folder, say) for seed in self.seeds]
+        self.nets = [net for net, _ in trained]
         photographs, paintings = (to_tensor(d.validation) for d in self._domains(data))
-        self.looks = [
-            Look.at(net, blurred, photographs, paintings)
-            for net in self.nets
-            for blurred in (False, True)
-        ]
+        pairs = product(self.nets, (False, True))
+        self.looks = [Look(net, blurred, photographs, paintings) for net, blurred in pairs]
         if self.standard:
-            self.measures = StandardMeasures(paintings, self.device)
+            self.measures = similarity.StandardMeasures(paintings, self.device)
         training = centre_crops(self._domains(data)[1].train, data.size)
         self.spectra = torch.cat([radial_spectrum(batch) for batch in in_batches(training)])
-        self.thumbnails = torch.cat([thumbnails(batch) for batch in in_batches(training)])
-        seconds = round(sum(facts["seconds"] for _, facts in made), 1)
+        self.thumbnails = torch.cat(
+            [similarity.thumbnails(batch) for batch in in_batches(training)]
+        )
         known = accuracy(self.nets, photographs, paintings)
+        seconds = round(sum(facts["seconds"] for _, facts in trained), 1)
         facts = {"evaluator": "painting", "kind": self.kind, **self._recipe(data), **known}
         facts |= {"seeds": list(self.seeds), "seconds": seconds}
         say(_introduction(facts))
         return facts
 
-    def _domains(self, data: UnpairedImages) -> tuple[Any, Any]:
+    def _domains(self, data: UnpairedImages) -> tuple[Domain, Domain]:
         """Photographs and paintings."""
         return data.domain("A" if self.target == "B" else "B"), data.domain(self.target)
 
@@ -125,79 +110,63 @@ class PaintingEvaluator:
         self, seed: int, data: UnpairedImages, folder: Path, say: Callable[[str], None]
     ) -> tuple[PaintingNet, dict[str, Any]]:
         """One network, trained unless it is kept; those with odd seeds see half the resolution."""
-        recipe = {**RECIPE, "seed": seed}
-        text = json.dumps([self._recipe(data), recipe], sort_keys=True)
-        home = folder / f"painting-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
-        home.mkdir(parents=True, exist_ok=True)
-        with FileLock(home / ".lock"), torch.random.fork_rng():
-            torch.manual_seed(seed)
-            if there := self._load(home, seed):
-                return there
-            say("evaluator: training a ResNet-18 to tell the domains apart (once per data set)")
-            started = time.monotonic()
-            fresh = PaintingNet(self.weights, coarse=bool(seed % 2)).to(self.device)
-            photographs, paintings = (domain.train for domain in self._domains(data))
-            net = train_classifier(fresh, photographs, paintings, data.size, seed)
-            net.eval().requires_grad_(False)
-            as_they_are = (centre_crops(d, data.size) for d in (photographs, paintings))
-            calibrate(net, *map(in_batches, as_they_are))
-            facts = {"evaluator": "painting", **self._recipe(data), "seed": seed}
-            held_out = [to_tensor(domain.validation) for domain in self._domains(data)]
-            facts |= accuracy([net], *held_out)
-            facts |= {"seconds": round(time.monotonic() - started, 1)}
-            atomic_write(home / "evaluator.pt", lambda file: torch.save(net.state_dict(), file))
-            write_json(home / "evaluator.json", facts)
-        return net, facts
+        coarse = bool(seed % 2)
 
-    def _load(self, home: Path, seed: int) -> tuple[PaintingNet, dict[str, Any]] | None:
-        """The network kept in `home`; None where there is none, or a damaged one."""
-        facts = read_json(home / "evaluator.json")
-        net = PaintingNet("scratch", coarse=bool(seed % 2)).to(self.device)
-        try:
-            state = torch.load(home / "evaluator.pt", map_location=self.device, weights_only=True)
-            net.load_state_dict(state)
-        except (OSError, RuntimeError, EOFError, UnpicklingError):
-            return None
-        return (net.eval().requires_grad_(False), facts) if "seconds" in facts else None
+        def build() -> PaintingNet:
+            return PaintingNet("scratch", coarse).to(self.device)
+
+        def train() -> tuple[PaintingNet, dict[str, Any]]:
+            say("evaluator: training a ResNet-18 to tell the domains apart (once per data set)")
+            fresh = PaintingNet(self.weights, coarse).to(self.device)
+            photographs, paintings = (domain.train for domain in self._domains(data))
+            net = resnet.train_classifier(fresh, photographs, paintings, data.size, seed)
+            net.eval().requires_grad_(False)
+            unchanged = (centre_crops(images, data.size) for images in (photographs, paintings))
+            resnet.calibrate(net, *map(in_batches, unchanged))
+            held_out = (to_tensor(domain.validation) for domain in self._domains(data))
+            facts = {"evaluator": "painting", **self._recipe(data), "seed": seed}
+            return net, {**facts, **accuracy([net], *held_out)}
+
+        recipe = {**self._recipe(data), **resnet.RECIPE, "seed": seed}
+        return load_or_train(folder, "painting", recipe, seed, build, train)
 
     def __call__(self, outputs: ImagePairs) -> Score:
         """Score outputs, rounded to 8 bit first, against their sources."""
-        output = to_pixels(outputs.output).float() / 127.5 - 1
+        output = from_pixels(to_pixels(outputs.output))
         if self.kind == "plain":
             chance = float(chances(self.nets, output).mean())
             return Score(chance, {"style": chance, "inputs": float(len(output))})
-        parts, features = self._parts(output, outputs.source)
+        parts, features = self._measure(output, outputs.source)
         style, content = style_and_content(parts)
-        shown = {"style": style, "content": content, **parts}
-        shown["ssim"] = ssim(output, outputs.source)
-        paintings = self.looks[0].standard_paintings
+        ssim = similarity.ssim(output, outputs.source)
+        shown = {"style": style, "content": content, **parts, "ssim": ssim}
+        paintings = self.looks[0].standard(self.looks[0].paintings)
         if min(len(features), len(paintings)) > 1:
-            shown["fid"] = frechet_distance(features, paintings)
-            shown["kid"] = kernel_distance(features, paintings)
+            shown["fid"] = similarity.frechet_distance(features, paintings)
+            shown["kid"] = similarity.kernel_distance(features, paintings)
         if self.measures:
             shown |= self.measures(output, outputs.source)
-        shown["inputs"] = float(len(output))
+        shown |= {"inputs": float(len(output))}
         return Score(harmonic(style, content), shown, violations(parts))
 
-    def _parts(self, output: Tensor, source: Tensor) -> tuple[dict[str, float], Tensor]:
-        """What the value is made from, and the outputs' features, standardised."""
+    def _measure(self, output: Tensor, source: Tensor) -> tuple[dict[str, float], Tensor]:
+        """What the value is computed from, and the outputs' features, standardised."""
         recoloured = best_recolouring(source, output)
-        style = measure_style(self.looks, output, recoloured)
-        kept = structure_kept(output, source)
-        return {
-            "painted": style.painted,
-            "near": style.near,
-            "beyond": style.beyond,
+        style, features = measure_style(self.looks, output, recoloured)
+        structure, recall = similarity.structure_kept(output, source)
+        parts = style | {
             "form": form_gained(output, recoloured),
-            "diversity": style.diversity,
-            "copied": copied_share(output, self.thumbnails),
+            "copied": similarity.copied_share(output, self.thumbnails),
             "spectrum": spectral_misfit(output, self.spectra),
-            "structure": kept.content,
-            "recall": kept.recall,
-        }, self.looks[0].standard(style.features)
+            "structure": structure,
+            "recall": recall,
+        }
+        return {name: parts[name] for name in PARTS}, self.looks[0].standard(features)
 
     def exam(self, data: UnpairedImages) -> Iterator[Case]:
         """Ways to cheat, beside validation photographs that were painted over."""
+        from core.metrics.painting_exam import painting_exam  # torchvision is slow to import
+
         photographs, paintings = self._domains(data)
         spread = np.linspace(0, len(paintings.train), min(len(paintings.train), SHOWN), False)
         shown = [paintings.train[int(k)] for k in spread]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ def tune(gantune: Run, domains: Path, *more: str) -> subprocess.CompletedProcess
 
 def history(runs: Path, study: str) -> list[tuple[Any, ...]]:
     return [
-        (r.trial()["params"], [line.value for line in r.epochs()], r.outcome())
+        (r.trial()["params"], [line.score.value for line in r.epochs()], r.outcome())
         for r in Study.open(runs, study).records()
     ]
 
@@ -36,7 +37,7 @@ def test_a_search_is_repeatable_continues_and_ends_in_a_report(
     assert "evaluator: held-out accuracy" in first.stderr
     assert first.stdout.splitlines()[-1].endswith("runs/first/report.html")
     best = json.loads((runs / "first" / "best.json").read_text())
-    scores = [e[2].score.value for e in history(runs, "first") if e[2].outcome == "completed"]
+    scores = [e[2].score.value for e in history(runs, "first") if e[2].kind == "completed"]
     assert best["best"]["score"] == max(scores)
     assert best["baseline"]["trial"] == 0
 
@@ -120,12 +121,20 @@ def test_help_shows_every_parameter_with_its_meaning_and_range(gantune: Run) -> 
         assert "--norm instance|batch|layer|group" in text
 
 
-def test_the_choices_offered_are_the_engines_own() -> None:
-    from core.engines import samplers as engine
+def test_the_samplers_offered_are_those_there_are() -> None:
+    from core.search import config, samplers
 
-    from core.commands import tune as command
+    assert {*config.SAMPLERS, config.QUEUE} == set(samplers.SAMPLERS)
 
-    assert set(command.SAMPLERS) == set(engine.SAMPLERS)
+
+def test_help_is_quick_and_imports_neither_torch_nor_the_report() -> None:
+    code = "import sys, time; t = time.perf_counter(); from core.cli import main\n"
+    code += "try: main(['--help'])\nexcept SystemExit: pass\n"
+    code += "loaded = {'torch', 'optuna', 'matplotlib', 'PIL', 'pydantic', 'core.report'}\n"
+    code += "print(sorted(loaded & set(sys.modules)), file=sys.stderr)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.stderr == "[]\n"
+    assert "tune" in done.stdout
 
 
 @pytest.mark.parametrize("name", ["medain", "median:", "median:0", "none:2", "hyperband:x"])

@@ -40,10 +40,11 @@ READING_PATH = (
 )
 SOURCES = ("gantune.py", "core", "evaluators", "trials", "benchmarks")
 # Names that say nothing, or that a user of PyTorch and Optuna would have to translate.
-NAMES = set(
-    "told given made there so judge judges unseen judged_anew standing setting surroundings crew "
-    "lane lanes bury_the_dead course signs".split()
-)
+NAMES = {
+    *("told", "given", "made", "there", "so", "judge", "judges", "unseen", "judged_anew"),
+    *("standing", "setting", "surroundings", "crew", "lane", "lanes", "course", "signs"),
+    "bury_the_dead",
+}
 FUNCTIONS = {"use", "make", "given", "named", "parts", "block", "standing"}
 PHRASES = re.compile(r"who proposes|bury the dead|the dead let it go|judged anew", re.IGNORECASE)
 

@@ -15,7 +15,7 @@ from core.training.provenance import provenance
 
 
 def line(epoch: int) -> EpochLine:
-    return EpochLine(epoch, {"g": 1.0}, 0.5, {"style": 0.4}, {}, 2.0, 10.0)
+    return EpochLine(epoch, {"g": 1.0}, Score(0.5, {"style": 0.4}), 2.0, 10.0)
 
 
 def test_what_is_written_is_read_back(tmp_path: Path) -> None:

@@ -6,32 +6,39 @@ python -m trials.cyclegan --size 64     one trial with the published defaults
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
 import numpy as np
 import torch
 from pydantic import Field, model_validator
 from torch import Tensor
 
-from core.data.images import Preprocess, UnpairedImages, load_unpaired
+from core.data.images import Pixels, Preprocess, UnpairedImages, load_unpaired
 from core.data.outputs import ImagePairs
 from core.data.tensors import random_crops, to_tensor
 from core.main import main
 from core.metrics.resnet import EvaluatorWeights
 from core.models.cyclegan import Batch, CycleParams, CycleTraining
 from core.task import Task
-from evaluators.painting import HOLDOUT, OBJECTIVE, DomainName, EvaluatorKind, PaintingEvaluator
+from evaluators.painting import (
+    HOLDOUT_SEEDS,
+    OBJECTIVE,
+    DomainName,
+    EvaluatorKind,
+    PaintingEvaluator,
+)
 
-JUDGED_INPUTS = 128
+EVALUATED_INPUTS = 128
+OTHER_DOMAIN: dict[str, DomainName] = {"A": "B", "B": "A"}
 
 
 class CycleGANParams(CycleParams):
     """Every default is the paper's (its section 4 and appendix 7)."""
 
     data: str = Field(
-        "sample", description="data folder; 'sample' is the embedded one, made on first use"
+        "sample", description="data folder; 'sample' is the embedded one, created on first use"
     )
     preprocess: Preprocess = Field(
         "resize", description="scale both sides or the width to size x 286/256, or not; then crop"
@@ -45,16 +52,14 @@ class CycleGANParams(CycleParams):
         "guarded", description="plain is the bare probability of a painting: easy to game"
     )
     evaluator_weights: EvaluatorWeights = Field(
-        "scratch",
-        description="the evaluator's start; imagenet needs torchvision's file to be there",
+        "scratch", description="the evaluator's initial weights; imagenet needs torchvision's file"
     )
-
     standard_measures: bool = Field(
         False, description="show FID, KID and LPIPS too, where torchvision's weights are there"
     )
 
     @model_validator(mode="after")
-    def _whole_pixels(self) -> Self:
+    def _size_fits(self) -> Self:
         if self.size % 4:
             raise ValueError(f"--size {self.size}: must be a multiple of 4 (two stride-2 layers)")
         return self
@@ -68,11 +73,11 @@ class CycleGAN(CycleTraining):
     def __init__(self, params: CycleGANParams, data: UnpairedImages, device: torch.device) -> None:
         super().__init__(params, 3, device)
         self.train_x = data.domain(params.source).train
-        self.train_y = data.domain("A" if params.source == "B" else "B").train
-        self.inputs = to_tensor(data.domain(params.source).validation[:JUDGED_INPUTS])
+        self.train_y = data.domain(OTHER_DOMAIN[params.source]).train
+        self.inputs = to_tensor(data.domain(params.source).validation[:EVALUATED_INPUTS])
 
-    def draw(self) -> Iterator[Batch]:
-        """One pass over the larger domain, both shuffled."""
+    def draw_batches(self) -> Iterator[Batch]:
+        """One pass over the larger domain; the smaller one repeats. Both are shuffled."""
         size, n = self.params.batch_size, max(len(self.train_x), len(self.train_y))
         order_x, order_y = (self._order(len(d), n) for d in (self.train_x, self.train_y))
         for i in range(0, n, size):
@@ -86,25 +91,21 @@ class CycleGAN(CycleTraining):
         shuffles = [self.random.permutation(count) for _ in range(-(-length // count))]
         return [int(i) for i in np.concatenate(shuffles)[:length]]
 
-    def _crops(self, images: list[Any]) -> Tensor:
+    def _crops(self, images: Sequence[Pixels]) -> Tensor:
         crops = random_crops(images, self.params.size, self.params.flip, self.random)
         return crops.to(self.device)
 
     def outputs(self) -> ImagePairs:
-        """The first 128 validation images of the source domain (or all), translated by G."""
+        """The first 128 validation images of the source domain, translated by G."""
         return ImagePairs(self.inputs, self.translate(self.inputs))
 
 
-def _judge(params: CycleGANParams, seeds: tuple[int, ...] = ()) -> PaintingEvaluator:
-    target: DomainName = "A" if params.source == "B" else "B"
-    how = (
-        params.evaluator_weights,
-        params.device,
-        params.evaluator,
-        seeds,
-        params.standard_measures,
+def _evaluator(params: CycleGANParams, seeds: tuple[int, ...] = ()) -> PaintingEvaluator:
+    p = params
+    target = OTHER_DOMAIN[p.source]
+    return PaintingEvaluator(
+        target, p.evaluator_weights, p.device, p.evaluator, seeds, p.standard_measures
     )
-    return PaintingEvaluator(target, *how)
 
 
 TASK = Task(
@@ -113,9 +114,9 @@ TASK = Task(
     params=CycleGANParams,
     load=lambda p: load_unpaired(p.data, p.size, p.preprocess),
     build=CycleGAN,
-    evaluator=_judge,
+    evaluator=_evaluator,
     objective=OBJECTIVE,
-    holdout=partial(_judge, seeds=HOLDOUT),
+    holdout=partial(_evaluator, seeds=HOLDOUT_SEEDS),
 )
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Glyph transfer by an autoencoder: the seed study's AutoEncoderGen, pixels alone to learn from.
+"""Glyph transfer by an autoencoder, trained on a pixel loss alone.
 
 python -m trials.glyph_autoencoder --help        every parameter
 python -m trials.glyph_autoencoder --epochs 10   one trial with the baseline
@@ -14,7 +14,7 @@ from evaluators.glyph import OBJECTIVE, glyph_evaluator
 
 
 class GlyphAutoencoderParams(PairedParams):
-    """Defaults are the seed study's network, and pix2pix's optimiser."""
+    """Defaults are the seed study's network, AutoEncoderGen, with pix2pix's optimiser."""
 
 
 TASK = Task(

@@ -1,4 +1,4 @@
-"""Glyph transfer by CycleGAN, which is told no pairs (Zhu et al. 2017, arXiv 1703.10593).
+"""Glyph transfer by CycleGAN, without pairs (Zhu et al. 2017, arXiv 1703.10593).
 
 python -m trials.glyph_cyclegan --help        every parameter
 python -m trials.glyph_cyclegan --epochs 10   one trial with the baseline
@@ -17,23 +17,23 @@ from core.data.glyphs import GlyphParams, Glyphs, load_glyphs
 from core.data.outputs import ImagePairs
 from core.main import main
 from core.models.cyclegan import Batch, CycleParams, CycleTraining
-from core.models.postprocess import GlyphJudging, translate
+from core.models.postprocess import GlyphPostprocessing, translate
 from core.task import Task
 from evaluators.glyph import OBJECTIVE, glyph_evaluator
 
 
-class GlyphCycleGANParams(CycleParams, GlyphParams, GlyphJudging):
-    """Defaults are the paper's for small images, but for the batch: one glyph holds little."""
+class GlyphCycleGANParams(CycleParams, GlyphParams, GlyphPostprocessing):
+    """Defaults are the paper's for small images, with a larger batch: one glyph holds little."""
 
     blocks: int = Field(6, ge=1, le=32, description="residual blocks of a generator (6 or 9)")
     batch_size: int = Field(8, ge=1, le=1024, description="glyphs of each font a step")
     pairing: Literal["unpaired", "paired"] = Field(
-        "unpaired", description="whether a step sees different characters in the two fonts"
+        "unpaired", description="paired: a step sees the same characters in both fonts"
     )
 
 
 class GlyphCycleGAN(CycleTraining):
-    """Glyphs x of the source font and y of the target font; validation pairs are for the evaluator."""
+    """Glyphs x of the source font and y of the target font; only the evaluator sees pairs."""
 
     params: GlyphCycleGANParams
 
@@ -42,8 +42,8 @@ class GlyphCycleGAN(CycleTraining):
         self.data = data
         self.source, self.target = data.tensors(data.validation, params.channels)
 
-    def draw(self) -> Iterator[Batch]:
-        """One pass over the training characters, the two fonts in orders of their own."""
+    def draw_batches(self) -> Iterator[Batch]:
+        """One pass over the training characters, shuffled separately for each font if unpaired."""
         size, channels = self.params.batch_size, self.params.channels
         order_x = self.random.permutation(self.data.train)
         order_y = self.random.permutation(self.data.train)

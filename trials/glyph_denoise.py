@@ -1,7 +1,7 @@
-"""A denoising U-Net for glyphs, trained on what a glyph model makes of its training characters.
+"""A denoising U-Net for glyphs, trained on the outputs of another glyph trial.
 
-gantune translate runs/STUDY/TRIAL                           its outputs, translations.npz
-python -m trials.glyph_denoise --outputs runs/STUDY/TRIAL    learn to clean them
+gantune translate runs/STUDY/TRIAL                           write translations.npz
+python -m trials.glyph_denoise --outputs runs/STUDY/TRIAL    learn to denoise it
 python -m trials.glyph_pix2pix --post denoise --denoiser runs/standalone/TRIAL
 """
 
@@ -17,17 +17,17 @@ from pydantic import Field
 
 from core.data.glyphs import Glyphs, load_glyphs
 from core.main import main
-from core.models.encoder_decoder import Skip
+from core.models.networks import Skip
 from core.models.pix2pix import PairedParams, PairedTraining
 from core.task import Task, UserError
 from evaluators.glyph import OBJECTIVE, glyph_evaluator
 
 
 class GlyphDenoiseParams(PairedParams):
-    """A shallow U-Net: what is to be mended is near. The target font must be the model's."""
+    """A shallow U-Net, since noise is local. The target font must be that of the other trial."""
 
     outputs: str = Field(
-        "", description="folder of the trial to clean up after; empty: target glyphs, spoilt"
+        "", description="folder of the trial to denoise; empty: target glyphs with blur and noise"
     )
     skip: Skip = Field("concat", description="how encoder maps reach the decoder")
     depth: int = Field(3, ge=0, le=7, description="steps down; 0: as many as the size has")
@@ -38,11 +38,11 @@ class GlyphDenoiseParams(PairedParams):
 
 
 def load(params: GlyphDenoiseParams) -> Glyphs:
-    """The model's outputs in place of the source glyphs, beside the targets; the split is kept."""
+    """Glyphs whose sources are the other trial's outputs; targets and split stay as they are."""
     data = load_glyphs(params)
     if not params.outputs:
-        noisy = _spoilt(data.target)
-        return replace(data, source=noisy, fingerprint=f"{data.fingerprint}-spoilt")
+        noisy = _degraded(data.target)
+        return replace(data, source=noisy, fingerprint=f"{data.fingerprint}-degraded")
     file = Path(params.outputs).expanduser() / "translations.npz"
     try:
         with file.open("rb") as opened, np.load(opened) as saved:
@@ -56,14 +56,14 @@ def load(params: GlyphDenoiseParams) -> Glyphs:
     if characters != list(data.characters) or outputs.shape[1:] != data.target.shape[1:]:
         raise UserError(
             f"--outputs {params.outputs}: its model had other fonts, characters or another size; "
-            "give this trial the same"
+            "start this trial with the same"
         )
     digest = hashlib.sha256(outputs.tobytes()).hexdigest()[:16]
     return replace(data, source=outputs, fingerprint=f"{data.fingerprint}-{digest}")
 
 
-def _spoilt(glyphs: np.ndarray) -> np.ndarray:
-    """N x H x W uint8 glyphs, blurred over 3 x 3 pixels and with noise; always the same."""
+def _degraded(glyphs: np.ndarray) -> np.ndarray:
+    """N x H x W uint8 glyphs, blurred over 3 x 3 pixels, with the same noise in every call."""
     pad = np.pad(glyphs.astype(np.float32), ((0, 0), (1, 1), (1, 1)), mode="edge")
     height, width = glyphs.shape[1:]
     blurred = sum(pad[:, i : i + height, j : j + width] for i in range(3) for j in range(3)) / 9
@@ -73,7 +73,7 @@ def _spoilt(glyphs: np.ndarray) -> np.ndarray:
 
 TASK = Task(
     name="glyph_denoise",
-    summary="cleaning up a glyph model's outputs by a U-Net",
+    summary="denoising a glyph model's outputs by a U-Net",
     params=GlyphDenoiseParams,
     load=load,
     build=PairedTraining,

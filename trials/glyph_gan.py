@@ -1,4 +1,4 @@
-"""Glyph transfer by the same autoencoder with a conditional PatchGAN looking on.
+"""Glyph transfer by an autoencoder and a conditional PatchGAN.
 
 python -m trials.glyph_gan --help        every parameter
 python -m trials.glyph_gan --epochs 10   one trial with the baseline
@@ -14,12 +14,12 @@ from evaluators.glyph import OBJECTIVE, glyph_evaluator
 
 
 class GlyphGANParams(AdversarialParams):
-    """Defaults are the seed study's network without skips, and pix2pix's losses and optimiser."""
+    """Defaults are the seed study's network without skips, with pix2pix's losses and optimiser."""
 
 
 TASK = Task(
     name="glyph_gan",
-    summary="glyphs from one font to another by an autoencoder and an adversary",
+    summary="glyphs from one font to another by an autoencoder and a discriminator",
     params=GlyphGANParams,
     load=load_glyphs,
     build=PairedTraining,

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from core.data.glyphs import load_glyphs
 from core.main import main
-from core.models.encoder_decoder import Skip
+from core.models.networks import Skip
 from core.models.pix2pix import AdversarialParams, PairedTraining
 from core.task import Task
 from evaluators.glyph import OBJECTIVE, glyph_evaluator
@@ -19,7 +19,7 @@ from evaluators.glyph import OBJECTIVE, glyph_evaluator
 class GlyphPix2pixParams(AdversarialParams):
     """Defaults are the paper's losses, skips and optimiser; batch and dropout are the study's.
 
-    The paper's dropout, 0.5 on three layers, is too much on five: few strokes are left.
+    The paper's dropout of 0.5 on three layers is too much on these five: strokes are lost.
     """
 
     skip: Skip = Field("concat", description="how encoder maps reach the decoder")
@@ -27,7 +27,7 @@ class GlyphPix2pixParams(AdversarialParams):
 
 TASK = Task(
     name="glyph_pix2pix",
-    summary="glyphs from one font to another by a U-Net and an adversary (Isola et al. 2017)",
+    summary="glyphs from one font to another by a U-Net and a discriminator (Isola et al. 2017)",
     params=GlyphPix2pixParams,
     load=load_glyphs,
     build=PairedTraining,

@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from core.commands.flags import add_machine_flags, machine_overrides, positive
 from core.commands.report import publish
-from core.commands.tune import add_rerun_flags, machine, positive
-from core.files import now, read_json, write_json
-from core.params import load_task
+from core.files import read_json, write_json
+from core.params import load_task, validate_params
 from core.record import Study, valid_name
-from core.task import RUNTIME_FIELDS, Params, Task, UserError
-from core.training.provenance import provenance
+from core.search.config import SearchConfig, refuse_changes
+from core.task import Params, Task, UserError
 
 if TYPE_CHECKING:
     from core.report.rows import Row
     from core.report.summary import Summary
-
-SUMMARY = "train a study's best trials and the baseline again: who wins, and how sure is that"
 
 
 @dataclass(frozen=True)
@@ -37,83 +34,98 @@ class Candidates:
 
 def add_flags(parser: argparse.ArgumentParser, argv: list[str]) -> None:
     """Which study, and how thoroughly."""
-    parser.add_argument("study", help="the study's name")
-    told = "how many of its trials; those of an earlier call stay (5)"
-    parser.add_argument("--top", type=positive, default=5, help=told)
-    told = "seeds of each; more may be added later (3)"
-    parser.add_argument("--seeds", type=positive, default=3, help=told)
-    parser.add_argument("--epochs", type=positive, help="epochs of each run (the study's)")
-    add_rerun_flags(parser)
+    add = parser.add_argument
+    add("study", help="name of the study")
+    message = "how many of its trials; those of an earlier call stay (default: %(default)s)"
+    add("--top", type=positive, default=5, metavar="N", help=message)
+    message = "seeds of each; more may be added later (default: %(default)s)"
+    add("--seeds", type=positive, default=3, metavar="N", help=message)
+    add("--epochs", type=positive, metavar="E", help="epochs of each run (default: the study's)")
+    add_machine_flags(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Make the runs, the hopeless dropping out on the way, and write the study's report."""
-    from core.replicates.runs import Run, Runs, make_runs
-    from core.report.block import BASELINE
-    from core.report.confirmation import SUFFIX, run_name
+    """Make the runs, hopeless candidates dropping out on the way, and write the study's report."""
+    from core.replicates.runs import queue_config
+    from core.report.confirmation import SUFFIX
     from core.report.summary import summarize
 
     summary = summarize(Study.open(arguments.runs, valid_name(arguments.study)))
-    study = arguments.study + SUFFIX
-    path = arguments.runs / study / "confirm.json"
     task = load_task(summary.task)
+    fixed = machine_overrides(arguments)
+    validate_params(task.params, fixed)
+    flags = {"artifacts": arguments.artifacts or "", "workers": arguments.workers}
+    flags |= {"storage": arguments.storage} if arguments.storage else {}
+    study = arguments.study + SUFFIX
+    config = queue_config(task.name, arguments.runs, study, fixed=fixed, holdout=True, **flags)
+    path = config.folder / "confirm.json"
     before = read_json(path)
     epochs = arguments.epochs or before.get("epochs")
-    changes = machine(arguments) | ({"epochs": epochs} if epochs else {})
+    changes = {"epochs": epochs} if epochs else {}
     known = _listed(before, "candidates")
-    candidates = _candidates(task, summary, arguments.top, known, changes)
+    candidates = choose_candidates(task, summary, arguments.top, known, changes)
     seeds = _seeds(summary, _listed(before, "seeds"), arguments.seeds)
-    _settle(path, before, task, candidates, seeds)
+    _keep_setup(path, before, task, candidates, seeds)
     if len(seeds) > arguments.seeds or len(candidates.params) > arguments.top + 1:
         print(f"{path.parent}: goes on with all that was asked for before; remove it to begin anew")
-    examined = not task.holdout
-    there, names, since = dict(candidates.params), list(candidates.params), now()
-    for done in range(2, max(2, len(seeds)) + 1):  # two seeds at first: one tells nothing
-        wanted = tuple(
-            Run(
-                run_name(name, seed),
-                1 + seeds.index(seed) * len(names) + names.index(name),
-                with_seed(there[name], seed),
-                summary.searched,
-            )
-            for seed in seeds[:done]
-            for name in there
-        )
-        runs = Runs(task.name, arguments.runs, study, wanted, holdout=True, since=since)
-        if not examined and not all(runs.ended(run) for run in wanted):
-            _examine(task, candidates.params[BASELINE], arguments.runs)
-            examined = True
-        make_runs(runs, arguments.workers)
-        if confirmation := summarize(summary.study).confirmation:
-            for name, why in confirmation.dropouts(done).items():
-                if there.pop(name, None):
-                    print(f"{confirmation.named(name, True)} drops out: {why}")
+    _run_stages(config, task, summary, candidates, seeds)
     publish(arguments.runs, arguments.study)
     return 0
 
 
-def _examine(task: Task, params: Params, runs: Path) -> None:
-    """Have the evaluator that no search uses sit its exam; where it fails, that is told."""
+def _run_stages(
+    config: SearchConfig,
+    task: Task,
+    summary: Summary,
+    candidates: Candidates,
+    seeds: Sequence[int],
+) -> None:
+    """Run two seeds at first, since one says nothing, then one more at a time."""
+    from core.replicates.runs import Replicate, run_replicates
+    from core.report.confirmation import BASELINE, run_name
+    from core.report.summary import summarize
+
+    left = dict(candidates.params)
+    examined = not task.holdout
+    for done in range(2, max(2, len(seeds)) + 1):
+        wanted = [
+            Replicate(run_name(name, seed), with_seed(params, seed), summary.searched)
+            for seed in seeds[:done]
+            for name, params in left.items()
+        ]
+        if not examined and not all(run.outcome(config.folder) for run in wanted):
+            _examine(task, candidates.params[BASELINE], config)
+            examined = True
+        run_replicates(config, wanted)
+        if confirmation := summarize(summary.study).confirmation:
+            for name, why in confirmation.dropouts(done).items():
+                if left.pop(name, None):
+                    print(f"{confirmation.label(name, True)} drops out: {why}")
+
+
+def _examine(task: Task, params: Params, config: SearchConfig) -> None:
+    """Have the holdout evaluator sit its exam; the result is printed, whatever it is."""
     from core.device import configure_torch
     from core.training.progress import Progress
     from core.training.run import prepare
 
-    configure_torch(params)
+    here = validate_params(task.params, {**params.model_dump(), **config.fixed})
+    configure_torch(here)
     with Progress() as progress:
-        prepare(task.with_holdout_evaluator(), params, progress, runs, "sit")
+        prepare(task.with_holdout_evaluator(), here, progress, config.runs, "sit")
 
 
 def with_seed(params: Params, seed: int) -> Params:
-    """The same with another seed."""
+    """The same parameters with another seed."""
     return params.model_copy(update={"seed": seed})
 
 
-def _candidates(
+def choose_candidates(
     task: Task, summary: Summary, top: int, known: Sequence[str], changes: Mapping[str, Any]
 ) -> Candidates:
     """The `top` best configurations, those `known` from before, and the baseline."""
-    from core.report.block import BASELINE
-    from core.report.confirmation import candidate
+    from core.replicates.stats import configuration
+    from core.report.confirmation import BASELINE, candidate
 
     if summary.best is None:
         raise UserError(
@@ -124,38 +136,40 @@ def _candidates(
             f"study {summary.study.name!r} searches epochs, so its trials are of different "
             "lengths: say by --epochs how long each of them is to be trained"
         )
-    usual = task.params().model_dump()
-    default = {name: usual[name] for name in summary.searched if name in usual}
-    baseline = _params(task, summary.best, {**default, **changes})
-    ranked = sorted(summary.candidates, key=lambda row: row.score or 0.0, reverse=summary.maximize)
-    ranked += [row for row in summary.rows if row.completed and candidate(row) in known]
-    params = {candidate(row): _params(task, row, changes) for row in ranked}
+    defaults = task.params().model_dump()
+    published = {name: defaults[name] for name in summary.searched if name in defaults}
+    baseline = _params(task, summary.best, {**published, **changes})
+    params = {candidate(r): _params(task, r, changes) for r in _ranked(summary, known)}
     if summary.baseline:
         params.pop(candidate(summary.baseline), None)
-    points = {name: _point(p) for name, p in params.items()}
-    whose = {_point(baseline): BASELINE}  # each configuration's candidate: one known, or the best
+    keys = {name: configuration(p.model_dump(mode="json")) for name, p in params.items()}
+    # each configuration's candidate: one known, or the best
+    owner = {configuration(baseline.model_dump(mode="json")): BASELINE}
     for name in sorted(params, key=lambda name: name not in known):
-        whose.setdefault(points[name], name)
-    leading = dict.fromkeys(whose[points[name]] for name in params)
+        owner.setdefault(keys[name], name)
+    leading = dict.fromkeys(owner[keys[name]] for name in params)
     leading.pop(BASELINE, None)
     chosen = [name for i, name in enumerate(leading) if i < top or name in known]
     found = {**{name: params[name] for name in chosen}, BASELINE: baseline}
-    twins = {name: twin for name, point in points.items() if (twin := whose[point]) != name}
+    twins = {name: twin for name, key in keys.items() if (twin := owner[key]) != name}
     same = {name: twin for name, twin in twins.items() if twin in found}
     if not chosen and not same:
         raise UserError(f"{summary.study.folder}: no trial but the baseline has completed yet")
     return Candidates(found, same)
 
 
+def _ranked(summary: Summary, known: Sequence[str]) -> list[Row]:
+    """The trials that may win, the best first, then others that are known from before."""
+    from core.report.confirmation import candidate
+
+    ranked = sorted(summary.candidates, key=lambda row: row.score or 0.0, reverse=summary.maximize)
+    return ranked + [row for row in summary.rows if row.completed and candidate(row) in known]
+
+
 def _params(task: Task, row: Row, changes: Mapping[str, Any]) -> Params:
-    from core.replicates.runs import as_recorded
+    from core.replicates.runs import recorded_params
 
-    return as_recorded(task, row.params, str(row.record.folder), **changes)
-
-
-def _point(params: Params) -> str:
-    """What makes a configuration: not its seed, nor the machine it runs on."""
-    return json.dumps(params.model_dump(mode="json", exclude={*RUNTIME_FIELDS, "seed"}))
+    return recorded_params(task, row.params, str(row.record.folder), **changes)
 
 
 def _seeds(summary: Summary, known: Sequence[int], number: int) -> list[int]:
@@ -169,7 +183,7 @@ def _seeds(summary: Summary, known: Sequence[int], number: int) -> list[int]:
     return found
 
 
-def _settle(
+def _keep_setup(
     path: Path,
     before: Mapping[str, Any],
     task: Task,
@@ -177,17 +191,16 @@ def _settle(
     seeds: Sequence[int],
 ) -> None:
     """Keep what is asked for. Seeds and trials may be added; UserError for other epochs."""
+    from core.training.provenance import provenance
+
     epochs = next(iter(candidates.params.values())).epochs
-    if (was := before.get("epochs", epochs)) != epochs:
-        raise UserError(
-            f"{path}: was begun with --epochs {was}, not {epochs}; go on with these, or remove "
-            f"{path.parent}"
-        )
-    told: dict[str, Any] = {"candidates": list(candidates.params), "same": candidates.same}
-    told |= {"seeds": list(seeds), "epochs": epochs, "holdout": bool(task.holdout)}
-    write_json(path, {**told, **provenance()})
+    remedy = f"leave --epochs out, or remove {path.parent}"
+    refuse_changes(f"confirmation {path.parent.name!r}", before, {"epochs": epochs}, remedy)
+    content: dict[str, Any] = {"candidates": list(candidates.params), "same": candidates.same}
+    content |= {"seeds": list(seeds), "epochs": epochs, "holdout": bool(task.holdout)}
+    write_json(path, {**content, **provenance()})
 
 
-def _listed(settings: Mapping[str, Any], key: str) -> list[Any]:
-    """A list of the settings; empty where there is none."""
-    return there if isinstance(there := settings.get(key), list) else []
+def _listed(content: Mapping[str, Any], key: str) -> list[Any]:
+    """A list in JSON; empty where there is none."""
+    return value if isinstance(value := content.get(key), list) else []

@@ -1,21 +1,19 @@
-"""gantune dashboard: optuna-dashboard on what the searches left."""
+"""gantune dashboard: optuna-dashboard on the studies that searches left."""
 
 from __future__ import annotations
 
 import argparse
 
+from core.commands.flags import add_storage_flags
 from core.task import UserError
-
-SUMMARY = "optuna-dashboard on the default storage, with the pictures"
 
 
 def add_flags(parser: argparse.ArgumentParser, argv: list[str]) -> None:
     """Which storage, and where to serve."""
-    parser.add_argument("--storage", help="an Optuna storage URL (default: the file under --runs)")
-    told = "where the pictures are: a folder, or s3://BUCKET (default: the folder under --runs)"
-    parser.add_argument("--artifacts", help=told)
-    parser.add_argument("--host", default="127.0.0.1", help="the address to serve on (127.0.0.1)")
-    parser.add_argument("--port", type=int, default=8080, help="the port to serve on (8080)")
+    add_storage_flags(parser)
+    add = parser.add_argument
+    add("--host", default="127.0.0.1", help="address to serve on (default: %(default)s)")
+    add("--port", type=int, default=8080, help="port to serve on (default: %(default)s)")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -24,13 +22,14 @@ def run(arguments: argparse.Namespace) -> int:
     from optuna_dashboard import run_server
     from sqlalchemy.exc import SQLAlchemyError
 
-    from core.search.artifacts import default_artifacts, open_artifacts
+    from core.search.artifacts import open_artifacts
     from core.search.storage import default_storage
 
-    if not arguments.storage and not (arguments.runs / "gantune.db").is_file():
-        raise UserError(f"no study under {arguments.runs}/; `gantune tune` makes one")
-    storage = arguments.storage or default_storage(arguments.runs)
-    store = open_artifacts(arguments.artifacts or default_artifacts(arguments.runs))
+    runs = arguments.runs
+    if not arguments.storage and not (runs / "gantune.db").is_file():
+        raise UserError(f"no study under {runs}/; `gantune tune` makes one")
+    storage = arguments.storage or default_storage(runs)
+    store = open_artifacts(arguments.artifacts or str(runs / "artifacts"))
     print(f"http://{arguments.host}:{arguments.port}/ (Ctrl-C ends it)", flush=True)
     try:
         run_server(storage, arguments.host, arguments.port, artifact_store=store)

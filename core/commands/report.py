@@ -9,13 +9,11 @@ from core.files import read_json
 from core.record import Study, valid_name
 from core.task import UserError
 
-SUMMARY = "write a study's report: an HTML page, report.md, best.json"
-
 
 def add_flags(parser: argparse.ArgumentParser, argv: list[str]) -> None:
     """Which study."""
-    parser.add_argument("study", nargs="?", help="the study's name")
-    parser.add_argument("--nni", metavar="EXPERIMENT", help="an NNI experiment's id instead")
+    parser.add_argument("study", nargs="?", help="name of the study")
+    parser.add_argument("--nni", metavar="EXPERIMENT", help="id of an NNI experiment instead")
 
 
 def run(arguments: argparse.Namespace) -> int:

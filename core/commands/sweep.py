@@ -9,37 +9,31 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from core.commands.tune import (
+from core.commands.flags import (
     add_exam_flag,
-    add_storage_flags,
+    add_study_flags,
     add_task_flags,
     add_worker_flags,
-    search,
 )
-from core.params import load_task
+from core.commands.tune import search, search_config
+from core.params import cli_overrides, flag, load_task, validate_params
+from core.search.config import GRID
 from core.task import Params, UserError
 
 if TYPE_CHECKING:
     from core.search.space import Space
 
-SUMMARY = "train every point of a grid of parameters, with as many seeds as you like"
 EXAMPLE = "--grid lr_g=1e-5,1e-4 seed=0,1,2"
 LARGEST = 10_000
 
 
 def add_flags(parser: argparse.ArgumentParser, argv: list[str]) -> None:
-    """The grid, where the study is kept, and the task's flags once a task is named."""
-    parser.add_argument("task", help="what to train; `gantune tasks` lists them")
-    parser.add_argument(
-        "--grid",
-        nargs="*",
-        action="extend",
-        default=[],
-        metavar="NAME=VALUE,VALUE",
-        help="the values of each parameter; seed=0,1,2 repeats every point with these seeds",
-    )
-    parser.add_argument("--study", help="the study's name (default: TASK-sweep)")
-    add_storage_flags(parser)
+    """The grid, the study, and the task's flags once a task is named."""
+    add = parser.add_argument
+    add("task", help="what to train; `gantune tasks` lists them")
+    message = "the values of each parameter; seed=0,1,2 repeats every point with these seeds"
+    add("--grid", nargs="*", action="extend", default=[], metavar="NAME=VALUE,VALUE", help=message)
+    add_study_flags(parser, "TASK-sweep")
     add_worker_flags(parser)
     add_exam_flag(parser)
     add_task_flags(parser, argv)
@@ -47,13 +41,13 @@ def add_flags(parser: argparse.ArgumentParser, argv: list[str]) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Train the grid; a second call on the same study goes on with it."""
-    from core.params import cli_overrides
-
     task = load_task(arguments.task)
-    space = grid_space(arguments.grid, task.params, cli_overrides(arguments))
-    arguments.study = arguments.study or f"{task.name}-sweep"
-    arguments.trials = math.prod(len(d.args) for d in space.dimensions)
-    return search(task, arguments, lambda: space, "--grid", "grid", "none")
+    fixed = cli_overrides(arguments)
+    space = grid_space(arguments.grid, task.params, fixed)
+    points = math.prod(len(d.args) for d in space.dimensions)
+    how = {"sampler": GRID, "trials": points, "study": arguments.study or f"{task.name}-sweep"}
+    config = search_config(task, space, "--grid", fixed, arguments, **how)
+    return search(config, task, arguments.ignore_exam)
 
 
 def grid_space(words: Sequence[str], params: type[Params], fixed: Mapping[str, str]) -> Space:
@@ -61,7 +55,6 @@ def grid_space(words: Sequence[str], params: type[Params], fixed: Mapping[str, s
 
     Every point is checked against the task's Params, `fixed` values included. Raises UserError.
     """
-    from core.params import flag, validate_params
     from core.search.space import Space
 
     validate_params(params, fixed)
@@ -72,8 +65,8 @@ def grid_space(words: Sequence[str], params: type[Params], fixed: Mapping[str, s
         )
     size = math.prod(map(len, axes.values()))
     if size > LARGEST:
-        told = " x ".join(f"{len(values)} {name}" for name, values in axes.items())
-        raise UserError(f"--grid: {told} are {size} points, above {LARGEST}; leave values out")
+        factors = " x ".join(f"{len(values)} {name}" for name, values in axes.items())
+        raise UserError(f"--grid: {factors} are {size} points, above {LARGEST}; leave values out")
     typed: dict[str, dict[str, Any]] = {name: {} for name in axes}
     for point in itertools.product(*axes.values()):
         chosen = dict(zip(axes, point, strict=True))
@@ -114,7 +107,7 @@ def _distinct(name: str, texts: Sequence[str], typed: Mapping[str, Any]) -> list
     for text in texts:
         value = json.dumps(typed[text])
         if value in seen:
-            told = text if text == seen[value] else f"{seen[value]} = {text}"
-            raise UserError(f"--grid {name}: {told} is in the grid twice; list each value once")
+            pair = text if text == seen[value] else f"{seen[value]} = {text}"
+            raise UserError(f"--grid {name}: {pair} is in the grid twice; list each value once")
         seen[value] = text
     return [typed[text] for text in texts]

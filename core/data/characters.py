@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from core.task import UserError
@@ -12,25 +13,23 @@ from core.task import UserError
 def character_set(name: str) -> tuple[str, ...]:
     """The distinct characters of a named set, of a text file, or of several of both joined by `+`.
 
-    The names are the keys of `SETS`. Of a file, which is UTF-8 with or without a byte order mark,
-    they are the printable characters but for spaces, in the order in which they first come. Raises
+    The names are the keys of `SETS`. A file is UTF-8 with or without a byte order mark; its
+    printable characters but for spaces are taken, in the order in which they first come. Raises
     UserError for a name that is neither, a file that is not UTF-8, and when nothing is left.
     """
-    # A path may have a plus in it.
-    parts = [name] if _is_file(name) else name.split("+")
-    found = dict.fromkeys(c for part in parts for c in _part(part.strip()))
-    return tuple(found)
+    pieces = [name] if _is_file(name) else name.split("+")  # a path may have a plus in it
+    return tuple(dict.fromkeys(c for piece in pieces for c in _one(piece.strip())))
 
 
-def _part(name: str) -> Iterator[str]:
+def _one(name: str) -> Iterable[str]:
     if name in SETS:
         return SETS[name]()
-    if not _is_file(name):
-        raise UserError(
-            f"{name!r} is no set of characters and no file; the sets are {', '.join(SETS)}; "
-            "join several by +, or name a UTF-8 text file that holds the characters"
-        )
-    return iter(_read(Path(name).expanduser()))
+    if _is_file(name):
+        return _read(Path(name).expanduser())
+    raise UserError(
+        f"{name!r} is no set of characters and no file; the sets are {', '.join(SETS)}; "
+        "join several by +, or name a UTF-8 text file that holds the characters"
+    )
 
 
 def _is_file(name: str) -> bool:
@@ -58,25 +57,19 @@ def _read(path: Path) -> list[str]:
 def _gb2312(first: int, last: int) -> Iterator[str]:
     """The characters from one double byte of GB 2312 to another; its unused ones left out."""
     for code in range(first, last + 1):
-        try:
+        with suppress(UnicodeDecodeError):
             yield code.to_bytes(2, "big").decode("gb2312")
-        except UnicodeDecodeError:
-            continue
 
 
 def _letters(script: str, *blocks: tuple[int, int]) -> Iterator[str]:
     """The letters of blocks, last code point included, that Unicode names after the script."""
-    for c in _characters("L", *blocks):
-        if unicodedata.name(c).startswith(script):
-            yield c
+    return (c for c in _characters("L", *blocks) if unicodedata.name(c).startswith(script))
 
 
 def _characters(categories: str, *blocks: tuple[int, int]) -> Iterator[str]:
     """The characters of blocks whose general category starts with one of these letters."""
-    for first, last in blocks:
-        for c in map(chr, range(first, last + 1)):
-            if unicodedata.category(c)[0] in categories:
-                yield c
+    every = (chr(code) for first, last in blocks for code in range(first, last + 1))
+    return (c for c in every if unicodedata.category(c)[0] in categories)
 
 
 SETS: Mapping[str, Callable[[], Iterator[str]]] = {

@@ -1,48 +1,39 @@
-"""Faces of font files: found by name, opened, and drawn a glyph at a time with Pillow."""
+"""Faces of font files: found by name, checked with fontTools, drawn a glyph at a time by Pillow."""
 
 from __future__ import annotations
 
 import difflib
 import hashlib
 import math
-import os
-import shutil
-import struct
-import subprocess
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache, lru_cache
+from io import BytesIO
 from pathlib import Path
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
+from fontTools.ttLib import TTCollection, TTFont
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from core.task import UserError
 
-# Where Debian's packages put the fonts of the default task: found without fontconfig too.
-DEBIAN = (
-    Path("/usr/share/fonts/truetype/wqy/wqy-zenhei.ttc"),
-    Path("/usr/share/fonts/truetype/arphic/ukai.ttc"),
-)
-PLAIN = ("Regular", "Book", "Roman", "Normal")
+PLAIN = ("", "Regular", "Book", "Roman", "Normal")
+NAME_IDS = (1, 4, 16)  # of the name table: families, and the full name
 
-# Noncharacters: what a font draws for them is what it draws for whatever it lacks.
-UNMAPPED = ("\uffff", "\U0010ffff")
-
-# Glyphs are drawn in squares of this side, then averaged down to the size asked for: hinting, made
-# for the screen, then moves and thickens little, and every size shows the same characters.
+# Glyphs are drawn in squares of this side and averaged down to the final size: hinting, made for
+# the screen, then moves and thickens little, and every size shows the same characters.
 SIDE = 128
-
-# Of each side; this share of the glyphs keeps clear of it, the others of the half of it.
-MARGIN, WITHIN_MARGIN = 1 / 16, 0.99
+MARGIN, WITHIN_MARGIN = 1 / 16, 0.99  # of each side; the share of glyphs that keep clear of it
 
 
 def find_font(name: str) -> Path:
     """The file of a font: a path, or a family, full or file name, in any case.
 
-    Names are looked up among matplotlib's fonts, then among those fontconfig knows (where it is
-    installed) and Debian's default ones; of a family, the upright regular face. Raises UserError,
-    with names that are near, where there is no such font.
+    Names are looked up among matplotlib's own fonts, then among the system's; of a family, the
+    upright regular face is taken. Raises UserError, with similar names, for an unknown font.
     """
     return _locate(name)[0]
 
@@ -59,30 +50,26 @@ class Face:
 
     @classmethod
     def open(cls, name: str, index: int = 0) -> Face:
-        """Face `index` of the font that `find_font` finds; a family's name tells its own index.
+        """Face `index` of the font that `find_font` finds; a family's name implies its index.
 
-        Raises UserError for no such font or face, and a file that is no whole font.
+        Raises UserError for an unknown font or face, and for a file that is not a whole font.
         """
         path, own = _locate(name)
         if own is not None and index not in (0, own):
-            raise UserError(
-                f"{name} is face {own} of {path}: leave its index away, or name the file"
-            )
+            raise UserError(f"{name} is face {own} of {path}: omit the index, or name the file")
         index = own or index
         try:
             content = path.read_bytes()
         except OSError as error:
             raise UserError(f"{path}: {error.strerror or error}") from None
-        _check(path, content, index)
-        family, style = _font(path, index, 16).getname()
-        return cls(
-            path, index, family or path.stem, style or "", hashlib.sha256(content).hexdigest()
-        )
+        family, style = _check(path, content, index)
+        digest = hashlib.sha256(content).hexdigest()
+        return cls(path, index, family or path.stem, style or "", digest)
 
     @property
     def name(self) -> str:
         """The family, with the style where it is not the plain one."""
-        return self.family if self.style in ("", *PLAIN) else f"{self.family} {self.style}"
+        return self.family if self.style in PLAIN else f"{self.family} {self.style}"
 
     def is_same(self, other: Face) -> bool:
         """Whether the two draw the same."""
@@ -91,17 +78,15 @@ class Face:
     def draw(self, characters: Iterable[str], pixels: int) -> Iterator[Image.Image | None]:
         """Each character's ink at `pixels` an em: mode L, 255 ink, cut to its bounding box.
 
-        None for a character the face lacks: one that is blank or drawn as .notdef. UserError where
-        the face cannot be drawn.
+        None for a character that the face lacks or that is blank. UserError where the face cannot
+        be drawn.
         """
-        font = _font(self.path, self.index, pixels)
-        lacking: list[_Ink | None] = [None]
         try:
-            lacking += [_ink(font, c) for c in UNMAPPED]
+            font = _pillow_font(self.path, self.index, pixels)
+            mapped = _code_points(self)
             for character in characters:
-                ink = _ink(font, character)
-                yield None if ink is None or ink in lacking else ink.image
-        except OSError as error:
+                yield _ink(font, character) if ord(character) in mapped else None
+        except Exception as error:  # fontTools and FreeType raise many kinds for a damaged file
             raise UserError(
                 f"{self.path}: cannot be drawn ({error}); the font is damaged, take another"
             ) from None
@@ -133,16 +118,7 @@ class Face:
             yield 255 - np.asarray(square.reduce(SIDE // size))
 
 
-@dataclass(frozen=True)
-class _Ink:
-    """A glyph's picture, and where its left upper corner is from the origin."""
-
-    left: int
-    top: int
-    image: Image.Image
-
-
-def _ink(font: ImageFont.FreeTypeFont, character: str) -> _Ink | None:
+def _ink(font: ImageFont.FreeTypeFont, character: str) -> Image.Image | None:
     """What the font draws, cut to the inked pixels; None where it draws nothing."""
     left, top, right, bottom = font.getbbox(character)
     x, y = math.floor(left), math.floor(top)
@@ -152,136 +128,111 @@ def _ink(font: ImageFont.FreeTypeFont, character: str) -> _Ink | None:
     image = Image.new("L", size)
     ImageDraw.Draw(image).text((-x, -y), character, fill=255, font=font)
     box = image.getbbox()
-    return _Ink(x + box[0], y + box[1], image.crop(box)) if box else None
+    return image.crop(box) if box else None
 
 
-def _font(path: Path, index: int, pixels: int) -> ImageFont.FreeTypeFont:
-    # Raqm, where Pillow has it, shapes text: one character could become another's glyph.
-    layout = ImageFont.Layout.BASIC
-    try:
-        return ImageFont.truetype(str(path), pixels, index, layout_engine=layout)
-    except OSError as error:
-        raise UserError(
-            f"{path}: not a scalable font, or a damaged one ({error}); name a .ttf, .otf or .ttc"
-        ) from None
+@lru_cache(maxsize=8)
+def _code_points(face: Face) -> frozenset[int]:
+    """The Unicode code points that have a glyph."""
+    with face.path.open("rb") as file:
+        mapping = _fonts(file)[face.index].getBestCmap() or {}
+    return frozenset(code for code, glyph in mapping.items() if glyph != ".notdef")
 
 
-def _check(path: Path, content: bytes, index: int) -> None:
-    """UserError for a face the file does not have, and for a file cut short.
+def _fonts(file: BinaryIO) -> list[TTFont]:
+    """The faces of an open font file, whose tables are read when they are asked for."""
+    is_collection = file.read(4) == b"ttcf"
+    file.seek(0)
+    return TTCollection(file, lazy=True).fonts if is_collection else [TTFont(file, lazy=True)]
+
+
+def _pillow_font(path: Path, index: int, pixels: int) -> ImageFont.FreeTypeFont:
+    layout = ImageFont.Layout.BASIC  # Raqm shapes text: one character could become another's glyph
+    return ImageFont.truetype(str(path), pixels, index, layout_engine=layout)
+
+
+def _check(path: Path, content: bytes, index: int) -> tuple[str | None, str | None]:
+    """The face's family and style; UserError where the file is cut short or lacks the face.
 
     FreeType opens a file whose last tables are missing, and draws nothing or too little.
     """
     try:
-        faces, start = 1, 0
-        if content[:4] == b"ttcf":
-            (faces,) = struct.unpack_from(">I", content, 8)
-        if index >= faces:
-            there = "its one face is 0" if faces == 1 else f"it has faces 0 to {faces - 1}"
-            raise UserError(f"{path}: there is no face {index}; {there}")
-        if content[:4] == b"ttcf":
-            (start,) = struct.unpack_from(">I", content, 12 + 4 * index)
-        if content[start : start + 4] not in (b"\0\1\0\0", b"OTTO", b"true"):
-            return
-        (tables,) = struct.unpack_from(">H", content, start + 4)
-        needed = 0
-        for k in range(tables):
-            offset, length = struct.unpack_from(">II", content, start + 20 + 16 * k)
-            needed = max(needed, offset + length)
-    except struct.error:
-        needed = len(content) + 1
-    if needed > len(content):
+        fonts = _fonts(BytesIO(content))
+        tables = [table for font in fonts for table in font.reader.tables.values()]
+        end = max(table.offset + table.length for table in tables)
+        if index < len(fonts) and end <= len(content):
+            return _pillow_font(path, index, 16).getname()
+    except Exception as error:  # fontTools raises many kinds
+        raise UserError(
+            f"{path}: not a scalable font, or a damaged one ({error}); name a .ttf, .otf or .ttc"
+        ) from None
+    if index < len(fonts):
         raise UserError(f"{path}: a font cut short after {len(content):,} bytes; get it again")
+    last = len(fonts) - 1
+    known = f"it has faces 0 to {last}" if last else "its one face is 0"
+    raise UserError(f"{path}: there is no face {index}; {known}")
 
 
-@dataclass(frozen=True)
-class _Installed:
-    """A face that has names, and how far it is from its family's upright regular one."""
+class _Installed(NamedTuple):
+    """An installed face: whether it is bold, italic or otherwise special, and names in lower case.
 
+    `number` is its index, None for the only face of a file.
+    """
+
+    special: bool
     path: Path
-    index: int | None
-    names: tuple[str, ...]
-    distance: float
+    number: int | None
+    family: str
+    names: frozenset[str]
 
 
 def _locate(name: str) -> tuple[Path, int | None]:
-    """A font's file, and the index of the face where the name tells it."""
-    try:
+    """A font's file, and the index of the face where the name implies it."""
+    with suppress(OSError, RuntimeError, ValueError):  # too long, ~nobody, a NUL
         path = Path(name).expanduser()
         if path.is_file():
             return path, None
-    except (OSError, RuntimeError, ValueError):  # too long, ~nobody, a NUL
-        pass
-    known: dict[str, str] = {}
-    for group in (_bundled(), _fontconfig(), _debian()):
-        wanted = [f for f in group if name.casefold() in map(str.casefold, f.names)]
-        if wanted:
-            best = min(wanted, key=lambda f: (f.distance, f.path, f.index or 0))
-            return best.path, best.index
-        known |= {f.names[0].casefold(): f.names[0] for f in group}
-    near = difflib.get_close_matches(name.casefold(), known, n=3)
-    hint = f"; near it are {', '.join(known[n] for n in near)}" if near else ""
-    absent = "" if shutil.which("fc-list") else " (which is not installed)"
+    wanted = name.casefold()
+    families: dict[str, str] = {}
+    for files in _installed_files():
+        faces = [face for file in files for face in _faces(file)]
+        if found := [face for face in faces if wanted in face.names]:
+            best = min(found, key=lambda face: (face.special, face.path, face.number or 0))
+            return best.path, best.number
+        families |= {face.family.casefold(): face.family for face in faces}
+    near = difflib.get_close_matches(wanted, families, n=3)
+    hint = f"; similar names are {', '.join(families[n] for n in near)}" if near else ""
     raise UserError(
-        f"no font {name!r}: no such file, and no such name among matplotlib's fonts and those of "
-        f"fontconfig{absent}{hint}; name a .ttf, .otf or .ttc file, or install the font"
+        f"no font {name!r}: no such file, and no such name among matplotlib's fonts and the "
+        f"system's{hint}; name a .ttf, .otf or .ttc file, or install the font"
     )
 
 
-def _bundled() -> list[_Installed]:
-    """Matplotlib's own fonts."""
-    import matplotlib
+def _installed_files() -> Iterator[list[Path]]:
+    """Matplotlib's own font files, then the system's, with or without fontconfig."""
+    from matplotlib import font_manager, get_data_path  # slow to import
 
-    folder = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
-    return [
-        _Installed(face.path, None, (*face.names, path.stem, path.name), face.distance)
-        for path in sorted(folder.glob("*.ttf"))
-        for face in _faces(path, 1)
-    ]
+    for folder in (f"{get_data_path()}/fonts/ttf", None):
+        yield sorted(map(Path, font_manager.findSystemFonts(folder)))
 
 
-def _debian() -> list[_Installed]:
-    """The faces of `DEBIAN` that are there."""
-    return [face for path in DEBIAN if path.is_file() for face in _faces(path, 16)]
-
-
-def _faces(path: Path, most: int) -> Iterator[_Installed]:
-    """The first faces of a file, by family and by family with style."""
-    for index in range(most):
-        try:
-            family, style = _font(path, index, 16).getname()
-        except UserError:
-            return
-        if family:
-            names = (family, f"{family} {style}")
-            yield _Installed(path, index, names, float(style not in PLAIN))
-
-
-def _fontconfig() -> list[_Installed]:
-    """What `fc-list` knows, by family and by full name; nothing where it is not installed."""
-    program = shutil.which("fc-list")
-    fields = ("file", "index", "slant", "width", "weight", "family", "fullname")
-    line = "\t".join(f"%{{{field}}}" for field in fields) + "\n"
-    if not program:
-        return []
+@cache
+def _faces(path: Path) -> tuple[_Installed, ...]:
+    """The faces of a file with their names; none where it cannot be read."""
     try:
-        listed = subprocess.run([program, "--format", line], capture_output=True, timeout=60)
-    except (OSError, subprocess.TimeoutExpired):
-        return []
-    found = []
-    for text in listed.stdout.splitlines():
-        values = os.fsdecode(text).split("\t")
-        # From 65536 on are the named instances of a variable font; Pillow draws its default one.
-        if len(values) == len(fields) and int(values[1]) < 1 << 16:
-            path, index, *style, families, names = values
-            distance = sum(map(_distance, style, (0, 100, 80)))
-            both = (*families.split(","), *names.split(","))
-            found.append(_Installed(Path(path), int(index), both, distance))
-    return found
+        with path.open("rb") as file:
+            fonts = _fonts(file)
+            alone = len(fonts) == 1
+            return tuple(_installed(path, None if alone else i, f) for i, f in enumerate(fonts))
+    except Exception:  # fontTools raises many kinds for a damaged file
+        return ()
 
 
-def _distance(value: str, regular: float) -> float:
-    """How far fontconfig's number is from a regular face's; 0 for a variable font's range."""
-    try:
-        return abs(float(value) - regular)
-    except ValueError:
-        return 0.0
+def _installed(path: Path, number: int | None, font: TTFont) -> _Installed:
+    table = font["name"]
+    family, style = table.getDebugName(1) or path.stem, table.getBestSubFamilyName()
+    names = {r.toUnicode("replace").casefold() for r in table.names if r.nameID in NAME_IDS}
+    names |= {f"{family} {name}".casefold() for name in (style, table.getDebugName(2))}
+    if number is None:
+        names |= {path.stem.casefold(), path.name.casefold()}
+    return _Installed(style not in PLAIN, path, number, family, frozenset(names - {""}))

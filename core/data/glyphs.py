@@ -9,13 +9,12 @@ drawn is kept in `$XDG_CACHE_HOME/gantune` (or `~/.cache/gantune`), by the conte
 from __future__ import annotations
 
 import hashlib
-import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache, partial
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from itertools import islice
+from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +22,7 @@ from PIL import __version__ as pillow
 from PIL import features
 from pydantic import BeforeValidator, Field
 
+from core.data import cache_folder
 from core.data.characters import character_set
 from core.data.fonts import Face, find_font
 from core.files import atomic_write
@@ -34,17 +34,11 @@ if TYPE_CHECKING:
 Pixels = NDArray[np.uint8]
 Indices = NDArray[np.int64]
 
-# Part of the cache's key. Change it with anything that changes a pixel.
-VERSION = 2
-
-# Fewer pairs than this teach nothing.
-LEAST = 50
-
+VERSION = 2  # part of the cache's key: change it with anything that changes a pixel
+LEAST = 50  # fewer pairs teach nothing
 CHINESE = ("WenQuanYi Zen Hei", "AR PL UKai CN")
 WESTERN = ("DejaVu Sans", "DejaVu Serif")
-
-# The first tenths of the hash are for training, the next for validation, the rest for the test.
-TRAIN, VALIDATION = 0.8, 0.9
+TRAIN, VALIDATION = 0.8, 0.9  # hashes below them are for training, validation; others for the test
 
 
 def _number(value: object) -> object:
@@ -56,7 +50,7 @@ def _number(value: object) -> object:
 
 
 class GlyphParams(Params):
-    """What every glyph task is told of its data."""
+    """The data of every glyph task: two fonts, the characters, and how they are drawn."""
 
     source_font: str = Field(
         "auto",
@@ -112,8 +106,7 @@ class Glyphs:
 def load_glyphs(params: GlyphParams) -> Glyphs:
     """Draw, or load, the pairs and split them; kept for the process.
 
-    Raises UserError for fonts or characters there are none of, the same face twice, and fewer than
-    50 pairs.
+    Raises UserError for unknown fonts or characters, the same face twice, and fewer than 50 pairs.
     """
     source, target, characters = _resolve(params)
     if source.is_same(target):
@@ -125,26 +118,26 @@ def load_glyphs(params: GlyphParams) -> Glyphs:
 
 
 def _resolve(params: GlyphParams) -> tuple[Face, Face, tuple[str, ...]]:
-    """The two faces and the characters asked for, with each `auto` decided."""
+    """The two faces and the characters to draw, with each `auto` decided."""
     try:
-        asked = () if params.characters == "auto" else character_set(params.characters)
+        chosen = () if params.characters == "auto" else character_set(params.characters)
     except UserError as error:
         raise UserError(f"--characters: {error}") from None
-    han = [c for c in asked or character_set("gb2312-1") if "\u4e00" <= c <= "\u9fff"]
-    source = _named("--source-font", params.source_font, params.source_index)
-    target = _named("--target-font", params.target_font, params.target_index)
+    han = [c for c in chosen or character_set("gb2312-1") if "\u4e00" <= c <= "\u9fff"]
+    source = _open_face("--source-font", params.source_font, params.source_index)
+    target = _open_face("--target-font", params.target_font, params.target_index)
     if not (source and target):
-        first, second = _pair([face for face in (source, target) if face], han)
+        first, second = _default_faces([face for face in (source, target) if face], han)
         source = source or (second if target and target.is_same(first) else first)
         target = target or (first if source.is_same(second) else second)
-    if not asked:
-        chinese = _has(source, han) and _has(target, han)
-        asked = character_set("gb2312-1" if chinese else "every")
-    return source, target, asked
+    if not chosen:
+        chinese = _has_enough(source, han) and _has_enough(target, han)
+        chosen = character_set("gb2312-1" if chinese else "every")
+    return source, target, chosen
 
 
-def _named(flag: str, font: str, index: int) -> Face | None:
-    """The face a flag names, None for auto."""
+def _open_face(flag: str, font: str, index: int) -> Face | None:
+    """The face that a flag names, None for auto."""
     if font == "auto":
         if index:
             raise UserError(f"{flag}: auto has no face {index} to choose; name the font file")
@@ -155,83 +148,62 @@ def _named(flag: str, font: str, index: int) -> Face | None:
         raise UserError(f"{flag}: {error}") from None
 
 
-def _pair(named: Sequence[Face], han: Sequence[str]) -> tuple[Face, Face]:
-    """What auto stands for beside the fonts already named, where these are the Chinese asked."""
-    first, second = WESTERN
-    if len(han) >= LEAST and all(_has(face, han) for face in named):
+def _default_faces(chosen: Sequence[Face], han: Sequence[str]) -> tuple[Face, Face]:
+    """What auto stands for: a Chinese pair where the fonts already chosen have these characters."""
+    names = WESTERN
+    if len(han) >= LEAST and all(_has_enough(face, han) for face in chosen):
         with suppress(UserError):
-            for name in CHINESE:
-                find_font(name)
-            first, second = CHINESE
-    return Face.open(first), Face.open(second)
+            names = CHINESE if all(map(find_font, CHINESE)) else WESTERN
+    return Face.open(names[0]), Face.open(names[1])
 
 
-def _has(face: Face, characters: Sequence[str]) -> bool:
+def _has_enough(face: Face, characters: Sequence[str]) -> bool:
     """Whether the face has at least LEAST of the characters."""
-    count = 0
-    for glyph in face.draw(characters, 32):
-        count += glyph is not None
-        if count == LEAST:
-            return True
-    return False
+    found = (glyph for glyph in face.draw(characters, 32) if glyph)
+    return len(list(islice(found, LEAST))) == LEAST
 
 
 @lru_cache(maxsize=4)
 def _load(
-    source: Face,
-    target: Face,
-    asked: tuple[str, ...],
-    size: int,
-    channels: int,
-    fraction: float,
+    source: Face, target: Face, chosen: tuple[str, ...], size: int, channels: int, fraction: float
 ) -> Glyphs:
-    drawn = _cached(source, target, asked, size)
+    drawn = _draw_cached(source, target, chosen, size)
     characters = tuple(drawn.characters)
     if len(characters) < LEAST:
-        raise UserError(_too_few(source, target, len(asked), drawn))
+        raise UserError(_too_few(source, target, len(chosen), drawn))
     train, validation, test = _split(characters)
     used = _share(characters, train, fraction)
     digest = hashlib.sha256(f"{drawn.characters} {channels}".encode())
     for array in (drawn.source, drawn.target, used, validation, test):
         digest.update(array.tobytes())
     of = f" of {len(train):,}" if len(used) < len(train) else ""
-    about = (
+    summary = (
         f"glyphs: {source.name} -> {target.name}, {len(characters):,} characters at {size} x "
         f"{size} ({len(used):,}{of} train, {len(validation):,} validation, {len(test):,} test)"
     )
-    return Glyphs(
-        characters,
-        drawn.source,
-        drawn.target,
-        used,
-        validation,
-        test,
-        digest.hexdigest()[:16],
-        (about, *_why_left_out(source, target, size, drawn.left_out)),
-    )
+    notes = (summary, *_why_left_out(source, target, size, drawn.left_out))
+    pictures, split = (drawn.source, drawn.target), (used, validation, test)
+    return Glyphs(characters, *pictures, *split, digest.hexdigest()[:16], notes)
 
 
 def _split(characters: Sequence[str]) -> tuple[Indices, Indices, Indices]:
     """Training, validation and test characters by their hashes, some 80, 10 and 10 % of them."""
-    where = np.array([_hash("split", c) for c in characters])
-    parts = (
-        np.flatnonzero(where < TRAIN),
-        np.flatnonzero((where >= TRAIN) & (where < VALIDATION)),
-        np.flatnonzero(where >= VALIDATION),
-    )
-    for name, part in zip(("training", "validation", "test"), parts, strict=True):
-        if not len(part):
+    hashes = np.array([_hash("split", c) for c in characters])
+    part = np.searchsorted((TRAIN, VALIDATION), hashes, side="right")
+    train, validation, test = (np.flatnonzero(part == k) for k in range(3))
+    for name, indices in (("training", train), ("validation", validation), ("test", test)):
+        if not len(indices):
             raise UserError(
                 f"--characters: of {len(characters)} none is for {name}, as their hashes have it; "
                 "ask for more"
             )
-    return parts
+    return train, validation, test
 
 
 def _share(characters: Sequence[str], train: Indices, fraction: float) -> Indices:
     """Some of the training characters, at least one; a larger fraction has them all and more."""
-    where = np.array([_hash("share", characters[i]) for i in train])
-    used: Indices = train[(where < fraction) | (where == where.min())]
+    hashes = np.array([_hash("share", characters[i]) for i in train])
+    used: Indices = train[(hashes < fraction) | (hashes == hashes.min())]
     return used
 
 
@@ -241,9 +213,8 @@ def _hash(purpose: str, character: str) -> float:
     return int.from_bytes(digest[:6], "big") / 2**48
 
 
-@dataclass(frozen=True)
-class _Drawn:
-    """The characters that were drawn, a string of them, and their pictures.
+class _Drawn(NamedTuple):
+    """A string of the characters that were drawn, and their pictures, N x H x W.
 
     `left_out` are four more strings: what the source and the target lack, the too large, and those
     that look like an earlier one.
@@ -255,7 +226,7 @@ class _Drawn:
     left_out: tuple[str, ...]
 
 
-def _why_left_out(source: Face, target: Face, size: int, left_out: Sequence[str]) -> list[str]:
+def _why_left_out(source: Face, target: Face, size: int, left_out: Sequence[str]) -> Iterator[str]:
     """A sentence for each reason."""
     reasons = (
         f"{source.name} lacks",
@@ -263,68 +234,60 @@ def _why_left_out(source: Face, target: Face, size: int, left_out: Sequence[str]
         f"{size} x {size} at the others' scale is too small for",
         "an earlier one looks the same in both fonts as",
     )
-    lines = []
-    for reason, which in zip(reasons, left_out, strict=True):
-        more = f" and {len(which) - 10:,} more" if len(which) > 10 else ""
-        some = f"{len(which):,} characters ({' '.join(which[:10])}{more})"
-        lines += [f"glyphs: {reason} {some}, left out"] if which else []
-    return lines
+    for reason, characters in zip(reasons, left_out, strict=True):
+        more = f" and {len(characters) - 10:,} more" if len(characters) > 10 else ""
+        some = f"{len(characters):,} characters ({' '.join(characters[:10])}{more})"
+        if characters:
+            yield f"glyphs: {reason} {some}, left out"
 
 
-def _too_few(source: Face, target: Face, asked: int, drawn: _Drawn) -> str:
+def _too_few(source: Face, target: Face, count: int, drawn: _Drawn) -> str:
     lacking_source, lacking_target, large, alike = map(len, drawn.left_out)
     return (
-        f"glyphs: {len(drawn.characters)} pairs, and at least {LEAST} are needed: of {asked:,} "
-        f"characters asked, {source.name} has {asked - lacking_source:,} and {target.name} has "
-        f"{asked - lacking_target:,}, {large} are too large, {alike} look like another; name other "
+        f"glyphs: {len(drawn.characters)} pairs, and at least {LEAST} are needed: of {count:,} "
+        f"characters asked, {source.name} has {count - lacking_source:,} and {target.name} has "
+        f"{count - lacking_target:,}, {large} are too large, {alike} look like another; name other "
         "--characters, or fonts that have them (Debian's fonts-wqy-zenhei and fonts-arphic-ukai "
         "have Chinese)"
     )
 
 
-def _cached(source: Face, target: Face, asked: tuple[str, ...], size: int) -> _Drawn:
-    """What `_draw` draws, from the cache if there; one that cannot be written is no error."""
-    drawers = f"{VERSION} {pillow} {features.version('freetype2')}"
+def _draw_cached(source: Face, target: Face, chosen: tuple[str, ...], size: int) -> _Drawn:
+    """What `_draw` draws, from the cache where it is kept; one that cannot be written is no error.
+
+    A damaged file is drawn anew.
+    """
+    versions = f"{VERSION} {pillow} {features.version('freetype2')}"
     faces = [(face.sha256, face.index) for face in (source, target)]
-    key = hashlib.sha256(f"{drawers} {faces} {size} {''.join(asked)}".encode()).hexdigest()[:16]
-    base = Path(os.environ.get("XDG_CACHE_HOME", ""))
-    folder = (base if base.is_absolute() else Path.home() / ".cache") / "gantune"
-    path = folder / f"glyphs-{key}.npz"
-    drawn = _read(path, size)
-    if drawn is None:
-        drawn = _draw(source, target, asked, size)
-        texts = np.array([drawn.characters, *drawn.left_out])
-        save = partial(np.savez_compressed, texts=texts, source=drawn.source, target=drawn.target)
-        with suppress(OSError):
-            atomic_write(path, save)
+    key = hashlib.sha256(f"{versions} {faces} {size} {''.join(chosen)}".encode()).hexdigest()[:16]
+    path = cache_folder() / f"glyphs-{key}.npz"
+    with suppress(Exception):  # whatever zipfile and NumPy raise on a damaged file
+        with path.open("rb") as file, np.load(file) as kept:
+            characters, *left_out = map(str, kept["texts"])
+            drawn = _Drawn(characters, kept["source"], kept["target"], tuple(left_out))
+        if drawn.source.shape == drawn.target.shape == (len(characters), size, size):
+            return drawn
+    drawn = _draw(source, target, chosen, size)
+    texts = np.array([drawn.characters, *drawn.left_out])
+    save = partial(np.savez_compressed, texts=texts, source=drawn.source, target=drawn.target)
+    with suppress(OSError):
+        atomic_write(path, save)
     return drawn
 
 
-def _read(path: Path, size: int) -> _Drawn | None:
-    """A file of the cache; None where there is none, or a damaged one."""
-    try:
-        with path.open("rb") as file, np.load(file) as saved:
-            characters, *left_out = map(str, saved["texts"])
-            drawn = _Drawn(characters, saved["source"], saved["target"], tuple(left_out))
-    except Exception:  # whatever zipfile and NumPy raise on a damaged file
-        return None
-    shape = (len(characters), size, size)
-    return drawn if drawn.source.shape == drawn.target.shape == shape else None
-
-
-def _draw(source: Face, target: Face, asked: tuple[str, ...], size: int) -> _Drawn:
+def _draw(source: Face, target: Face, chosen: tuple[str, ...], size: int) -> _Drawn:
     """Draw the characters both faces have, all at one pixel size (see `Face.squares`).
 
     Left out are those too large for the square, since shrinking one would thin its strokes, and
     those that look in both fonts like an earlier one, as Latin and Greek A may: the test would ask
     for what training showed.
     """
-    measures = [face.measure(asked) for face in (source, target)]
-    common = [c for c in asked if all(c in measured for measured in measures)]
-    large = alike = ""
-    kept: dict[bytes, tuple[str, Pixels, Pixels]] = {}
+    measures = [face.measure(chosen) for face in (source, target)]
+    common = [c for c in chosen if all(c in measured for measured in measures)]
     longest = [max(measured[c] for measured in measures) for c in common]
     squares = [face.squares(common, size, longest) for face in (source, target)]
+    large = alike = ""
+    kept: dict[bytes, tuple[str, Pixels, Pixels]] = {}
     for character, s, t in zip(common, *squares, strict=True):
         if s is None or t is None:
             large += character
@@ -332,9 +295,8 @@ def _draw(source: Face, target: Face, asked: tuple[str, ...], size: int) -> _Dra
             alike += character
         else:
             kept[look] = (character, s, t)
-    lacking = ("".join(c for c in asked if c not in measured) for measured in measures)
-    blank = np.empty((0, size, size), np.uint8)
+    lacking = ("".join(c for c in chosen if c not in measured) for measured in measures)
     characters = "".join(c for c, _, _ in kept.values())
-    sources = np.stack([s for _, s, _ in kept.values()]) if kept else blank
-    targets = np.stack([t for _, _, t in kept.values()]) if kept else blank
-    return _Drawn(characters, sources, targets, (*lacking, large, alike))
+    pixels = np.array([(s, t) for _, s, t in kept.values()], np.uint8).reshape(-1, 2, size, size)
+    source_pixels, target_pixels = np.ascontiguousarray(pixels.swapaxes(0, 1))
+    return _Drawn(characters, source_pixels, target_pixels, (*lacking, large, alike))

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -54,12 +55,12 @@ class UnpairedImages:
     @property
     def notes(self) -> tuple[str, ...]:
         """The images of each domain that could not be read."""
-        lines = []
-        for name, domain in (("trainA", self.a), ("trainB", self.b)):
-            if domain.skipped:
-                named = "; ".join(domain.skipped)
-                lines.append(f"{name}: {len(domain.skipped)} images skipped, unreadable: {named}")
-        return tuple(lines)
+        skipped = {name: self.domain(name).skipped for name in "AB"}
+        return tuple(
+            f"train{name}: {len(files)} images skipped, unreadable: {'; '.join(files)}"
+            for name, files in skipped.items()
+            if files
+        )
 
     def domain(self, name: str) -> Domain:
         """Domain "A" or "B"."""
@@ -85,25 +86,18 @@ def _load(folder: Path, size: int, preprocess: Preprocess) -> UnpairedImages:
     digest = hashlib.sha256(f"{size} {preprocess}".encode())
     for name, paths in files.items():
         for path in paths:
-            digest.update(name.encode() + os.fsencode(path.name) + _content(path))
+            digest.update(name.encode() + os.fsencode(path.name))
+            with suppress(OSError):  # decoding will name a file that cannot be read
+                digest.update(hashlib.sha256(path.read_bytes()).digest())
     a, b = (_domain(paths, size, preprocess) for paths in files.values())
     return UnpairedImages(a, b, size, digest.hexdigest()[:16])
 
 
-def _content(path: Path) -> bytes:
-    """A digest of a file's content; of nothing where it cannot be read: decoding will name it."""
-    try:
-        return hashlib.sha256(path.read_bytes()).digest()
-    except OSError:
-        return b""
-
-
 def _files(root: Path, name: str) -> list[Path]:
-    folder = root / name
+    folder, suffixes = root / name, Image.registered_extensions()
     layout = "the layout is trainA, trainB (and testA, testB)"
     if not folder.is_dir():
         raise UserError(f"{folder}: no such folder; {layout}")
-    suffixes = Image.registered_extensions()
     paths = sorted(p for p in folder.iterdir() if p.suffix.lower() in suffixes and p.is_file())
     if len(paths) < 2:
         raise UserError(f"{folder}: holds {len(paths)} images, at least 2 are needed; {layout}")
@@ -124,9 +118,7 @@ def validation_names(names: list[str]) -> set[str]:
 def _domain(paths: list[Path], size: int, preprocess: Preprocess) -> Domain:
     folder = paths[0].parent
     held_out = validation_names([path.name for path in paths])
-    train: list[Pixels] = []
-    validation: list[Pixels] = []
-    skipped: list[str] = []
+    train, validation, skipped = list[Pixels](), list[Pixels](), list[str]()
 
     def read(path: Path) -> Pixels | str:
         load = size if path.name in held_out else round(size * CROP_MARGIN)
@@ -143,10 +135,9 @@ def _domain(paths: list[Path], size: int, preprocess: Preprocess) -> Domain:
             else:
                 (validation if path.name in held_out else train).append(pixels)
     if len(skipped) > UNREADABLE_SHARE * len(paths):
-        named = "; ".join(skipped[:5])
         raise UserError(
             f"{folder}: {len(skipped)} of {len(paths)} images cannot be read, more than "
-            f"{UNREADABLE_SHARE:.0%}; repair or remove them: {named}"
+            f"{UNREADABLE_SHARE:.0%}; repair or remove them: {'; '.join(skipped[:5])}"
         )
     if not train or not validation:
         raise UserError(f"{folder}: too few readable images to train and validate with; add more")

@@ -8,7 +8,8 @@ and a rectangle is cut out before anything is resampled or painted. So no source
 of trainA, trainB, testA and testB. Within a folder, crops overlap.
 """
 
-import os
+from __future__ import annotations
+
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -17,15 +18,14 @@ import numpy as np
 from filelock import FileLock
 from PIL import Image
 
+from core.data import cache_folder
 from core.data.painterly import paint
 from core.task import UserError
 
 # Left, upper, right, lower in source pixels; right and lower excluded, as Pillow has it.
 Box = tuple[int, int, int, int]
 
-# The folder's name. Change it with anything that changes a pixel.
-VERSION = "sample-v1"
-
+VERSION = "sample-v1"  # the folder's name: change it with anything that changes a pixel
 SIZE = 128
 COUNTS = {"trainA": 300, "trainB": 400, "testA": 40, "testB": 40}
 
@@ -48,38 +48,30 @@ REGIONS: Mapping[str, Sequence[tuple[str, Box]]] = {
     "testB": (("china.jpg", (205, 150, 425, 280)), ("flower.jpg", (136, 262, 308, 392))),
 }
 
-# Nominal side of a crop, in source pixels; a canvas is made for each, so that brushes keep their
+# Nominal sides of a crop, in source pixels; a canvas is made for each, so that brushes keep their
 # width in the finished file whatever the crop's scale.
 CROPS = (90, 115, 145)
-
-# Canvas pixels per pixel of the finished file: what antialiases the strokes.
-OVERSAMPLING = 2
-
-# Brush radii in canvas pixels, coarse to fine, one set per canvas in turn.
-BRUSHES = ((16, 9, 6), (14, 9, 5), (18, 10, 6))
-
-# A crop whose luma deviates less than this (of 255) is empty sky or blur, and drawn again.
-DULL = 25.0
+OVERSAMPLING = 2  # canvas pixels per pixel of the finished file: what antialiases the strokes
+BRUSHES = ((16, 9, 6), (14, 9, 5), (18, 10, 6))  # radii in canvas pixels, one set per canvas
+DULL = 25.0  # a crop whose luma deviates less (of 255) is empty sky or blur, and drawn again
 
 
 def sample_folder(cache: Path | None = None) -> Path:
     """The sample data set's folder, made first when absent (some ten seconds, once).
 
-    It holds trainA, trainB, testA and testB of 128x128 RGB PNG files, A paintings and B
-    photographs, the same pixels on every making (by the same NumPy and Pillow). `cache` defaults
-    to `$XDG_CACHE_HOME/gantune`, or `~/.cache/gantune`. Parallel callers wait for the one that
-    makes it, and a folder left by a killed one is made anew. Raises UserError where it cannot be
-    written.
+    It holds trainA, trainB, testA and testB of 128 x 128 RGB PNG files, A paintings and B
+    photographs, the same pixels each time (by the same NumPy and Pillow), under `cache` (default:
+    `cache_folder()`). Parallel callers wait for the first; what a killed one left is made anew.
+    Raises UserError where it cannot be written.
     """
-    cache = _default_cache() if cache is None else cache
+    cache = cache_folder() if cache is None else cache
     folder = cache / VERSION
-    if folder.is_dir():
-        return folder
     try:
-        cache.mkdir(parents=True, exist_ok=True)
-        with FileLock(cache / f"{VERSION}.lock"):
-            if not folder.is_dir():
-                _make(folder)
+        if not folder.is_dir():
+            cache.mkdir(parents=True, exist_ok=True)
+            with FileLock(cache / f"{VERSION}.lock"):
+                if not folder.is_dir():
+                    _write(folder)
     except OSError as error:
         raise UserError(
             f"cannot make the sample data set in {folder}: {error}; "
@@ -88,12 +80,7 @@ def sample_folder(cache: Path | None = None) -> Path:
     return folder
 
 
-def _default_cache() -> Path:
-    base = Path(os.environ.get("XDG_CACHE_HOME", ""))
-    return (base if base.is_absolute() else Path.home() / ".cache") / "gantune"
-
-
-def _make(folder: Path) -> None:
+def _write(folder: Path) -> None:
     """Write the four folders beside `folder`, then rename: whole or absent. Call it locked."""
     partial = folder.with_name(f"{folder.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
@@ -126,8 +113,7 @@ def _canvases(
     name: str, rng: np.random.Generator
 ) -> Iterator[tuple[Image.Image, Image.Image, int]]:
     """Each region at each scale it has room for: the source, its canvas, the nominal crop side."""
-    # Imported here: it is slow to import, and a sample once made needs it no more.
-    from sklearn.datasets import load_sample_image
+    from sklearn.datasets import load_sample_image  # slow to import
 
     brush = 0
     for picture, box in REGIONS[name]:
@@ -144,9 +130,7 @@ def _canvases(
             yield source, canvas, nominal
 
 
-def _draw_box(
-    source: Image.Image, nominal: int, rng: np.random.Generator
-) -> tuple[float, float, float, float]:
+def _draw_box(source: Image.Image, nominal: int, rng: np.random.Generator) -> tuple[float, ...]:
     """A square window into `source`, of about `nominal` pixels a side, that shows something."""
     luma = np.asarray(source.convert("L"), np.float32)
     while True:

@@ -14,13 +14,18 @@ from core.data.images import Pixels
 def to_tensor(images: Sequence[Pixels]) -> Tensor:
     """Equal-sized H x W x 3 uint8 images to float32 N x 3 x H x W in [-1, 1]."""
     stack = torch.from_numpy(np.stack(images))
-    return stack.permute(0, 3, 1, 2).contiguous().float() / 127.5 - 1
+    return from_pixels(stack.permute(0, 3, 1, 2).contiguous())
 
 
 def in_batches(images: Sequence[Pixels], size: int = 32) -> Iterator[Tensor]:
-    """The same, so many at a time: a large data set would not fit as one tensor."""
+    """The same in batches of `size`: a large data set would not fit as one tensor."""
     for start in range(0, len(images), size):
         yield to_tensor(images[start : start + size])
+
+
+def from_pixels(pixels: Tensor) -> Tensor:
+    """Uint8 of any shape to float32 in [-1, 1]."""
+    return pixels.float() / 127.5 - 1
 
 
 def to_pixels(images: Tensor) -> Tensor:

@@ -1,7 +1,7 @@
 """An evaluator's exam: known-bad outputs must lie far below good ones, or a search rewards them.
 
-It is sat once for an evaluator and its data, before the first search, and kept beside the evaluator under
-`runs/evaluators/`; every trial's record has its result.
+It is sat once for an evaluator and its data, before the first search, and kept in the folder of
+evaluators; every trial's record has its result.
 """
 
 from __future__ import annotations
@@ -19,10 +19,7 @@ from core.task import Data, Evaluator, Objective, Score
 
 VERSION = 2
 MARGIN = 0.5
-
-
-# Whether an evaluator is to pass its exam, to sit it, or neither.
-ExamPolicy = Literal["pass", "sit", "skip"]
+ExamPolicy = Literal["pass", "sit", "skip"]  # an evaluator has to pass its exam, to sit it, neither
 
 
 class ExamFailed(Exception):
@@ -46,7 +43,7 @@ def sit(
         inputs = max(inputs, len(case.outputs.output))
         say(f"exam: {case.name}: {score.value:.3f}")
     reference = _reference([score for _, good, score in scored if good], objective)
-    cases = [_told(name, good, score, reference, objective) for name, good, score in scored]
+    cases = [_result(*case, reference, objective) for case in scored]
     return {
         "version": VERSION,
         "objective": {"name": objective.name, "direction": objective.direction},
@@ -60,35 +57,27 @@ def sit(
 
 
 def _reference(good: list[Score], objective: Objective) -> Score:
-    fewest = min(len(_broken(score)) for score in good)
-    kept = [score for score in good if len(_broken(score)) == fewest]
+    fewest = min(len(score.broken) for score in good)
     pick = max if objective.direction == "maximize" else min
-    return pick(kept, key=lambda score: score.value)
+    return pick((s for s in good if len(s.broken) == fewest), key=lambda score: score.value)
 
 
-def _told(
+def _result(
     name: str, good: bool, score: Score, reference: Score, objective: Objective
 ) -> dict[str, Any]:
-    guarded = len(_broken(score)) > len(_broken(reference))
+    if objective.direction == "maximize":
+        far_below = score.value < MARGIN * reference.value
+    else:
+        far_below = score.value > reference.value / MARGIN
+    guarded = len(score.broken) > len(reference.broken)
     return {
         "name": name,
         "good": good,
         "value": score.value,
         "parts": dict(score.parts),
-        "broken": _broken(score),
-        "passed": good or guarded or far_below(score.value, reference.value, objective),
+        "broken": score.broken,
+        "passed": good or guarded or far_below,
     }
-
-
-def far_below(value: float, reference: float, objective: Objective) -> bool:
-    """Whether a value is worse than half as good as the reference."""
-    if objective.direction == "maximize":
-        return value < MARGIN * reference
-    return value > reference / MARGIN
-
-
-def _broken(score: Score) -> list[str]:
-    return [name for name, amount in score.violations.items() if amount > 0]
 
 
 def kept_exam(runs: Path, facts: Mapping[str, Any]) -> dict[str, Any]:
@@ -104,28 +93,25 @@ def sit_once(
     say: Callable[[str], None],
     again: bool = False,
 ) -> dict[str, Any]:
-    """The evaluator's exam, sat now unless it is kept (or `again`); parallel workers sit it once."""
+    """The evaluator's exam, sat unless it is kept (or `again`); parallel workers sit it once."""
     path = _path(runs, facts)
     path.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(path.with_suffix(".lock")):
         exam = {} if again else kept_exam(runs, facts)
         if not exam:
-            say(
-                "exam: the evaluator is shown outputs that nobody may win with (once per evaluator)"
-            )
-            said = say if again else lambda line: None
-            exam = {**sit(evaluator, data, said), "evaluator": _known(facts)}
+            say("exam: the evaluator scores outputs that must not win (once per evaluator)")
+            exam = sit(evaluator, data, say) if again else sit(evaluator, data)
+            exam["evaluator"] = _without_exam(facts)
             write_json(path, exam)
     return exam
 
 
-def _known(facts: Mapping[str, Any]) -> dict[str, Any]:
-    """What was known of the evaluator before its exam."""
+def _without_exam(facts: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in facts.items() if name != "exam"}
 
 
 def _path(runs: Path, facts: Mapping[str, Any]) -> Path:
-    text = json.dumps([VERSION, _known(facts)], sort_keys=True)
+    text = json.dumps([VERSION, _without_exam(facts)], sort_keys=True)
     return runs / "evaluators" / f"exam-{hashlib.sha256(text.encode()).hexdigest()[:16]}.json"
 
 
@@ -134,51 +120,44 @@ def sentence(exam: Mapping[str, Any]) -> str:
     bad = [case for case in exam["cases"] if not case["good"]]
     failed = [case for case in bad if not case["passed"]]
     good = f"good outputs score {exam['reference']:.3f}"
-    if not failed:
-        nearest = _nearest(exam, bad)
-        return (
-            f"exam: passed; {good}, and of {len(bad)} ways to cheat none comes near: "
-            f"the nearest, {nearest['name']}, has {nearest['value']:.3f}"
-        )
-    told = ", ".join(f"{case['name']} {case['value']:.3f}" for case in failed[:4])
-    more = f" and {len(failed) - 4} more" if failed[4:] else ""
-    return f"exam: FAILED; {good}, and these are not far below: {told}{more}"
+    if failed:
+        names = ", ".join(f"{case['name']} {case['value']:.3f}" for case in failed[:4])
+        more = f" and {len(failed) - 4} more" if failed[4:] else ""
+        return f"exam: FAILED; {good}, and these are not far below: {names}{more}"
+    pick = max if exam["objective"]["direction"] == "maximize" else min
+    unguarded = [case for case in bad if not case["broken"]] or bad
+    nearest = pick(unguarded, key=lambda case: float(case["value"]))
+    return (
+        f"exam: passed; {good}, and of {len(bad)} ways to cheat none comes near: "
+        f"the nearest, {nearest['name']}, has {nearest['value']:.3f}"
+    )
 
 
 def table(exam: Mapping[str, Any]) -> str:
     """The cases in columns: the value, as a share of the good outputs', the result, the guards."""
-    lines = [["case", exam["objective"]["name"], "of good", "", "guards broken"]]
+    rows = [("case", exam["objective"]["name"], "of good", "", "guards broken")]
     for case in exam["cases"]:
         share = case["value"] / exam["reference"] if exam["reference"] else float("inf")
         result = "good" if case["good"] else "passed" if case["passed"] else "FAILED"
-        figures = [f"{case['value']:.3f}", f"{share:.2f}"]
-        lines.append([case["name"], *figures, result, ", ".join(case["broken"])])
-    widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
-    sides = ("<", ">", ">", "<", "<")
-    return "\n".join(
-        "  ".join(f"{cell:{s}{w}}" for cell, s, w in zip(line, sides, widths, strict=True)).rstrip()
-        for line in lines
-    )
+        figures = (f"{case['value']:.3f}", f"{share:.2f}")
+        rows.append((case["name"], *figures, result, ", ".join(case["broken"])))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    form = "  ".join(f"{{:{side}{width}}}" for side, width in zip("<>><<", widths, strict=True))
+    return "\n".join(form.format(*row).rstrip() for row in rows)
 
 
 def failure(exam: Mapping[str, Any]) -> str:
     """What is wrong with an evaluator that has failed, and what to do about it."""
-    told = sentence(exam).removeprefix("exam: FAILED; ")
     return (
-        f"the evaluator can be gamed, so a search would reward what games it: {told}. Give it more or "
-        "clearer training images, or search all the same with --ignore-exam"
+        "the evaluator can be gamed, so a search would reward what games it: "
+        f"{sentence(exam).removeprefix('exam: FAILED; ')}. Give it more or clearer training "
+        "images, or search all the same with --ignore-exam"
     )
 
 
 def brief(exam: Mapping[str, Any]) -> dict[str, Any]:
     """What every record keeps of it."""
-    told = ("passed", "reference", "margin", "inputs")
     shown = ("name", "good", "value", "broken", "passed")
     cases = [{name: case[name] for name in shown} for case in exam["cases"]]
-    return {**{name: exam[name] for name in told}, "cases": cases}
-
-
-def _nearest(exam: Mapping[str, Any], bad: list[dict[str, Any]]) -> dict[str, Any]:
-    unguarded = [case for case in bad if not case["broken"]] or bad
-    pick = max if exam["objective"]["direction"] == "maximize" else min
-    return pick(unguarded, key=lambda case: float(case["value"]))
+    facts = ("passed", "reference", "margin", "inputs")
+    return {**{name: exam[name] for name in facts}, "cases": cases}

@@ -1,4 +1,4 @@
-"""The parts of the painting score, and the value they make. docs/painting_judge.md has the reasons.
+"""The parts of the painting score, and the value they make. The docs have the reasons.
 
 Part        what it is                                                        range, best
 painted     P(painting) between held-out photographs (0) and paintings (1)    (-..., ...), 1
@@ -20,12 +20,6 @@ style   = harmonic mean of soft(painted) and soft(near)
           x exp(-(spectrum - 2) / 3) where the misfit is above 2
 content = structure x recall
 value   = harmonic mean of style and content, in [0, 1]
-
-Guard       broken when
-unrelated   fewer than a quarter of the outputs find their input
-one_for_all the outputs are less than a quarter as far apart as paintings
-copies      more than half of the outputs are training paintings
-texture     the spectrum's misfit is above 12: noise
 """
 
 from __future__ import annotations
@@ -34,15 +28,8 @@ import math
 from collections.abc import Mapping
 
 PARTS = (
-    "painted",
-    "near",
-    "beyond",
-    "form",
-    "diversity",
-    "copied",
-    "spectrum",
-    "structure",
-    "recall",
+    *("painted", "near", "beyond", "form", "diversity", "copied", "spectrum"),
+    *("structure", "recall"),
 )
 SLOPE = 4.0
 BEYOND = 0.4
@@ -72,10 +59,10 @@ def soft(x: float) -> float:
 def violations(parts: Mapping[str, float]) -> dict[str, float]:
     """How far each guard is broken: above 0 it is."""
     return {
-        "unrelated": UNRELATED - parts["recall"],
-        "one_for_all": ONE_FOR_ALL - parts["diversity"],
-        "copies": parts["copied"] - COPIES,
-        "texture": parts["spectrum"] - NOISE,
+        "unrelated": UNRELATED - parts["recall"],  # too few outputs find their input
+        "one_for_all": ONE_FOR_ALL - parts["diversity"],  # outputs too near one another
+        "copies": parts["copied"] - COPIES,  # too many are training paintings
+        "texture": parts["spectrum"] - NOISE,  # noise
     }
 
 

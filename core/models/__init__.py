@@ -1,1 +1,1 @@
-"""Network architectures: `nn.Module`s and nothing else."""
+"""What trials train: networks, losses, optimisers, and models in training."""

@@ -1,13 +1,13 @@
-"""Collapse: when a generator has one answer for all, or none that depends on what it is given.
+"""Collapse: a generator with one output for all inputs, or outputs that ignore their inputs.
 
 Mode collapse (Goodfellow 2016, arXiv 1701.00160, section 5.1; Salimans et al. 2016, arXiv
 1606.03498, section 3.2: "the generator collapses to a parameter setting where it always emits the
-same point") is told from outputs; that the discriminator has won from the generator's gradient,
-which then vanishes (Arjovsky and Bottou 2017, arXiv 1701.04862, theorem 2.4). Losses do not tell
-it: with a pixel or cycle loss a generator learns on under a discriminator that is never wrong.
+same point") shows in the outputs. A discriminator that has won shows in the generator's gradient,
+which vanishes (Arjovsky and Bottou 2017, arXiv 1701.04862, theorem 2.4). Losses show neither: with
+a pixel or cycle loss the generator goes on learning while the discriminator is never wrong.
 
-A young network looks the same for a while: it learns the mean page first. What sets it apart is
-that its score still gets better, which is for the loop to see.
+The outputs of a young network look collapsed for a while, since it learns the mean image first; but
+its score still improves, which `core.training.history` takes into account.
 """
 
 from __future__ import annotations
@@ -31,24 +31,25 @@ SIDE = 32
 
 @torch.no_grad()
 def collapse_reason(outputs: ImagePairs) -> str:
-    """What is wrong with the outputs, in words; '' where nothing is or nothing can be told.
+    """What is wrong with the outputs, in words; '' where nothing is or nothing can be said.
 
-    Nothing can be told of fewer than 8 different inputs, or where every target is the same.
+    Nothing can be said of fewer than 8 different inputs, or where every target is the same.
     """
-    kept = _different(outputs.source)
-    n = len(kept)
-    wanted = outputs.source if outputs.target is None else outputs.target
-    if n < ENOUGH_INPUTS or (needed := spread(wanted[kept])) == 0:
+    distinct = _distinct(outputs.source)
+    n = len(distinct)
+    known, reference = "inputs", outputs.source
+    if outputs.target is not None:
+        known, reference = "targets", outputs.target
+    if n < ENOUGH_INPUTS or (known_spread := spread(reference[distinct])) == 0:
         return ""
-    output = outputs.output[kept]
-    there = spread(output)
-    if there == 0:
+    output = outputs.output[distinct]
+    share = spread(output) / known_spread
+    if share == 0:
         return f"the same output for {n} different inputs"
-    if there / needed < NEGLIGIBLE:
-        whose = "inputs" if outputs.target is None else "targets"
-        share = f"{there / needed:.1%} of the {whose}' spread"
-        return f"nearly the same output for {n} different inputs, {share}"
-    if n >= ENOUGH_TO_CORRELATE and unrelated(outputs.source[kept], output):
+    if share < NEGLIGIBLE:
+        amount = f"{share:.1%} of the {known}' spread"
+        return f"nearly the same output for {n} different inputs, {amount}"
+    if n >= ENOUGH_TO_CORRELATE and unrelated(outputs.source[distinct], output):
         return f"outputs that have nothing to do with the {n} inputs"
     return ""
 
@@ -56,29 +57,29 @@ def collapse_reason(outputs: ImagePairs) -> str:
 def spread(images: Tensor) -> float:
     """How far images are from their mean: root mean square over all pixels, in [0, 1].
 
-    N x C x H x W in [-1, 1], rounded to 8 bit first: what nobody can see is no spread.
+    N x C x H x W in [-1, 1], rounded to 8 bit first: a difference too small to see does not count.
     """
     images = _eight_bit(images)
-    images -= images[:1].clone()  # of equal ones exactly 0, which their mean may miss by a rounding
+    images -= images[:1].clone()  # exactly 0 for equal images, whose mean may be off by rounding
     return float(images.sub_(images.mean(0)).square_().mean().sqrt()) / 255
 
 
 def unrelated(a: Tensor, b: Tensor) -> bool:
-    """Whether N images a and N images b cannot be told from independent ones.
+    """Whether N images a and N images b cannot be distinguished from independent ones.
 
     The t-test of the bias-corrected distance correlation (Szekely and Rizzo 2013, "The distance
-    correlation t-test of independence in high dimension"), one-sided, at 5%; images are shrunk to
+    correlation t-test of independence in high dimension"), one-sided, at 5%, on images shrunk to
     32 pixels a side.
     """
     n = len(a)
     freedom = n * (n - 3) // 2 - 1
     r = distance_correlation(_small(a), _small(b))
     t = math.sqrt(freedom) * r / math.sqrt(max(1 - r * r, 1e-12))
-    return t < 1.645  # the normal's quantile: there are hundreds of degrees of freedom
+    return t < 1.645  # the normal quantile, close enough for hundreds of degrees of freedom
 
 
 def distance_correlation(a: Tensor, b: Tensor) -> float:
-    """Bias-corrected, of N points each (N > 3): 1 where distances agree, about 0 by chance."""
+    """The bias-corrected distance correlation of N > 3 points: 1 is linear, about 0 independent."""
     centred = [_centred(torch.cdist(x, x)) for x in (a.double(), b.double())]
     across = (centred[0] * centred[1]).sum()
     own = (centred[0].square().sum() * centred[1].square().sum()).sqrt()
@@ -86,9 +87,9 @@ def distance_correlation(a: Tensor, b: Tensor) -> float:
 
 
 def vanished_gradient(generator: nn.Module) -> bool:
-    """Whether the last gradient of a network was none to speak of: rms below Adam's epsilon.
+    """Whether the root mean square of a network's last gradient lies below Adam's epsilon.
 
-    False where it has had none yet, as in a discriminator's head start.
+    False before its first gradient, as in a discriminator's head start.
     """
     gradients = [p.grad.detach() for p in generator.parameters() if p.grad is not None]
     if not gradients:
@@ -98,15 +99,15 @@ def vanished_gradient(generator: nn.Module) -> bool:
 
 
 def _centred(distances: Tensor) -> Tensor:
-    """U-centred: rows and columns sum to 0, and so does the diagonal."""
+    """U-centred distances: rows and columns sum to 0, the diagonal is 0."""
     n = len(distances)
     rows = distances.sum(0, keepdim=True) / (n - 2)
     centred = distances - rows - rows.T + distances.sum() / ((n - 1) * (n - 2))
     return centred.fill_diagonal_(0)
 
 
-def _different(images: Tensor) -> list[int]:
-    """The indices of images that differ in 8 bit, the first of each."""
+def _distinct(images: Tensor) -> list[int]:
+    """The indices of the images that differ in 8 bit from all before them."""
     first: dict[bytes, int] = {}
     for i, image in enumerate(_eight_bit(images).to(torch.uint8)):
         first.setdefault(image.numpy().tobytes(), i)

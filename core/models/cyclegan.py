@@ -1,10 +1,10 @@
-"""CycleGAN in training (Zhu et al. 2017, arXiv 1703.10593), whatever its images are."""
+"""CycleGAN in training (Zhu et al. 2017, arXiv 1703.10593), for images of any kind."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from itertools import chain
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -14,15 +14,19 @@ from torch import Tensor, nn
 from core.data.outputs import ImagePairs
 from core.device import autocast
 from core.models.collapse import collapse_reason
-from core.models.image_pool import HistoryPool
-from core.models.layers import Norm
+from core.models.image_pool import ImagePool
 from core.models.losses import l1, lsgan_discriminator, lsgan_generator
-from core.models.patch_discriminator import PatchDiscriminator
-from core.models.resnet_generator import ResnetGenerator
-from core.task import Params
+from core.models.networks import Norm, PatchDiscriminator, ResnetGenerator, apply_in_batches
+from core.models.optimisers import (
+    AlternatingParams,
+    adam,
+    is_generator_step,
+    linear_decay,
+    update_in_order,
+)
 
 
-class CycleParams(Params):
+class CycleParams(AlternatingParams):
     """The losses, networks and optimisers; every default is the paper's."""
 
     lambda_gan: float = Field(1.0, ge=0, le=1000, description="weight of the adversarial losses")
@@ -41,19 +45,13 @@ class CycleParams(Params):
     pool_size: int = Field(
         50, ge=0, le=10_000, description="past translations kept for each discriminator; 0: none"
     )
-    d_steps_per_g: int = Field(
-        1, ge=1, le=100, description="discriminator steps to a generator step, each on a new batch"
-    )
-    update_first: Literal["generator", "discriminator"] = Field(
-        "generator", description="which is updated first; both use the same translations"
-    )
     decay_from: float = Field(
         0.5, ge=0, le=1, description="share of the epochs after which the rates fall linearly to 0"
     )
 
 
 class Batch(NamedTuple):
-    """Real images N x C x H x W of the source domain x and of the target domain y."""
+    """Real images N x C x H x W in [-1, 1] of the source domain x and of the target domain y."""
 
     x: Tensor
     y: Tensor
@@ -62,60 +60,61 @@ class Batch(NamedTuple):
 class CycleTraining:
     """Two generators, two discriminators: G translates x to y, F translates y back to x.
 
-    A trial adds `samples()` and `draw()`.
+    A trial's subclass adds `draw_batches()` and `outputs()`.
     """
+
+    stateful = ("G", "F", "D_x", "D_y", "opt_g", "opt_d", "pool_x", "pool_y")
 
     def __init__(self, params: CycleParams, channels: int, device: torch.device) -> None:
         p = self.params = params
         self.device = device
         self.random = np.random.default_rng(p.seed)
-        nets = (p.width, p.blocks, p.norm, p.dropout, channels)
-        self.G, self.F = (ResnetGenerator(*nets).to(device) for _ in "GF")
+        self.G, self.F = (
+            ResnetGenerator(p.width, p.blocks, p.norm, p.dropout, channels).to(device) for _ in "GF"
+        )
         self.D_x, self.D_y = (
             PatchDiscriminator(p.width, p.norm, channels).to(device) for _ in "xy"
         )
-        betas = (p.beta1, 0.999)
-        weights = chain(self.G.parameters(), self.F.parameters())
-        self.opt_g = torch.optim.Adam(weights, p.lr_g, betas)
-        weights = chain(self.D_x.parameters(), self.D_y.parameters())
-        self.opt_d = torch.optim.Adam(weights, p.lr_d, betas)
-        self.schedules = [
-            torch.optim.lr_scheduler.LambdaLR(opt, self._rate) for opt in (self.opt_g, self.opt_d)
-        ]
-        self.pool_x, self.pool_y = HistoryPool(p.pool_size), HistoryPool(p.pool_size)
+        self.opt_g = adam(chain(self.G.parameters(), self.F.parameters()), p.lr_g, p.beta1)
+        self.opt_d = adam(chain(self.D_x.parameters(), self.D_y.parameters()), p.lr_d, p.beta1)
+        optimisers = self.opt_g, self.opt_d
+        self.schedules = [linear_decay(o, p.epochs, p.decay_from) for o in optimisers]
+        self.pool_x, self.pool_y = ImagePool(p.pool_size), ImagePool(p.pool_size)
         self.steps = 0
 
-    def _rate(self, epoch: int) -> float:
-        """The factor on both learning rates in an epoch from 0: constant, then linear towards 0."""
-        constant = self.params.decay_from * self.params.epochs
-        return min(1.0, (self.params.epochs - epoch) / (self.params.epochs - constant + 1e-9))
+    @property
+    def networks(self) -> Mapping[str, nn.Module]:
+        """Both generators and both discriminators."""
+        return {"G": self.G, "F": self.F, "D_x": self.D_x, "D_y": self.D_y}
 
-    def draw(self) -> Iterator[Batch]:
-        """Yield the batches of one pass over the data."""
+    def draw_batches(self) -> Iterator[Batch]:
+        """Yield the batches of one pass over the training data."""
         raise NotImplementedError
 
     def batches(self) -> Iterator[Batch]:
-        """One pass over the data; then the learning rates step."""
-        yield from self.draw()
+        """One pass over the training data; then the learning rates step."""
+        yield from self.draw_batches()
         for schedule in self.schedules:
             schedule.step()
 
     def step(self, batch: Batch) -> Mapping[str, Tensor]:
-        """One discriminator step, and a generator step every `d_steps_per_g`-th time."""
-        generator_too = self.steps % self.params.d_steps_per_g == 0
+        """Update the discriminators, and every `d_steps_per_g`-th time the generators too.
+
+        Both updates use the same translations. Losses: g_gan, g_cycle, g_identity, d_x, d_y.
+        """
+        p = self.params
         self.steps += 1
-        with torch.set_grad_enabled(generator_too), autocast(self.device, self.params.precision):
+        generators_too = is_generator_step(self.steps, p.d_steps_per_g)
+        with torch.set_grad_enabled(generators_too), autocast(self.device, p.precision):
             fake_y, fake_x = self.G(batch.x), self.F(batch.y)
-        losses: dict[str, Tensor] = {}
-        if self.params.update_first == "discriminator":
-            losses |= self._update_discriminators(batch, fake_x, fake_y)
-        if generator_too:
-            losses |= self._update_generators(batch, fake_x, fake_y)
-        if self.params.update_first == "generator":
-            losses |= self._update_discriminators(batch, fake_x, fake_y)
-        return losses
+        return update_in_order(
+            p,
+            (lambda: self._update_generators(batch, fake_x, fake_y)) if generators_too else None,
+            lambda: self._update_discriminators(batch, fake_x, fake_y),
+        )
 
     def _update_generators(self, batch: Batch, fake_x: Tensor, fake_y: Tensor) -> dict[str, Tensor]:
+        """Minimise lambda_gan GAN + lambda_cycle (cycle + lambda_identity identity), section 3."""
         p = self.params
         self._train_discriminators(False)
         with autocast(self.device, p.precision):
@@ -135,6 +134,7 @@ class CycleTraining:
     def _update_discriminators(
         self, batch: Batch, fake_x: Tensor, fake_y: Tensor
     ) -> dict[str, Tensor]:
+        """Minimise the least-squares loss on real images and on translations from the pools."""
         self._train_discriminators(True)
         past_x = self.pool_x.exchange(fake_x.detach(), self.random)
         past_y = self.pool_y.exchange(fake_y.detach(), self.random)
@@ -150,40 +150,28 @@ class CycleTraining:
         self.D_x.requires_grad_(on)
         self.D_y.requires_grad_(on)
 
-    @property
-    def networks(self) -> Mapping[str, nn.Module]:
-        """Both generators and both discriminators."""
-        return {"G": self.G, "F": self.F, "D_x": self.D_x, "D_y": self.D_y}
-
-    @torch.no_grad()
     def translate(self, images: Tensor) -> Tensor:
-        """N x C x H x W images of domain x, translated by G in batches of 16."""
-        self.G.eval()
-        with autocast(self.device, self.params.precision):
-            outputs = [self.G(x.to(self.device)).float().cpu() for x in torch.split(images, 16)]
-        self.G.train()
-        return torch.cat(outputs)
+        """N x C x H x W images of domain x in [-1, 1], translated by G."""
+        return apply_in_batches(self.G, images, self.device, self.params.precision)
 
     def collapse_reason(self, outputs: ImagePairs) -> str:
         """See `core.models.collapse`."""
         return collapse_reason(outputs)
 
     def state_dict(self) -> dict[str, Any]:
-        """Networks, optimisers, schedules, pools, counters and the data's random state."""
-        parts = {name: getattr(self, name).state_dict() for name in self._stateful()}
-        schedules = [schedule.state_dict() for schedule in self.schedules]
-        counters = {"steps": self.steps, "random": self.random.bit_generator.state}
-        return {**parts, "schedules": schedules, **counters}
+        """Networks, optimisers, schedules, pools, the step count and the data's random state."""
+        return {
+            **{name: getattr(self, name).state_dict() for name in self.stateful},
+            "schedules": [schedule.state_dict() for schedule in self.schedules],
+            "steps": self.steps,
+            "random": self.random.bit_generator.state,
+        }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue from `state_dict()`."""
-        for name in self._stateful():
+        for name in self.stateful:
             getattr(self, name).load_state_dict(state[name])
         for schedule, saved in zip(self.schedules, state["schedules"], strict=True):
             schedule.load_state_dict(saved)
         self.steps = state["steps"]
         self.random.bit_generator.state = state["random"]
-
-    @staticmethod
-    def _stateful() -> tuple[str, ...]:
-        return ("G", "F", "D_x", "D_y", "opt_g", "opt_d", "pool_x", "pool_y")

@@ -15,14 +15,13 @@ GRADIENT_PENALTY = 10.0
 
 def lsgan_generator(fake_logits: Tensor) -> Tensor:
     """E[(D(G(x)) - 1)^2]: least-squares GAN, Mao et al. 2017. Scalar >= 0."""
-    fake_logits = fake_logits.float()
-    return (fake_logits - 1).square().mean()
+    return (fake_logits.float() - 1).square().mean()
 
 
 def lsgan_discriminator(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
     """(E[(D(y) - 1)^2] + E[D(G(x))^2]) / 2: Mao et al. 2017, halved as in Zhu et al. 2017."""
-    real_logits, fake_logits = real_logits.float(), fake_logits.float()
-    return ((real_logits - 1).square().mean() + fake_logits.square().mean()) / 2
+    real, fake = real_logits.float(), fake_logits.float()
+    return ((real - 1).square().mean() + fake.square().mean()) / 2
 
 
 def bce_generator(fake_logits: Tensor) -> Tensor:
@@ -42,7 +41,7 @@ def wgan_generator(fake_logits: Tensor) -> Tensor:
 
 
 def wgan_discriminator(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
-    """E[D(G(x))] - E[D(y)]: Arjovsky et al. 2017; wants `gradient_penalty`. Scalar."""
+    """E[D(G(x))] - E[D(y)]: Arjovsky et al. 2017; needs `gradient_penalty`. Scalar."""
     return fake_logits.float().mean() - real_logits.float().mean()
 
 
@@ -55,24 +54,16 @@ def gradient_penalty(critic: Callable[[Tensor], Tensor], real: Tensor, fake: Ten
     return GRADIENT_PENALTY * (length - 1).square().mean()
 
 
-def generator_loss(kind: Adversarial, fake_logits: Tensor) -> Tensor:
-    """The generator's adversarial loss of this kind."""
-    losses = {"lsgan": lsgan_generator, "bce": bce_generator, "wgan": wgan_generator}
-    return losses[kind](fake_logits)
-
-
-def discriminator_loss(kind: Adversarial, real_logits: Tensor, fake_logits: Tensor) -> Tensor:
-    """The discriminator's loss of this kind; `wgan` still lacks its gradient penalty."""
-    losses = {
-        "lsgan": lsgan_discriminator,
-        "bce": bce_discriminator,
-        "wgan": wgan_discriminator,
-    }
-    return losses[kind](real_logits, fake_logits)
+# The generator's and the discriminator's loss; wgan's discriminator also needs its penalty.
+ADVERSARIAL_LOSSES = {
+    "lsgan": (lsgan_generator, lsgan_discriminator),
+    "bce": (bce_generator, bce_discriminator),
+    "wgan": (wgan_generator, wgan_discriminator),
+}
 
 
 def l1(output: Tensor, target: Tensor) -> Tensor:
-    """E[|output - target|]: the cycle and identity terms of Zhu et al. 2017. Scalar >= 0."""
+    """E[|output - target|]: the cycle and identity losses of Zhu et al. 2017. Scalar >= 0."""
     return F.l1_loss(output.float(), target.float())
 
 
@@ -87,6 +78,6 @@ def fixed_l1(output: Tensor, target: Tensor) -> Tensor:
 
 
 def grey(output: Tensor) -> Tensor:
-    """E[4x(1 - x)] of x = (output + 1) / 2: 0 where all is black or white, 1 where all is grey."""
+    """E[4x(1 - x)] of x = (output + 1) / 2: 0 for black and white alone, 1 for mid-grey alone."""
     x = (output.float() + 1) / 2
     return (4 * x * (1 - x)).mean()

@@ -1,7 +1,7 @@
-"""Translation learned from pairs: a generator with a pixel loss, with or without an adversary.
+"""Paired image translation in training: a pixel loss, with or without a discriminator.
 
-The autoencoder, its GAN and pix2pix (Isola et al. 2017, arXiv 1611.07004) are this model in
-training; they differ in the skips and in whether a discriminator looks on.
+The autoencoder, its GAN and pix2pix (Isola et al. 2017, arXiv 1611.07004) are this model; they
+differ in the skip connections and in whether there is a discriminator.
 """
 
 from __future__ import annotations
@@ -18,25 +18,13 @@ from core.data.glyphs import GlyphParams, Glyphs
 from core.data.outputs import ImagePairs
 from core.device import autocast
 from core.models.collapse import collapse_reason
-from core.models.encoder_decoder import EncoderDecoder, Skip
-from core.models.layers import Norm
-from core.models.losses import (
-    Adversarial,
-    discriminator_loss,
-    fixed_l1,
-    generator_loss,
-    gradient_penalty,
-    grey,
-    l1,
-)
-from core.models.patch_discriminator import PatchDiscriminator
-from core.models.postprocess import GlyphJudging, translate
-from core.models.resnet_generator import ResnetGenerator
-
-BETA2 = 0.999
+from core.models.losses import ADVERSARIAL_LOSSES, Adversarial, fixed_l1, gradient_penalty, grey, l1
+from core.models.networks import EncoderDecoder, Norm, PatchDiscriminator, ResnetGenerator, Skip
+from core.models.optimisers import AlternatingParams, adam, is_generator_step, update_in_order
+from core.models.postprocess import GlyphPostprocessing, translate
 
 
-class PairedParams(GlyphParams, GlyphJudging):
+class PairedParams(GlyphParams, GlyphPostprocessing):
     """The generator and its losses. Defaults are pix2pix's where the seed study gives none."""
 
     pixel_loss: Literal["l1", "fixed_l1"] = Field(
@@ -71,27 +59,21 @@ class PairedParams(GlyphParams, GlyphJudging):
         return self
 
 
-class AdversarialParams(PairedParams):
-    """The same with a conditional PatchGAN that sees the image beside its source."""
+class AdversarialParams(PairedParams, AlternatingParams):
+    """The same with a conditional PatchGAN, which sees each image with its source."""
 
     adversarial: Adversarial = Field(
         "lsgan", description="the adversarial loss; wgan has a gradient penalty of 10"
     )
     lambda_gan: float = Field(1.0, ge=0, le=1000, description="weight of the adversarial loss")
     lr_d: float = Field(2e-4, gt=0, le=1, description="learning rate of the discriminator (Adam)")
-    d_steps_per_g: int = Field(
-        1, ge=1, le=100, description="discriminator steps to a generator step, each on a new batch"
-    )
     d_head_start: int = Field(
         0, ge=0, le=100_000, description="steps the discriminator trains alone at first"
-    )
-    update_first: Literal["generator", "discriminator"] = Field(
-        "generator", description="which is updated first; both use the same translations"
     )
 
 
 class Pairs(NamedTuple):
-    """Images N x C x H x W in [-1, 1], and what each is to become."""
+    """Source and target images of the same glyphs, both N x C x H x W in [-1, 1]."""
 
     source: Tensor
     target: Tensor
@@ -114,12 +96,15 @@ class PairedTraining:
         self.random = np.random.default_rng(p.seed)
         self.G = _generator(p).to(device)
         self.networks: dict[str, nn.Module] = {"G": self.G}
-        self.opt_g = torch.optim.Adam(self.G.parameters(), p.lr_g, (p.beta1, BETA2), fused=True)
+        self.opt_g = adam(self.G.parameters(), p.lr_g, p.beta1, fused=True)
+        self.stateful = ["G", "opt_g"]
         self.steps = 0
         if isinstance(p, AdversarialParams):
             self.D = PatchDiscriminator(p.width, p.norm, 2 * p.channels).to(device)
             self.networks["D"] = self.D
-            self.opt_d = torch.optim.Adam(self.D.parameters(), p.lr_d, (p.beta1, BETA2), fused=True)
+            self.opt_d = adam(self.D.parameters(), p.lr_d, p.beta1, fused=True)
+            self.stateful += ["D", "opt_d"]
+            self.g_loss, self.d_loss = ADVERSARIAL_LOSSES[p.adversarial]
 
     def batches(self) -> Iterator[Pairs]:
         """One pass over the training pairs, shuffled."""
@@ -130,23 +115,25 @@ class PairedTraining:
             yield Pairs(source.to(self.device), target.to(self.device))
 
     def step(self, batch: Pairs) -> Mapping[str, Tensor]:
-        """Update G by its losses; with a discriminator both, in the order and share wanted."""
+        """Update the discriminator, and every `d_steps_per_g`-th time the generator too.
+
+        Without a discriminator, update the generator. Losses: l1, fixed_l1, grey, g_gan, d and
+        d_penalty, of the networks that are updated.
+        """
         p = self.params
         self.steps += 1
         if not isinstance(p, AdversarialParams):
-            return self._update_generator(batch, self._fake(batch, True))
-        generator_too = self.steps > p.d_head_start and self.steps % p.d_steps_per_g == 0
-        fake = self._fake(batch, generator_too)
-        losses: dict[str, Tensor] = {}
-        if p.update_first == "discriminator":
-            losses |= self._update_discriminator(p, batch, fake)
-        if generator_too:
-            losses |= self._update_generator(batch, fake)
-        if p.update_first == "generator":
-            losses |= self._update_discriminator(p, batch, fake)
-        return losses
+            return self._update_generator(batch, self._translate(batch, True))
+        generator_too = self.steps > p.d_head_start
+        generator_too &= is_generator_step(self.steps, p.d_steps_per_g)
+        fake = self._translate(batch, generator_too)
+        return update_in_order(
+            p,
+            (lambda: self._update_generator(batch, fake)) if generator_too else None,
+            lambda: self._update_discriminator(p, batch, fake),
+        )
 
-    def _fake(self, batch: Pairs, differentiable: bool) -> Tensor:
+    def _translate(self, batch: Pairs, differentiable: bool) -> Tensor:
         with torch.set_grad_enabled(differentiable), autocast(self.device, self.params.precision):
             return self.G(batch.source)  # type: ignore[no-any-return]
 
@@ -157,7 +144,7 @@ class PairedTraining:
         total = p.lambda_pixel * losses[p.pixel_loss] + p.lambda_grey * losses["grey"]
         if isinstance(p, AdversarialParams):
             self.D.requires_grad_(False)
-            losses["g_gan"] = generator_loss(p.adversarial, self._judged(fake, batch.source))
+            losses["g_gan"] = self.g_loss(self._logits(fake, batch.source))
             total = total + p.lambda_gan * losses["g_gan"]
         self.opt_g.zero_grad()
         total.backward()
@@ -169,13 +156,13 @@ class PairedTraining:
     ) -> dict[str, Tensor]:
         self.D.requires_grad_(True)
         fake = fake.detach()
-        real_logits = self._judged(batch.target, batch.source)
-        loss = discriminator_loss(p.adversarial, real_logits, self._judged(fake, batch.source))
+        real_logits = self._logits(batch.target, batch.source)
+        loss = self.d_loss(real_logits, self._logits(fake, batch.source))
         losses = {"d": loss.detach()}
         if p.adversarial == "wgan":  # in fp32: its gradient is differentiated again
-            beside = batch.source.float()
+            source = batch.source.float()
             penalty = gradient_penalty(
-                lambda image: self.D(torch.cat([image, beside], 1)), batch.target, fake
+                lambda image: self.D(torch.cat([image, source], 1)), batch.target, fake
             )
             losses["d_penalty"] = penalty.detach()
             loss = loss + penalty
@@ -184,16 +171,15 @@ class PairedTraining:
         self.opt_d.step()
         return losses
 
-    def _judged(self, image: Tensor, source: Tensor) -> Tensor:
-        """The discriminator's logits for images beside their sources."""
+    def _logits(self, image: Tensor, source: Tensor) -> Tensor:
+        """The discriminator's logits for images and their sources."""
         with autocast(self.device, self.params.precision):
             return self.D(torch.cat([image, source.to(image.dtype)], 1))  # type: ignore[no-any-return]
 
     def outputs(self) -> ImagePairs:
         """Every validation pair, its source translated and post-processed."""
-        return ImagePairs(
-            self.held_out.source, self.translate(self.held_out.source), self.held_out.target
-        )
+        source, target = self.held_out
+        return ImagePairs(source, self.translate(source), target)
 
     def translate(self, images: Tensor) -> Tensor:
         """N x C x size x size source glyphs to target glyphs, post-processed."""
@@ -205,15 +191,15 @@ class PairedTraining:
 
     def state_dict(self) -> dict[str, Any]:
         """Networks, optimisers, the step count and the data's random state."""
-        parts = {name: getattr(self, name).state_dict() for name in self._stateful()}
-        return {**parts, "steps": self.steps, "random": self.random.bit_generator.state}
+        return {
+            **{name: getattr(self, name).state_dict() for name in self.stateful},
+            "steps": self.steps,
+            "random": self.random.bit_generator.state,
+        }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue from `state_dict()`."""
-        for name in self._stateful():
+        for name in self.stateful:
             getattr(self, name).load_state_dict(state[name])
         self.steps = state["steps"]
         self.random.bit_generator.state = state["random"]
-
-    def _stateful(self) -> tuple[str, ...]:
-        return ("G", "D", "opt_g", "opt_d") if "D" in self.networks else ("G", "opt_g")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from functools import lru_cache
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Literal, Self
 
 import torch
@@ -12,17 +11,17 @@ import torch.nn.functional as F
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from core.device import autocast
-from core.models.encoder_decoder import EncoderDecoder
+from core.checkpoint import load_checkpoint, networks_file
+from core.models.networks import EncoderDecoder, apply_in_batches
 from core.record import Record
 from core.task import Params, UserError
 
 Post = Literal["none", "median", "threshold", "denoise"]
-AT_ONCE = 64
+BATCH = 64
 
 
-class GlyphJudging(Params):
-    """How a glyph task's translations are finished before they are judged or shown."""
+class GlyphPostprocessing(Params):
+    """How a glyph task's translations are post-processed before they are scored or shown."""
 
     post: Post = Field(
         "none", description="after translation: a 3 x 3 median, black or white, or a denoiser"
@@ -38,18 +37,16 @@ class GlyphJudging(Params):
         return self
 
 
-@torch.no_grad()
-def translate(net: nn.Module, images: Tensor, device: torch.device, params: GlyphJudging) -> Tensor:
-    """N x C x H x W in [-1, 1] through `net` in eval mode, then `params.post`; CPU, float32."""
-    net.eval()
-    with autocast(device, params.precision):
-        outputs = [net(x.to(device)).float().cpu() for x in torch.split(images, AT_ONCE)]
-    net.train()
-    return finish(torch.cat(outputs), params.post, params.denoiser)
+def translate(
+    net: nn.Module, images: Tensor, device: torch.device, params: GlyphPostprocessing
+) -> Tensor:
+    """N x C x H x W in [-1, 1] through `net` in eval mode, post-processed; float32 on the CPU."""
+    outputs = apply_in_batches(net, images, device, params.precision, BATCH)
+    return postprocess(outputs, params.post, params.denoiser)
 
 
-def finish(images: Tensor, post: Post, denoiser: str) -> Tensor:
-    """Post-process N x C x H x W images in [-1, 1]; UserError for a denoiser that is none."""
+def postprocess(images: Tensor, post: Post, denoiser: str) -> Tensor:
+    """Post-process N x C x H x W images in [-1, 1]; UserError for an unusable `denoiser` folder."""
     if post == "median":
         return median(images)
     if post == "threshold":
@@ -57,40 +54,38 @@ def finish(images: Tensor, post: Post, denoiser: str) -> Tensor:
     if post == "denoise":
         net = load_denoiser(denoiser, images.shape[-1], images.shape[1])
         with torch.no_grad():
-            return torch.cat([net(x) for x in torch.split(images, AT_ONCE)])
+            return torch.cat([net(part) for part in torch.split(images, BATCH)])
     return images
 
 
 def median(images: Tensor) -> Tensor:
     """The median of each pixel's 3 x 3 neighbourhood, the border repeated."""
     n, c, h, w = images.shape
-    around = F.unfold(F.pad(images.flatten(0, 1)[:, None], (1, 1, 1, 1), "replicate"), 3)
-    return around.median(dim=1).values.view(n, c, h, w)
+    padded = F.pad(images.flatten(0, 1)[:, None], (1, 1, 1, 1), "replicate")
+    return F.unfold(padded, 3).median(dim=1).values.view(n, c, h, w)
 
 
 @lru_cache(maxsize=2)
 def load_denoiser(folder: str, size: int, channels: int) -> EncoderDecoder:
     """The network of a glyph_denoise trial, in eval mode on the CPU."""
     record = Record(Path(folder).expanduser())
-    about = record.trial()
-    if about.get("task") != "glyph_denoise":
+    trial = record.trial()
+    if trial.get("task") != "glyph_denoise":
         raise UserError(f"--denoiser {folder}: holds no glyph_denoise trial; name its folder")
-    params = about["params"]
-    if (params["size"], params["channels"]) != (size, channels):
-        made = f"{params['size']} pixels and {params['channels']} channels"
-        raise UserError(f"--denoiser {folder}: was trained for {made}, not {size} and {channels}")
-    if params["generator"] != "encoder-decoder":
-        raise UserError(
-            f"--denoiser {folder}: its network is a {params['generator']}; train one anew"
-        )
+    params = trial["params"]
+    for name, value in (("size", size), ("channels", channels), ("generator", "encoder-decoder")):
+        if params[name] != value:
+            raise UserError(
+                f"--denoiser {folder}: was trained with --{name} {params[name]}; train one with "
+                f"--{name} {value}"
+            )
     names = ("size", "channels", "width", "depth", "skip", "norm", "dropout", "blocks")
-    with torch.random.fork_rng():  # its first weights are drawn in vain: not from a trial's numbers
+    with torch.random.fork_rng():  # the trial's random numbers must not depend on its denoiser
         net = EncoderDecoder(**{name: params[name] for name in names})
+    path = networks_file(record)
     try:
-        file = record.best if record.best.is_file() else record.checkpoint
-        state = torch.load(file, map_location="cpu", weights_only=True)
-        net.load_state_dict(state["model"]["G"])
-    except (OSError, KeyError, RuntimeError, EOFError, UnpicklingError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise UserError(f"--denoiser {folder}: its checkpoint cannot be used ({reason})") from None
+        net.load_state_dict(load_checkpoint(path)["model"]["G"])
+    except (KeyError, RuntimeError) as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(f"--denoiser {folder}: {path.name} does not fit ({reason})") from None
     return net.eval()

@@ -1,6 +1,7 @@
-"""What a task costs to train: parameters, FLOPs, time and memory, measured in a process of its own.
+"""What a task costs to train: parameters, FLOPs, time and memory, measured in a fresh process.
 
-python -m core.replicates.cost reads {"task": name, "params": {...}} from stdin and prints `measure`'s JSON.
+`python -m core.replicates.cost` reads {"task": name, "params": {...}} from stdin and prints the
+JSON of `measure`.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from core.device import configure_torch, hardware, seed_everything
+from core.files import read_json, write_json
 from core.params import load_task, print_user_error, validate_params
 from core.task import CanTranslate, Params, Task, Trainable, UserError
 
@@ -72,8 +74,8 @@ def count_parameters(networks: Iterable[nn.Module]) -> int:
 
 def _full(batches: Iterable[Any]) -> list[Any]:
     """The batches as large as the first one; a smaller last one would pass for a fast step."""
-    there = list(batches)
-    return [batch for batch in there if len(batch[0]) == len(there[0][0])]
+    drawn = list(batches)
+    return [batch for batch in drawn if len(batch[0]) == len(drawn[0][0])]
 
 
 def _time(model: Trainable, batches: list[Any], turn: int, device: torch.device) -> list[float]:
@@ -143,13 +145,13 @@ def _peak(device: torch.device) -> int:
 def measure_apart(task: str, params: Mapping[str, Any]) -> dict[str, Any]:
     """`measure` in a fresh process, of params as JSON; {"failed": why} where it came to nothing."""
     command = [sys.executable, "-P", "-m", "core.replicates.cost"]
-    root = str(Path(__file__).parent.parent)
+    root = str(Path(__file__).parents[2])
     inherited = os.environ.get("PYTHONPATH")
     path = os.pathsep.join([root, *([inherited] if inherited else [])])
-    told = json.dumps({"task": task, "params": dict(params)})
+    request = json.dumps({"task": task, "params": dict(params)})
     environment = {**os.environ, "PYTHONPATH": path}
     ended = subprocess.run(
-        command, input=told, capture_output=True, text=True, env=environment, check=False
+        command, input=request, capture_output=True, text=True, env=environment, check=False
     )
     if ended.returncode:
         lines = ended.stderr.strip().splitlines() or [f"exit status {ended.returncode}"]
@@ -158,16 +160,21 @@ def measure_apart(task: str, params: Mapping[str, Any]) -> dict[str, Any]:
     return figures
 
 
+def keep_cost(task: Task, params: Params, path: Path) -> None:
+    """Write the cost of a step as JSON, unless the file has that of these parameters already."""
+    wanted = params.model_dump(mode="json")
+    known = read_json(path)
+    if known.get("params") != wanted or "failed" in known:
+        write_json(path, {**measure_apart(task.name, wanted), "params": wanted})
+
+
 def main() -> int:
     """Measure what stdin asks for; exit status 2 for a user's mistake."""
-    asked = json.load(sys.stdin)
+    request = json.load(sys.stdin)
     try:
-        task = load_task(asked["task"])
-        print(
-            json.dumps(
-                measure(task, validate_params(task.params, asked["params"])), allow_nan=False
-            )
-        )
+        task = load_task(request["task"])
+        figures = measure(task, validate_params(task.params, request["params"]))
+        print(json.dumps(figures, allow_nan=False))
     except (UserError, OSError) as error:
         return print_user_error(error)
     return 0

@@ -1,6 +1,6 @@
 """What `gantune confirm` found: the best trials and the baseline again, with common seeds.
 
-runs/<study>-confirm/confirm.json            who was tried, with which seeds, for how many epochs
+runs/<study>-confirm/confirm.json            the candidates, the seeds, the epochs of each run
 runs/<study>-confirm/trial-<n>-seed-<s>/     a run; `baseline-seed-<s>` is the published baseline's
 """
 
@@ -13,14 +13,16 @@ from typing import Any
 
 from core.files import read_json
 from core.record import Study
-from core.replicates.stats import Difference, Paired
-from core.report.block import BASELINE, Block, at_its_end
-from core.report.exam import ExamResult, read_exam
+from core.replicates.stats import Difference, Paired, Race, Run
+from core.report.evaluator import ExamResult, read_exam
+from core.report.format import decimals, fixed, listed
+from core.report.noise import carried, interval
+from core.report.render import sentence
 from core.report.rows import Row, clean, mapping, read_rows
-from core.report.wording import decimals, fixed, signed
+from core.task import OutcomeKind
 
-SUFFIX = "-confirm"
-RACE = 0.95  # with this probability nobody as good as the best drops out on the way
+SUFFIX, BASELINE = "-confirm", "baseline"
+WRONG = (OutcomeKind.DIVERGED, OutcomeKind.COLLAPSED, OutcomeKind.FAILED, OutcomeKind.OUT_OF_MEMORY)
 
 
 def candidate(row: Row) -> str:
@@ -35,7 +37,7 @@ def run_name(name: str, seed: int) -> str:
 
 @dataclass(frozen=True)
 class Confirmation:
-    """Runs by candidate and seed. In `paired` a higher score is always the better one.
+    """Runs by candidate and seed; higher scores are better in `paired` and in `gain` alone.
 
     `same`: further trials of the study, each with the candidate whose configuration it has.
     `labels`: what a report calls the candidates.
@@ -50,135 +52,128 @@ class Confirmation:
     runs: Mapping[str, Mapping[int, Row]]
     labels: Mapping[str, str]
 
-    def named(self, name: str, first: bool = False) -> str:
-        """`trial 3`, `the published baseline`; `first` in a sentence."""
-        label = self.labels.get(name, name.removeprefix("trial-"))
-        told = "the published baseline" if name == BASELINE else f"trial {label}"
-        return told[0].upper() + told[1:] if first else told
+    def label(self, name: str, first: bool = False) -> str:
+        """`trial 3`, `the published baseline`; with a capital where it is `first` in a sentence."""
+        trial = f"trial {self.labels.get(name, name.removeprefix('trial-'))}"
+        text = "the published baseline" if name == BASELINE else trial
+        return text[0].upper() + text[1:] if first else text
+
+    def listed(self, names: Sequence[str]) -> str:
+        """`Trial 3, trial 4 and the published baseline`."""
+        return listed([self.label(name, i == 0) for i, name in enumerate(names)])
+
+    @cached_property
+    def race(self) -> Race:
+        """The runs that have come to a score, or gone wrong for good."""
+        runs = {
+            name: {
+                seed: Run(row.outcome, row.score if row.completed else None, row.broken)
+                for seed, row in self.runs[name].items()
+                if row.completed or row.outcome in WRONG
+            }
+            for name in self.candidates
+        }
+        return Race(runs, self.maximize)
 
     def dropouts(self, done: int) -> dict[str, str]:
-        """Who drops out of the race after so many seeds or fewer, and why.
-
-        After two seeds, and after each further one but the last, those leave that are surely behind
-        the best or went wrong; the baseline stays. With a run that is not at its end nothing is
-        decided yet.
-        """
-        out: dict[str, str] = {}
-        stages = len(self.seeds) - 2
-        for number in range(2, min(done, stages + 1) + 1):
-            there = [name for name in self.candidates if name not in out]
-            if self._left(there, seeds := self.seeds[:number]):
-                break
-            out |= self._block(there, seeds).hopeless(1 - (1 - RACE) / stages)
-        return out
+        """The candidates that drop out of the race after at most `done` seeds, and why."""
+        return self.race.dropouts(self.seeds, done, BASELINE)
 
     @cached_property
     def dropped(self) -> dict[str, str]:
-        """Who has dropped out so far, and why."""
+        """The candidates that have dropped out so far, and why."""
         return self.dropouts(len(self.seeds))
+
+    def _missing(self, seeds: Sequence[int]) -> int:
+        racing = [name for name in self.candidates if name not in self.dropped]
+        return self.race.narrowed(racing, seeds).missing(seeds)
 
     @cached_property
     def waiting(self) -> int:
-        """How many runs are not at their end, of candidates that have not dropped out."""
-        return self._left(self._there, self.seeds)
+        """How many runs have not ended, of candidates that have not dropped out."""
+        return self._missing(self.seeds)
 
     @cached_property
     def common(self) -> list[int]:
         """The seeds that all candidates but those that have dropped out have been run with."""
-        return [seed for seed in self.seeds if not self._left(self._there, [seed])]
+        return [seed for seed in self.seeds if not self._missing([seed])]
 
     @cached_property
-    def block(self) -> Block:
-        """The runs with common seeds, on which all rests that is said."""
-        return self._block(self.candidates, self.common)
+    def counted(self) -> Race:
+        """The runs with common seeds, on which every conclusion rests."""
+        return self.race.narrowed(self.candidates, self.common)
 
     @property
     def paired(self) -> Paired:
         """The scores of the candidates none of whose runs went wrong."""
-        return self.block.paired
-
-    @property
-    def _there(self) -> list[str]:
-        return [name for name in self.candidates if name not in self.dropped]
-
-    def _block(self, names: Sequence[str], seeds: Sequence[int]) -> Block:
-        runs = {
-            name: {s: row for s, row in self.runs[name].items() if s in seeds and at_its_end(row)}
-            for name in names
-        }
-        return Block(runs, self.maximize)
-
-    def _left(self, names: Sequence[str], seeds: Sequence[int]) -> int:
-        return sum(not at_its_end(self.runs[name].get(s)) for name in names for s in seeds)
+        return self.counted.paired
 
     @property
     def exam(self) -> ExamResult | None:
-        """The exam of the evaluator that scored the runs; None where it has sat none."""
-        rows = (row for of in self.runs.values() for row in of.values())
+        """The exam of the evaluator that scored the runs; None where it has taken none."""
+        rows = (row for runs in self.runs.values() for row in runs.values())
         return next((exam for row in rows if (exam := read_exam(row.evaluator))), None)
 
     @property
     def order(self) -> list[str]:
         """The candidates, the best mean first; those without one last."""
-        there = sorted(self.paired.names, key=self.paired.mean, reverse=True)
-        return [*there, *(name for name in self.candidates if name not in there)]
+        ranked = sorted(self.paired.names, key=self.paired.mean, reverse=True)
+        return [*ranked, *(name for name in self.candidates if name not in ranked)]
 
     @cached_property
     def winners(self) -> list[str]:
-        """The best, and those that cannot be told apart from it; who dropped out was told apart."""
+        """The winner set, the best mean first; nothing that has dropped out is in it."""
         return self.paired.winners(self.dropped)
 
     @property
     def winning_trials(self) -> list[str]:
         """The winners, and the trials that have a winner's configuration."""
-        twins = [name for name, twin in self.same.items() if twin in self.winners]
-        return [*self.winners, *twins]
+        return [*self.winners, *(name for name, twin in self.same.items() if twin in self.winners)]
 
-    def standing(self, name: str) -> str:
-        """Whether a candidate, or what is the same, is in the winner set, or why it is not."""
+    def status(self, name: str) -> str:
+        """Whether a candidate, or the one it equals, is in the winner set, or why it is not."""
         name = self.same.get(name, name)
         if name in self.winners:
             return "yes"
-        return self.dropped.get(name) or ", ".join(self.block.failed(name)) or "no"
+        return self.dropped.get(name) or ", ".join(self.counted.failures(name)) or "no"
+
+    def shown_gain(self, name: str) -> str:
+        """`+0.12 (+0.05 to +0.19)`."""
+        return interval(self.gain(name), self.places)
 
     def gain(self, name: str) -> Difference | None:
-        """What a candidate gains over the baseline, where both have scores; above 0 is better."""
-        there = self.paired.names
-        if BASELINE not in there or name not in there or name == BASELINE:
+        """What a candidate gains over the baseline, where both have scores."""
+        if name == BASELINE or not {name, BASELINE} <= set(self.paired.names):
             return None
         return self.paired.difference(name, BASELINE)
 
     @cached_property
     def places(self) -> int:
         """Decimals that the noise carries."""
-        scores = decimals(r.score for of in self.runs.values() for r in of.values())
-        return scores if self.paired.noise is None else carried(self.paired.noise, scores)
+        places = decimals(row.score for runs in self.runs.values() for row in runs.values())
+        return places if self.paired.noise is None else carried(self.paired.noise, places)
 
     def mean(self, name: str) -> float | None:
         """A candidate's mean score over the seeds, in the objective's own direction."""
-        if name not in self.paired.names:
-            return None
-        return self.paired.mean(name) * (1 if self.maximize else -1)
+        sign = 1 if self.maximize else -1
+        return sign * self.paired.mean(name) if name in self.paired.names else None
 
     def shown(self, score: float | None) -> str:
         """A score with the decimals that the noise carries."""
         return fixed(score, self.places)
 
-    def interval(self, difference: Difference | None) -> str:
-        """`+0.12 (0.05 to 0.19)`."""
-        if difference is None:
-            return "–"
-        low, high = (signed(x, self.places) for x in (difference.low, difference.high))
-        value = signed(difference.value, self.places)
-        return f"{value} ({low} to {high})" if self.paired.freedom else value
+
+def conclusion(confirmation: Confirmation, floor: float | None = None) -> str:
+    """What the confirmation shows, in a sentence or two.
+
+    `floor`: the noise floor, where it was measured on runs like these, by the same evaluator.
+    """
+    return sentence("confirmation.txt.j2", {"c": confirmation, "floor": floor})
 
 
-def carried(noise: float, places: int) -> int:
-    """Decimals down to the noise's first digit, and no more than `places`."""
-    if noise <= 0:
-        return places
-    first = next((p for p in range(places + 1) if noise >= 0.5 * 10**-p), places)
-    return min(first, places)
+def unfinished(confirmation: Confirmation, study: str) -> str:
+    """What is left to do; '' where nothing is."""
+    return sentence("unfinished.txt.j2", {"c": confirmation, "study": study})
 
 
 def read_confirmation(
@@ -186,8 +181,8 @@ def read_confirmation(
 ) -> Confirmation | None:
     """What was confirmed of a study whose trials have these labels; None where nothing was."""
     folder = study.folder.with_name(study.folder.name + SUFFIX)
-    settings: dict[str, Any] = clean(read_json(folder / "confirm.json"))
-    names, seeds = settings.get("candidates"), settings.get("seeds")
+    config: dict[str, Any] = clean(read_json(folder / "confirm.json"))
+    names, seeds = config.get("candidates"), config.get("seeds")
     if not isinstance(names, list) or not isinstance(seeds, list):
         return None
     rows = {row.record.folder.name: row for row in read_rows(Study(folder))}
@@ -197,14 +192,13 @@ def read_confirmation(
     }
     if not any(runs.values()):
         return None
-    epochs = settings.get("epochs")
-    same = {k: str(v) for k, v in mapping(settings.get("same")).items()}
+    epochs = config.get("epochs")
     return Confirmation(
         candidates=list(map(str, names)),
-        same=same,
+        same={k: str(v) for k, v in mapping(config.get("same")).items()},
         seeds=seeds,
         epochs=epochs if isinstance(epochs, int) else 0,
-        holdout=bool(settings.get("holdout")),
+        holdout=bool(config.get("holdout", config.get("unseen"))),  # its name in version 0.1.0
         maximize=maximize,
         runs=runs,
         labels=labels,

@@ -5,46 +5,34 @@ from __future__ import annotations
 import io
 import re
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
-
-from core.record import EpochLine
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
+# Colours that nothing else has, replaced by those of style.css.
 INK, BEST, BASELINE, MUTED = "#010203", "#010204", "#010205", "#010206"
 SERIES = [f"#01021{i}" for i in range(8)]
 COLOURS = {INK: "ink", BEST: "best", BASELINE: "baseline", MUTED: "muted"}
 COLOURS |= {stand_in: f"series-{i}" for i, stand_in in enumerate(SERIES)}
-POINTS = 120
 STYLE: Any = {
-    "svg.fonttype": "none",
-    "svg.hashsalt": "gantune",
-    "text.parse_math": False,
-    "font.size": 9.5,
-    "text.color": INK,
-    "axes.labelcolor": INK,
-    "axes.edgecolor": MUTED,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.unicode_minus": True,
-    "xtick.color": MUTED,
-    "ytick.color": MUTED,
-    "xtick.labelcolor": INK,
-    "ytick.labelcolor": INK,
-    "grid.color": MUTED,
-    "grid.alpha": 0.2,
-    "legend.frameon": False,
-    "legend.fontsize": 9,
-}
+    "svg.fonttype": "none", "svg.hashsalt": "gantune", "text.parse_math": False, "font.size": 9.5,
+    "text.color": INK, "axes.labelcolor": INK, "xtick.labelcolor": INK, "ytick.labelcolor": INK,
+    "axes.edgecolor": MUTED, "xtick.color": MUTED, "ytick.color": MUTED, "grid.color": MUTED,
+    "axes.spines.top": False, "axes.spines.right": False, "grid.alpha": 0.2,
+    "legend.frameon": False, "legend.fontsize": 9,
+}  # fmt: skip
 
 
 def draw(
-    name: str, plot: Callable[[Axes], None], size: tuple[float, float] = (5.2, 3.1),
+    name: str,
+    plot: Callable[[Axes], None],
+    size: tuple[float, float] = (5.2, 3.1),
     counted: bool = True,
-) -> str:  # fmt: skip
-    """One small figure: what it says stays legible when a phone shows it at its own size.
+) -> str:
+    """One small figure as SVG, legible where a phone shows it at its own size.
 
     `name` is unlike every other figure's on the page, `size` in inches; `counted`: x is a count.
     """
@@ -63,22 +51,25 @@ def draw(
         if counted:
             most = 10 if size[0] > 3 else 4
             axes.xaxis.set_major_locator(MaxNLocator(most, integer=True, min_n_ticks=1))
-        buffer = io.StringIO()
-        figure.savefig(buffer, format="svg", transparent=True)
-    return _inline(buffer.getvalue(), name)
+        return inline(figure, name, transparent=True)
 
 
-def _inline(svg: str, name: str) -> str:
-    """The bare element: page fonts and colours, ids of its own, a tenth of a point exact."""
+def inline(figure: Figure, name: str, **options: Any) -> str:
+    """A figure as a bare SVG element: the page's fonts and colours, ids that begin with `name`.
+
+    `options` are those of matplotlib's savefig.
+    """
+    buffer = io.StringIO()
+    figure.savefig(buffer, format="svg", **options)
+    svg = buffer.getvalue()
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>", "", svg, flags=re.DOTALL)
     svg = re.sub(
         r'<svg[^>]*?viewBox="([^"]*)"[^>]*>', r'<svg viewBox="\1" aria-hidden="true">', svg
     )
     svg = re.sub(r"font-family: [^;]*?sans-serif; ?", "", svg)
-    svg = re.sub(r'(\bid="|url\(#|xlink:href="#)', rf"\g<1>{name}-", svg).replace(
-        "xlink:href", "href"
-    )
+    svg = re.sub(r'(\bid="|url\(#|xlink:href="#)', rf"\g<1>{name}-", svg)
+    svg = svg.replace("xlink:href", "href")
     svg = re.sub(r'\b(?:d|x|y|transform)="[^"]*"', _coarse, svg)
     for stand_in, variable in COLOURS.items():
         svg = svg.replace(stand_in, f"var(--{variable})")
@@ -86,6 +77,7 @@ def _inline(svg: str, name: str) -> str:
 
 
 def _coarse(attribute: re.Match[str]) -> str:
+    """Coordinates to a tenth of a point."""
     return re.sub(r"\d+\.\d+", lambda number: f"{float(number[0]):.1f}", attribute[0])
 
 
@@ -95,9 +87,3 @@ def legend(axes: Axes, columns: int = 3) -> None:
     if handles:
         axes.legend(loc="lower left", bbox_to_anchor=(-0.02, 1.0), ncols=columns, handlelength=1.6,
                     columnspacing=1.2, borderpad=0.2)  # fmt: skip
-
-
-def thinned(lines: Sequence[EpochLine]) -> list[EpochLine]:
-    """At most about 120 epochs of them, the last always."""
-    stride = -(-len(lines) // POINTS) or 1
-    return [line for i, line in enumerate(lines) if (len(lines) - 1 - i) % stride == 0]

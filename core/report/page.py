@@ -2,37 +2,28 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import html
-import re
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 from core.files import now, write_bytes, write_json
 from core.record import Study
-from core.report.audit import Audit, read_audit
-from core.report.audit_plots import CAPTION, agreement_plot
-from core.report.audit_verdict import interval, told
-from core.report.exam import read_exam
-from core.report.front import Front, front_plot, read_front
-from core.report.heat import heat_maps
-from core.report.importance import importance
-from core.report.origin import cost, origin, provenance, train_again, train_baseline
-from core.report.outcomes import outcomes, shown
-from core.report.pictures import picture_blocks
-from core.report.plots import curves_caption, plots, validated
-from core.report.rows import Row
-from core.report.setting import other_settings, searched_settings
+from core.report.audit import read_audit
+from core.report.cautions import cautions
+from core.report.evaluator import confusion, read_exam
+from core.report.format import decimals
+from core.report.optuna_plots import importances, optuna_plots
+from core.report.parameters import best_parameters
+from core.report.pictures import best_and_baseline
+from core.report.plots import other_curves, plots, validated
+from core.report.provenance import cost, origin, train_again, train_baseline
+from core.report.render import render
+from core.report.rows import Row, numbers
 from core.report.summary import Summary, summarize
-from core.report.sweep import Grid, sweep_csv, sweep_grid
-from core.report.sweep_plots import loss_panels, score_plot
-from core.report.verdict import accuracy, cautions, confusion, verdict
-from core.report.wording import count, decimals, duration, fixed, gap, plain, signed
+from core.report.sweep import sweep_csv, sweep_grid
 
-HERE = Path(__file__).parent
-FILTERS = {"plain": plain, "fixed": fixed, "signed": signed, "gap": gap, "duration": duration}
-FILTERS |= {"outcome": shown, "interval": interval}
+REASONS = 3
+PROVENANCE = ("started", "command", "git", "versions", "machine", "hardware", "engine", "evaluator")
 
 
 def write_report(study: Study) -> Path:
@@ -41,125 +32,84 @@ def write_report(study: Study) -> Path:
     Raises UserError where the study's folder cannot be read.
     """
     summary = summarize(study)
-    grid, audit, front = sweep_grid(summary), read_audit(summary), read_front(summary)
-    context = {**_context(summary, audit), "grid": grid, "front": front}
-    page = study.folder / "report.html"
+    page, context = study.folder / "report.html", _context(summary)
     write_json(study.folder / "best.json", best_json(summary))
-    if grid:
+    if grid := context["grid"]:
         _write(study.folder / "sweep.csv", sweep_csv(grid))
-    _write(study.folder / "report.md", _render("report.md.j2", context))
-    _write(page, _render("page.html.j2", {**context, **_page_only(summary, grid, audit, front)}))
+    _write(study.folder / "report.md", render("report.md.j2", context))
+    _write(page, render("page.html.j2", context))
     return page
 
 
 def best_json(summary: Summary) -> dict[str, Any]:
     """The verdict for programs. `gain` is above 0 where the best beats the baseline."""
 
-    def told(row: Row | None) -> dict[str, Any] | None:
+    def facts(row: Row | None) -> dict[str, Any] | None:
         if row is None:
             return None
         known = {"trial": row.number, "folder": row.record.folder.name, "outcome": row.outcome}
         scored = {"score": row.score, "parts": row.parts, "violations": row.violations}
-        return {**known, **scored, "params": row.params, "searched": row.set(summary.searched)}
+        searched = {name: row.params[name] for name in summary.searched if name in row.params}
+        return {**known, **scored, "params": row.params, "searched": searched}
 
+    exam, front = read_exam(summary.evaluator), summary.front
+    about = summary.best.about if summary.best else summary.study.about
     direction = "maximize" if summary.maximize else "minimize"
     return {
         "task": summary.task,
         "study": summary.study.name,
         "objective": {"name": summary.objective, "direction": direction},
-        "verdict": verdict(summary),
-        "best": told(summary.best),
-        "baseline": told(summary.baseline),
+        "verdict": summary.verdict,
+        "best": facts(summary.best),
+        "baseline": facts(summary.baseline),
         "gain": summary.gain,
         "noise_floor": summary.noise.floor if summary.noise else None,
         "winners": summary.confirmation.winning_trials if summary.confirmation else None,
-        "front": [told(row) for row in front.rows] if (front := read_front(summary)) else None,
-        "exam_passed": exam.passed if (exam := read_exam(summary.evaluator)) else None,
+        "front": [facts(row) for row in front.rows] if front else None,
+        "exam_passed": exam.passed if exam else None,
         "trials": summary.outcomes,
-        "provenance": provenance(summary),
+        "provenance": {name: about[name] for name in PROVENANCE if name in about},
     }
 
 
-def _context(summary: Summary, audit: Audit | None) -> dict[str, Any]:
-    """What page and Markdown both show."""
-    best = summary.best
+def _context(summary: Summary) -> dict[str, Any]:
+    """The facts that the templates word."""
+    best, audit, shares = summary.best, read_audit(summary), importances(summary)
     parts = dict.fromkeys(name for row in summary.rows for name in row.parts)
+    drawn, failed = optuna_plots(summary, shares)
     return {
         "s": summary,
-        "confirmed": summary.confirmation,
-        "verdict": verdict(summary),
         "cautions": cautions(summary, audit),
-        "audit": told(audit) if audit else None,
-        "parts": {p: decimals(row.parts.get(p) for row in summary.rows) for p in parts},
-        "searched": searched_settings(summary, best) if best else [],
-        "others": other_settings(summary, best) if best else [],
+        "confirmed": summary.confirmation,
+        "grid": sweep_grid(summary),
+        "audit": audit,
         "exam": read_exam(summary.evaluator),
-        "accuracy": accuracy(summary.evaluator),
+        "accuracy": numbers(summary.evaluator).get("accuracy"),
         "confusion": confusion(summary.evaluator),
-        "importance": importance(summary),
-        "outcomes": outcomes(summary),
+        "parts": {p: decimals(row.parts.get(p) for row in summary.rows) for p in parts},
+        "parameters": best_parameters(summary),
+        "pictures": best_and_baseline(summary),
+        "importances": shares,
+        "reasons": {outcome: _reasons(summary, outcome) for outcome in summary.outcomes},
+        "plots": plots(summary),
+        "optuna_plots": drawn,
+        "not_drawn": failed,
+        "curves": [len(rows) for rows in other_curves(summary)],
+        "validated": [bool(r and validated(r.epochs)) for r in (best, summary.baseline)],
         "cost": cost(summary),
-        "origin": origin(summary),
+        "origin": origin(summary.rows, summary.study.about),
         "again": train_again(summary, best) if best else "",
         "add_baseline": train_baseline(summary),
         "written": now(),
     }
 
 
-def _page_only(
-    summary: Summary, grid: Grid | None, audit: Audit | None, front: Front | None
-) -> dict[str, Any]:
-    from markupsafe import Markup
-
-    script = (HERE / "sort.js").read_text()
-    drawn = plots(summary) | ({"grid_scores": score_plot(grid)} if grid else {})
-    drawn |= {"audit": agreement_plot(audit)} if audit else {}
-    drawn |= {"front": front_plot(summary, front)} if front and front.rows else {}
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    return {
-        "style": Markup((HERE / "style.css").read_text()),
-        "script": Markup(script),
-        "script_hash": digest,
-        "plots": {name: Markup(svg) for name, svg in drawn.items()},
-        "curves_caption": curves_caption(summary),
-        "audit_caption": CAPTION,
-        "heat": heat_maps(grid) if grid else None,
-        "panels": loss_panels(grid) if grid else None,
-        "validated": {
-            name: bool(row and validated(row.epochs))
-            for name, row in (("best", summary.best), ("baseline", summary.baseline))
-        },
-        "blocks": picture_blocks(summary),
-    }
-
-
-def _render(template: str, context: dict[str, Any]) -> str:
-    """Fill a template; in the page everything that is not marked as markup is escaped."""
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    environment = Environment(
-        loader=FileSystemLoader(HERE),
-        autoescape=lambda name: bool(name and name.endswith(".html.j2")),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= FILTERS | {"md": markdown, "code": code}
-    environment.globals["count"] = count
-    return environment.get_template(template).render(context)
-
-
-def markdown(text: object) -> str:
-    """Text as Markdown that shows it as it is, in a table's cell too."""
-    line = html.escape(" ".join(str(text).split()), quote=False)
-    return re.sub(r"([\\`*\[\]|]|(?<!\w)_|_(?!\w))", r"\\\1", line)
-
-
-def code(text: object) -> str:
-    """A fenced block of code, whatever the text holds."""
-    longest = max(map(len, re.findall(r"`+", str(text))), default=0)
-    fence = "`" * max(3, longest + 1)
-    return f"{fence}\n{text}\n{fence}"
+def _reasons(summary: Summary, outcome: str) -> tuple[list[tuple[str, str, int]], int]:
+    """The commonest reasons: each with the first trial that gives it and how many; and the rest."""
+    rows = [row for row in summary.rows if row.outcome == outcome and row.reason]
+    first = {row.reason: row.label for row in reversed(rows)}
+    times = Counter(row.reason for row in rows).most_common()
+    return [(first[r], r, n) for r, n in times[:REASONS]], max(0, len(times) - REASONS)
 
 
 def _write(path: Path, text: str) -> None:

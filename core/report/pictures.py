@@ -1,4 +1,4 @@
-"""The samples of the best trial and of the baseline, as rows of pictures a page can hold."""
+"""Trials' pictures as rows that a page can hold: inputs once, and each trial's output."""
 
 from __future__ import annotations
 
@@ -6,106 +6,88 @@ import base64
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from PIL import Image
 
 from core.report.rows import Row
 from core.report.summary import Summary
 
-LARGE, LARGEST, SHOWN = 136, 320, 8
-ACROSS = 4
+HIGHEST, SMALL = 320, 136  # pixels; small pictures are enlarged about to SMALL
+ORDER = ("source", "target")
+LABELS = {"source": "input"}
 
 
 @dataclass(frozen=True)
 class Strip:
-    """A few tiles side by side under one label. `pixels` is a tile's side as it is stored."""
+    """Pictures side by side under one label: a data URI, how many, and their height on the page.
+
+    `colour` is `best`, `baseline`, `input` or one of the page's series.
+    """
 
     label: str
-    kind: str
+    colour: str
     uri: str
     tiles: int
-    pixels: int
-
-    @property
-    def shown(self) -> int:
-        """A small tile's side on the page: a whole multiple, so that it enlarges crisply."""
-        return self.pixels * max(1, round(LARGE / self.pixels))
-
-    @property
-    def small(self) -> bool:
-        """Whether its tiles are to be enlarged."""
-        return self.pixels <= LARGE
+    height: int
+    small: bool
 
 
-def picture_blocks(summary: Summary) -> list[list[Strip]]:
-    """Blocks of aligned strips: input, target where there is one, best, baseline.
-
-    Large tiles go four to a block.
-    """
+def best_and_baseline(summary: Summary) -> list[Strip]:
+    """The pictures of the best trial and of the baseline."""
     best, baseline = summary.best, summary.baseline
-    if best is None:
-        return []
-    wanted = [("input", "input", best, "source"), ("target", "input", best, "target")]
-    named = "best, the baseline itself" if best == baseline else "best"
-    wanted.append((f"{named}: trial {best.label}", "best", best, "output"))
-    if baseline and baseline != best:
-        if content(baseline, "source") != content(best, "source"):
-            wanted.append(("baseline's input", "input", baseline, "source"))
-        wanted.append((f"baseline: trial {baseline.label}", "baseline", baseline, "output"))
-    return aligned(wanted)
+    trials = []
+    if best:
+        label = "best, the baseline itself" if best == baseline else "best"
+        trials.append(("best", "best", f"{label}: trial {best.label}", best))
+    if best and baseline and baseline != best:
+        trials.append(("baseline", "baseline", f"baseline: trial {baseline.label}", baseline))
+    return picture_rows(trials)
 
 
-def aligned(wanted: Sequence[tuple[str, str, Row, str]]) -> list[list[Strip]]:
-    """Blocks of strips under one another: label, kind, whose outputs, and which of them."""
-    opened = [(label, kind, _open(_path(row, name))) for label, kind, row, name in wanted]
-    tiles = [(label, kind, _tiles(image)) for label, kind, image in opened if image]
-    sides = [max(images[0].size) for _, _, images in tiles]
-    across = SHOWN if all(side <= LARGE for side in sides) else ACROSS
-    blocks = [
-        [_strip(label, kind, part) for label, kind, t in tiles if (part := t[i : i + across])]
-        for i in range(0, SHOWN, across)
-    ]
-    return [block for block in blocks if block]
+def picture_rows(trials: Sequence[tuple[str, str, str, Row]]) -> list[Strip]:
+    """Strips to be shown under one another, of trials: colour, name, label of the output, row.
+
+    All that lies in a trial's folder of pictures is shown: `output` as the trial's own, the rest
+    as inputs, once where trials share them, else with the trial's name.
+    """
+    found = [_pictures(row) for *_, row in trials]
+    strips: dict[tuple[str, bytes], Strip | None] = {}
+    for (colour, name, label, _), pictures in zip(trials, found, strict=True):
+        for picture, content in pictures.items():
+            if picture == "output":
+                strips[name, content] = _strip(label, colour, content)
+            elif (picture, content) not in strips:
+                text = LABELS.get(picture, picture.replace("_", " "))
+                shared = len({other[picture] for other in found if picture in other}) == 1
+                text = text if shared else f"{name}: {text}"
+                strips[picture, content] = _strip(text, "input", content)
+    return [strip for strip in strips.values() if strip]
 
 
-def _path(row: Row, name: str) -> Path:
-    return row.record.pictures / f"{name}.png"
+def _pictures(row: Row) -> dict[str, bytes]:
+    """The content of a trial's pictures by name, the output's last."""
+
+    def order(name: str) -> tuple[bool, int, str]:
+        return name == "output", ORDER.index(name) if name in ORDER else len(ORDER), name
+
+    paths = {p.stem: p for p in row.record.pictures.glob("*.png") if p.is_file()}
+    return {name: paths[name].read_bytes() for name in sorted(paths, key=order)}
 
 
-def content(row: Row, name: str) -> bytes:
-    """A picture of a trial's samples as it lies on disk; empty where there is none."""
+def _strip(label: str, colour: str, content: bytes) -> Strip | None:
+    """None for a picture that cannot be read."""
     try:
-        return _path(row, name).read_bytes()
-    except OSError:
-        return b""
-
-
-def _open(path: Path) -> Image.Image | None:
-    try:
-        with Image.open(path) as image:
-            return image.convert("RGB")
+        with Image.open(io.BytesIO(content)) as opened:
+            image = opened.convert("RGB")
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         return None
-
-
-def _tiles(strip: Image.Image) -> list[Image.Image]:
-    """A strip of square tiles, cut; any other picture is one tile."""
-    width, height = strip.size
-    number, rest = divmod(width, height)
-    if rest or not number:
-        return [strip]
-    return [strip.crop((i * height, 0, (i + 1) * height, height)) for i in range(number)]
-
-
-def _strip(label: str, kind: str, tiles: list[Image.Image]) -> Strip:
-    for tile in tiles:
-        tile.thumbnail((LARGEST, LARGEST))
-    width, height = tiles[0].size
-    joined = Image.new("RGB", (width * len(tiles), height))
-    for i, tile in enumerate(tiles):
-        joined.paste(tile, (i * width, 0))
+    tiles, rest = divmod(image.width, image.height)
+    lone = bool(rest) or tiles <= 1
+    highest = 2 * HIGHEST if lone else HIGHEST
+    image.thumbnail((image.width, highest))
     buffer = io.BytesIO()
-    joined.save(buffer, "PNG", optimize=True)
+    image.save(buffer, "PNG", optimize=True)
     uri = "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
-    return Strip(label, kind, uri, len(tiles), max(width, height))
+    small = image.height <= SMALL
+    height = image.height * max(1, round(SMALL / image.height)) if small else image.height
+    return Strip(label, colour, uri, 1 if lone else tiles, height, small)

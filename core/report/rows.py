@@ -12,14 +12,18 @@ from typing import Any
 
 from core.files import read_json
 from core.record import EpochLine, Record, Study
-from core.task import Outcome, OutcomeKind, Score
+from core.task import OutcomeKind, Score
 
 RUNNING, KILLED, DAMAGED = "running", "killed", "damaged"
 
 
 @dataclass(frozen=True)
 class Row:
-    """One trial. `score` is its last one, final only where the outcome is completed."""
+    """One trial. `score` is its last one, final only where the outcome is completed.
+
+    `label` is unique in its study: the number of a trial that an engine proposed, else the name of
+    its folder. `about` is all of trial.json, `ended` an ISO time or ''.
+    """
 
     record: Record
     label: str
@@ -40,11 +44,6 @@ class Row:
     def task(self) -> str:
         """The task it is a trial of; '' where the record does not say."""
         return str(self.about.get("task") or "")
-
-    @property
-    def engine(self) -> str:
-        """Who proposed it."""
-        return str(self.about.get("engine") or "")
 
     @property
     def evaluator(self) -> dict[str, Any]:
@@ -72,13 +71,9 @@ class Row:
         """Training and scoring time over its epochs."""
         return sum(line.seconds for line in self.epochs)
 
-    def set(self, names: tuple[str, ...]) -> dict[str, Any]:
-        """Its values of these parameters, where it has them."""
-        return {name: self.params[name] for name in names if name in self.params}
-
 
 def read_rows(study: Study) -> list[Row]:
-    """The rows of a study, in its order, each with a label no other has."""
+    """The rows of a study, in the order of their numbers."""
     rows = [_read(Record(path.parent)) for path in study.folder.glob("*/trial.json")]
     rows.sort(key=lambda row: (row.number, row.record.folder.name))
     times = Counter(row.label for row in rows)
@@ -91,21 +86,21 @@ def read_rows(study: Study) -> list[Row]:
 def _read(record: Record) -> Row:
     about = mapping(clean(record.trial()))
     lines = tuple(line for epoch in record.epochs() if (line := _line(epoch)))
-    kind, reason, outcome = _ending(record, about)
-    scored = outcome.score if outcome and outcome.score else lines[-1].score if lines else None
-    number = about.get("number")
-    number = number if isinstance(number, int) else 0
-    standalone = about.get("engine") not in ("optuna", "nni")
+    kind, reason, score = _ending(record, about)
+    score = score or (lines[-1].score if lines else None)
+    folder, number = record.folder.name, about.get("number")
+    if not isinstance(number, int):
+        number = int(folder) if folder.isdecimal() else 0
     searched = about.get("searched")
     return Row(
         record=record,
-        label=record.folder.name if standalone else str(number),
+        label=str(number) if folder.isdecimal() or about.get("engine") == "nni" else folder,
         number=number,
         outcome=kind,
         reason=reason,
-        score=_number(scored.value) if scored else None,
-        parts=numbers(scored.parts) if scored else {},
-        violations=numbers(scored.violations) if scored else {},
+        score=_number(score.value) if score else None,
+        parts=numbers(score.parts) if score else {},
+        violations=numbers(score.violations) if score else {},
         params=mapping(about.get("params")),
         defaults=mapping(about.get("defaults")),
         searched=tuple(map(str, searched)) if isinstance(searched, list) else (),
@@ -115,16 +110,15 @@ def _read(record: Record) -> Row:
     )
 
 
-def _ending(record: Record, about: Mapping[str, Any]) -> tuple[str, str, Outcome | None]:
+def _ending(record: Record, about: Mapping[str, Any]) -> tuple[str, str, Score | None]:
+    """The outcome, its reason and its score."""
     if not mapping(about.get("params")):
         return DAMAGED, "its trial.json cannot be read", None
-    try:
-        outcome = record.outcome()
-    except (KeyError, TypeError, ValueError, AttributeError):
-        return DAMAGED, "its outcome.json says nothing that can be read", None
-    if outcome is None:
-        return (RUNNING, "", None) if record.is_running() else (KILLED, "its process is gone", None)
-    return str(outcome.kind), text(str(outcome.reason)), outcome
+    if outcome := record.outcome():
+        return str(outcome.kind), text(outcome.reason), outcome.score
+    if (record.folder / "outcome.json").exists():
+        return DAMAGED, "its outcome.json cannot be read", None
+    return (RUNNING, "", None) if record.is_running() else (KILLED, "its process is gone", None)
 
 
 def _line(line: EpochLine) -> EpochLine | None:

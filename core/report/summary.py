@@ -6,21 +6,42 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from core.record import Study
-from core.report.confirmation import Confirmation, candidate, carried, read_confirmation
-from core.report.noise import Noise, read_noise
+from core.replicates.stats import Noise
+from core.report.confirmation import Confirmation, candidate, conclusion, read_confirmation
+from core.report.format import decimals, fixed
+from core.report.noise import carried, read_noise
+from core.report.render import sentence
 from core.report.rows import Row, clean, mapping, read_rows
-from core.report.wording import decimals, fixed
-from core.task import RUNTIME_FIELDS, Params
+from core.task import RUNTIME_FIELDS, Params, UserError
 
+if TYPE_CHECKING:
+    import pandas as pd  # type: ignore[import-untyped]
+
+# Parameters that say how a trial was run; a difference in them alone makes nothing searched.
 CONDITIONS = frozenset(Params.model_fields) | {"data"}
 
 
 @dataclass(frozen=True)
+class Front:
+    """Pareto's front: the trials that no other beats in every objective.
+
+    `maximize` by objective; the best trial in the first objective comes first.
+    """
+
+    maximize: dict[str, bool]
+    rows: tuple[Row, ...]
+
+
+@dataclass(frozen=True, repr=False)
 class Summary:
-    """A study, judged. `searched` are the parameters that trials differ in by design."""
+    """A study's trials and what follows from them.
+
+    `searched` are the parameters that trials differ in by design; `objective` is the score's name.
+    """
 
     study: Study
     rows: list[Row]
@@ -28,29 +49,47 @@ class Summary:
     objective: str
     maximize: bool
     searched: tuple[str, ...]
-    best: Row | None
-    baseline: Row | None
+
+    def __repr__(self) -> str:
+        ended = ", ".join(f"{n} {outcome}" for outcome, n in self.outcomes.items())
+        return f"<study {self.study.name!r} of {self.task}: {ended}. {self.verdict}>"
+
+    @cached_property
+    def candidates(self) -> list[Row]:
+        """The completed trials with the fewest guards broken: the best is one of them."""
+        completed = [row for row in self.rows if row.task == self.task and row.completed]
+        fewest = min((len(row.broken) for row in completed), default=0)
+        return [row for row in completed if len(row.broken) == fewest]
+
+    @cached_property
+    def best(self) -> Row | None:
+        """The candidate with the best score; None where no trial has completed."""
+        pick = max if self.maximize else min
+        return pick(self.candidates, key=lambda row: row.score or 0.0, default=None)
+
+    @cached_property
+    def baseline(self) -> Row | None:
+        """The trial that searched nothing but the defaults, in the best one's conditions."""
+
+        def default(row: Row) -> bool:
+            names = self.searched or tuple(n for n in row.params if n not in CONDITIONS)
+            known = bool(names) and all(n in row.params and n in row.defaults for n in names)
+            return known and all(row.params[n] == row.defaults[n] for n in names)
+
+        def order(row: Row) -> tuple[bool, int, int]:
+            return not row.completed, len(self.unlike(row)), row.number
+
+        return min(filter(default, _trials_of(self.task, self.rows)), key=order, default=None)
+
+    @property
+    def compared(self) -> Row | None:
+        """The baseline where its score may be compared with the best one's."""
+        return self.baseline if self.best and self.baseline and self.baseline.completed else None
 
     @property
     def space(self) -> dict[str, Any]:
         """The search space the study was started with, as in its file; may be empty."""
         return mapping(self.study.about.get("space"))
-
-    @property
-    def engines(self) -> set[str]:
-        """Who proposed its trials."""
-        return {row.engine for row in self.rows if row.engine}
-
-    @cached_property
-    def candidates(self) -> list[Row]:
-        """The completed trials with the fewest guards broken: a best one is picked from them."""
-        return _candidates(self.rows, self.task)
-
-    @property
-    def compared(self) -> Row | None:
-        """The baseline where its score may be compared with the best one's."""
-        usable = self.best and self.baseline and self.baseline.completed
-        return self.baseline if usable else None
 
     @cached_property
     def noise(self) -> Noise | None:
@@ -59,9 +98,27 @@ class Summary:
 
     @cached_property
     def confirmation(self) -> Confirmation | None:
-        """The best trials trained again, where they were."""
+        """The best trials trained again with common seeds, where they were."""
         labels = {candidate(row): row.label for row in self.rows}
         return read_confirmation(self.study, self.maximize, labels)
+
+    @cached_property
+    def front(self) -> Front | None:
+        """Pareto's front of the candidates; None where the search was for one objective."""
+        directions = mapping(self.study.about.get("objectives"))
+        if len(directions) < 2:
+            return None
+        maximize = {name: direction != "minimize" for name, direction in directions.items()}
+
+        def values(row: Row) -> list[float]:
+            return [row.parts[n] if up else -row.parts[n] for n, up in maximize.items()]
+
+        def beats(a: list[float], b: list[float]) -> bool:
+            return a != b and all(x >= y for x, y in zip(a, b, strict=True))
+
+        rows = [row for row in self.candidates if maximize.keys() <= row.parts.keys()]
+        best = [r for r in rows if not any(beats(values(other), values(r)) for other in rows)]
+        return Front(maximize, tuple(sorted(best, key=values, reverse=True)))
 
     @cached_property
     def places(self) -> int:
@@ -69,30 +126,27 @@ class Summary:
         places = decimals(row.score for row in self.rows)
         return carried(self.noise.floor, places) if self.noise else places
 
+    def shown(self, score: float | None) -> str:
+        """A score with the study's decimals."""
+        return fixed(score, self.places)
+
     @property
     def gain(self) -> float | None:
         """How much the best beats the baseline: above 0 is better in either direction."""
-        if self.compared is None or self.best is None:
-            return None
-        assert self.best.score is not None
-        assert self.compared.score is not None
-        gain = self.best.score - self.compared.score
-        return gain if self.maximize else -gain
+        return self._better_by(self.compared.score) if self.compared else None
 
     @property
-    def beaten(self) -> bool:
-        """Whether another trial beats the baseline by what the shown decimals can tell."""
-        if self.gain is None or self.best == self.baseline:
-            return False
-        return self.gain > 0 and self.difference != 0
+    def gain_over_noise(self) -> float:
+        """The same over the mean of the baseline's seeds; 0 where no noise floor was measured."""
+        return (self._better_by(self.noise.mean) if self.noise else None) or 0.0
 
     @property
     def difference(self) -> float:
         """Best minus baseline, of the scores as they are shown."""
-        best, baseline = self.best, self.compared
-        if best is None or baseline is None or best.score is None or baseline.score is None:
+        if self.gain is None:
             return 0.0
-        return round(best.score, self.places) - round(baseline.score, self.places)
+        best, baseline = (r.score or 0.0 for r in (self.best, self.compared) if r)
+        return round(best, self.places) - round(baseline, self.places)
 
     @property
     def outcomes(self) -> dict[str, int]:
@@ -102,49 +156,75 @@ class Summary:
     @property
     def evaluator(self) -> dict[str, Any]:
         """What is known of the evaluator of the best trial, or of any."""
-        there = [self.best, *self.rows]
-        return next((row.evaluator for row in there if row and row.evaluator), {})
+        rows = [self.best, *self.rows]
+        return next((row.evaluator for row in rows if row and row.evaluator), {})
+
+    @property
+    def verdict(self) -> str:
+        """The study in a sentence or two."""
+        confirmed, best = self.confirmation, self.best
+        conclusive = ""
+        if confirmed and best:
+            alike = not confirmed.holdout and confirmed.epochs == best.planned
+            conclusive = conclusion(confirmed, self.noise.floor if self.noise and alike else None)
+        return sentence("verdict.txt.j2", {"s": self, "conclusion": conclusive})
 
     def unlike(self, row: Row) -> list[str]:
         """What was not searched and differs between the best trial and this one."""
-        return _unlike(self.best, row, self.searched) if self.best else []
+        params = self.best.params if self.best else {}
+        names = (n for n in params if n not in self.searched and n not in RUNTIME_FIELDS)
+        return [n for n in names if n in row.params and params[n] != row.params[n]]
 
-    def shown(self, score: float | None) -> str:
-        """A score with the study's decimals."""
-        return fixed(score, self.places)
+    def to_dataframe(self) -> pd.DataFrame:
+        """A row a trial: number, outcome, score, params.*, parts.* and seconds.
+
+        Raises UserError where pandas is not installed.
+        """
+        try:
+            import pandas as pd
+        except ImportError:
+            raise UserError("a DataFrame needs pandas: pip install 'gantune[dataframe]'") from None
+        rows = [
+            {"number": row.number, "outcome": row.outcome, "score": row.score}
+            | {f"params.{name}": value for name, value in row.params.items()}
+            | {f"parts.{name}": value for name, value in row.parts.items()}
+            | {"seconds": row.seconds}
+            for row in self.rows
+        ]
+        return pd.DataFrame(rows)
+
+    def _better_by(self, score: float | None) -> float | None:
+        if self.best is None or self.best.score is None or score is None:
+            return None
+        return (self.best.score - score) * (1 if self.maximize else -1)
+
+
+def load(folder: str | Path) -> Summary:
+    """The study in this folder, such as `runs/demo`; UserError where it has no trial."""
+    path = Path(folder).resolve()
+    return summarize(Study.open(path.parent, path.name))
 
 
 def summarize(study: Study) -> Summary:
-    """Read a study's records and evaluator them."""
+    """Read the records of a study; what is damaged or missing in them is never an error."""
     study, rows = Study(study.folder, clean(study.about)), read_rows(study)
     tasks = Counter(row.task for row in rows if row.task)
     task = str(study.about.get("task") or (tasks.most_common(1)[0][0] if tasks else ""))
-    own = [row for row in rows if row.task == task and row.about]
+    own = _trials_of(task, rows)
     objectives = [mapping(row.about.get("objective")) for row in own]
     objective = next((o for o in objectives if o.get("direction")), {})
-    maximize = objective.get("direction") != "minimize"
-    searched = _searched(own, mapping(study.about.get("space")))
-    candidates = _candidates(rows, task)
-    best = None
-    if candidates:
-        pick = max if maximize else min
-        best = pick(candidates, key=lambda row: row.score or 0.0)
     return Summary(
         study=study,
         rows=rows,
         task=task,
         objective=str(objective.get("name") or "score"),
-        maximize=maximize,
-        searched=searched,
-        best=best,
-        baseline=_baseline(own, searched, best),
+        maximize=objective.get("direction") != "minimize",
+        searched=_searched(own, mapping(study.about.get("space"))),
     )
 
 
-def _candidates(rows: Sequence[Row], task: str) -> list[Row]:
-    there = [row for row in rows if row.task == task and row.completed]
-    fewest = min((len(row.broken) for row in there), default=0)
-    return [row for row in there if len(row.broken) == fewest]
+def _trials_of(task: str, rows: Sequence[Row]) -> list[Row]:
+    return [row for row in rows if row.task == task and row.about]
 
 
 def _searched(rows: Sequence[Row], space: dict[str, Any]) -> tuple[str, ...]:
@@ -155,23 +235,3 @@ def _searched(rows: Sequence[Row], space: dict[str, Any]) -> tuple[str, ...]:
         seen = {name: [row.params.get(name) for row in rows] for name in every}
         names = [n for n, v in seen.items() if n not in CONDITIONS and any(x != v[0] for x in v)]
     return tuple(dict.fromkeys(names))
-
-
-def _baseline(rows: Sequence[Row], searched: tuple[str, ...], best: Row | None) -> Row | None:
-    """The trial whose searched parameters are all the defaults, in the best one's conditions."""
-
-    def default(row: Row) -> bool:
-        names = searched or tuple(n for n in row.params if n not in CONDITIONS)
-        known = bool(names) and all(n in row.params and n in row.defaults for n in names)
-        return known and all(row.params[n] == row.defaults[n] for n in names)
-
-    def order(row: Row) -> tuple[bool, int, int]:
-        unlike = len(_unlike(best, row, searched)) if best else 0
-        return not row.completed, unlike, row.number
-
-    return min(filter(default, rows), key=order, default=None)
-
-
-def _unlike(a: Row, b: Row, searched: tuple[str, ...]) -> list[str]:
-    names = [n for n in a.params if n not in searched and n not in RUNTIME_FIELDS]
-    return [n for n in names if n in b.params and a.params[n] != b.params[n]]

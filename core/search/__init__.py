@@ -1,1 +1,1 @@
-"""Who proposes the parameters of a trial and hears its scores, one engine a file."""
+"""The engines: search spaces, Optuna's studies, samplers and workers, NNI's trial and tuner."""

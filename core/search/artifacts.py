@@ -25,11 +25,6 @@ SECONDS = 10
 ATTEMPTS = 3
 
 
-def default_artifacts(runs: Path) -> str:
-    """The folder under `runs`."""
-    return str(runs / "artifacts")
-
-
 @lru_cache
 def open_artifacts(where: str) -> ArtifactStore:
     """Open a folder, made where it is new, or `s3://BUCKET`; UserError when it is out of reach."""
@@ -45,14 +40,14 @@ def open_artifacts(where: str) -> ArtifactStore:
 
 
 def upload(where: str, pictures: Iterable[Path], trial: optuna.Trial) -> None:
-    """Add pictures to a trial. Those that the store does not take are told of, and left out."""
+    """Add pictures to a trial. Those that the store refuses are reported, and left out."""
     for picture in pictures:
         try:
             store = open_artifacts(where)
             upload_artifact(artifact_store=store, file_path=str(picture), study_or_trial=trial)
         except _refusals(where) as error:
-            told = f"{picture} is not on the dashboard ({_reason(error)})"
-            print(f"--artifacts {where}: {told}", file=sys.stderr, flush=True)
+            message = f"{picture} is not on the dashboard ({_reason(error)})"
+            print(f"--artifacts {where}: {message}", file=sys.stderr, flush=True)
             return
 
 

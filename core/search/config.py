@@ -1,76 +1,181 @@
-"""Opens an Optuna study as a search: a new one, or one that was set up in the same way."""
+"""One frozen object for one search: flags make it, the study keeps it, workers receive it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import argparse
+import re
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-
-import optuna
+from typing import Any
 
 from core.params import validate_params
-from core.search.artifacts import default_artifacts, open_artifacts
-from core.search.pruners import parse_pruner
-from core.search.samplers import make_pruner
-from core.search.space import Space
-from core.search.storage import HEARTBEAT, open_storage
-from core.search.study import Search
-from core.task import RUNTIME_FIELDS, Objective, Task, UserError
+from core.task import RUNTIME_FIELDS, Evaluator, Objective, Params, Task, UserError
 
-RETRIES = 3
+SAMPLERS = ("tpe", "random", "gp", "cmaes", "qmc")
+GRID, QUEUE = "grid", "queue"  # samplers of `gantune sweep`, and of trials that are only enqueued
+MULTI_OBJECTIVE_SAMPLERS = ("tpe", "random")
+PRUNERS = ("median", "hyperband", "none")
+PRUNER = re.compile(r"(median|hyperband)(?::([1-9][0-9]{0,8}))?|(none)")
+RETRIES, HEARTBEAT = 3, 30
 
 
-def open_search(
-    runs: Path,
-    name: str,
-    storage: str,
-    task: Task,
-    space: Space,
-    fixed: Mapping[str, str],
-    sampler: str,
-    pruner: str,
-    seed: int,
-    retries: int = RETRIES,
-    heartbeat: int = HEARTBEAT,
-    patience: float = 0.0,
-    artifacts: str = "",
-    objectives: Sequence[Objective] = (),
-) -> Search:
-    """Create a study, or take it up; UserError when it was set up otherwise, or out of reach.
+@dataclass(frozen=True)
+class SearchConfig:
+    """All that defines a search, in plain values that can be sent to another process.
 
-    A trial whose process was killed is continued `retries` times. `heartbeat`: seconds between the
-    collapse_reasons of life of a trial; `patience`: seconds that the storage may be away; `artifacts`: where
-    pictures go, the folder under `runs` by default; `objectives`: parts of the score to search for
-    together, instead of its value alone.
+    `space` is NNI's JSON; `fixed` are parameters set by flags, as text; `trials` is the study's
+    total; `objectives` are parts of the score to search for together, instead of its value.
     """
-    params = validate_params(task.params, fixed)
-    first = parse_pruner(pruner)[1] or 0
-    if first >= params.epochs and "epochs" not in space.fields:
+
+    task: str
+    runs: Path
+    study: str
+    storage: str
+    space: Mapping[str, Any]
+    fixed: Mapping[str, str] = field(default_factory=dict)
+    sampler: str = "tpe"
+    pruner: str = "none"
+    objectives: tuple[Objective, ...] = ()
+    trials: int = 20
+    seed: int = 0
+    workers: int | None = None
+    retries: int = RETRIES
+    heartbeat: int = HEARTBEAT
+    artifacts: str = ""
+    holdout: bool = False
+
+    @property
+    def folder(self) -> Path:
+        """The folder of the study's records."""
+        return self.runs / self.study
+
+    @property
+    def artifacts_location(self) -> str:
+        """Where the dashboard finds pictures: `artifacts`, by default a folder under `runs`."""
+        return self.artifacts or str(self.runs / "artifacts")
+
+    def with_threads(self, threads: int) -> SearchConfig:
+        """The same for a worker with so many CPU threads, unless a flag fixes their number."""
+        return replace(self, fixed={"threads": str(threads), **self.fixed})
+
+    def runtime_fixed(self) -> dict[str, str]:
+        """The fixed values that say where and how trials run, and nothing of what they train."""
+        return {k: v for k, v in self.fixed.items() if k in RUNTIME_FIELDS}
+
+    def params(self, task: Task) -> Params:
+        """The task's Params with the fixed values; UserError for a bad one."""
+        return validate_params(task.params, self.fixed)
+
+    def identity(self, task: Task) -> dict[str, Any]:
+        """What decides which trials are proposed, and may not change while a study goes on."""
+        values = self.params(task).model_dump(mode="json")
+        return {
+            "task": self.task,
+            "space": dict(self.space),
+            "fixed": {k: values[k] for k in self.fixed if k not in RUNTIME_FIELDS},
+            "seed": self.seed,
+            "sampler": self.sampler,
+            "pruner": self.pruner,
+            "objectives": [o.name for o in self.objectives],
+        }
+
+    def about(self) -> dict[str, Any]:
+        """What study.json shows of it."""
+        return {
+            "task": self.task,
+            "engine": "optuna",
+            "trials": self.trials,
+            "space": dict(self.space),
+            "sampler": self.sampler,
+            "pruner": self.pruner,
+            "objectives": {o.name: o.direction for o in self.objectives},
+        }
+
+
+def differences(
+    before: Mapping[str, Any], now: Mapping[str, Any], may_grow: Collection[str] = ()
+) -> list[str]:
+    """What keeps something begun with `before` from being resumed with `now`, a phrase each.
+
+    A key that is missing in `before` may be new. The keys in `may_grow` may become larger numbers
+    or longer lists. Of nested objects the entries that both have are compared.
+    """
+    found = []
+    for key, new in now.items():
+        old = before.get(key, new)
+        if isinstance(old, Mapping) and isinstance(new, Mapping) and key in may_grow:
+            shared = {k: new[k] for k in new if k in old}
+            found += [f"{key} of {phrase}" for phrase in differences(old, shared)]
+        elif old != new and not (key in may_grow and _grown(old, new)):
+            found.append(f"{key} was {old}, is now {new}")
+    return found
+
+
+def _grown(old: Any, new: Any) -> bool:
+    if isinstance(old, list) and isinstance(new, list):
+        return all(item in new for item in old)
+    return bool(new >= old)
+
+
+def refuse_changes(
+    what: str,
+    before: Mapping[str, Any],
+    now: Mapping[str, Any],
+    remedy: str,
+    may_grow: Collection[str] = (),
+) -> None:
+    """UserError where `what` was begun with another configuration, saying what differs."""
+    if changes := differences(before, now, may_grow):
+        raise UserError(f"{what} was set up otherwise ({'; '.join(changes)}); {remedy}")
+
+
+def parse_pruner(name: str) -> tuple[str, int | None]:
+    """`median:3` -> median, 3: the kind, and the first epoch it judges; None where not given."""
+    kind, _, first = name.partition(":")
+    return kind, int(first) if first else None
+
+
+def pruner_argument(*kinds: str) -> Callable[[str], str]:
+    """The argparse type of a pruner of these kinds."""
+
+    def check(text: str) -> str:
+        if not PRUNER.fullmatch(text) or text.partition(":")[0] not in kinds:
+            raise argparse.ArgumentTypeError(
+                f"no pruner {text!r}; there are {', '.join(kinds)}, and median:3 prunes no trial "
+                "before its epoch 3"
+            )
+        return text
+
+    return check
+
+
+def check_pruner(pruner: str, epochs: int) -> None:
+    """UserError for a pruner whose first epoch a trial of so many epochs never reaches."""
+    if (parse_pruner(pruner)[1] or 0) >= epochs:
         raise UserError(
-            f"--pruner {pruner}: a trial has {params.epochs} epochs (--epochs) and is not stopped "
-            "after its last one, so none would be; name an earlier epoch"
+            f"--pruner {pruner}: a trial has {epochs} epochs (--epochs) and is not stopped after "
+            "its last one, so none would be; name an earlier epoch"
         )
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    artifacts = artifacts or default_artifacts(runs)
-    open_artifacts(artifacts)
-    database = open_storage(storage, heartbeat, patience)
-    study = optuna.create_study(
-        storage=database,
-        study_name=name,
-        directions=[o.direction for o in objectives or (task.objective,)],
-        pruner=make_pruner(pruner, params.epochs),
-        load_if_exists=True,
-    )
-    given = params.model_dump(mode="json")
-    same = {k: given[k] for k in fixed if k not in RUNTIME_FIELDS}
-    setup = {"task": task.name, "space": space.source, "fixed": same, "seed": seed}
-    setup |= {"sampler": sampler, "pruner": pruner}
-    setup |= {"objectives": [o.name for o in objectives]}
-    before = {"objectives": [], **(study.user_attrs.get("setup") or setup)}
-    if changed := [k for k in setup if before.get(k) != setup[k]]:
-        told = "; ".join(f"{k} was {before.get(k)}, is now {setup[k]}" for k in changed)
-        raise UserError(f"study {name!r} was set up otherwise ({told}); name a new one by --study")
-    study.set_user_attr("setup", setup)
-    folder = runs / name
-    folder.mkdir(parents=True, exist_ok=True)
-    how = (sampler, pruner, seed, folder, retries, artifacts, tuple(objectives))
-    return Search(study, database, task, space, fixed, *how)
+
+
+def choose_objectives(
+    evaluator: Evaluator, names: Sequence[str], sampler: str, pruner: str
+) -> tuple[Objective, ...]:
+    """The parts of the score to search for, by name; none where none is named.
+
+    Raises UserError for a part that the evaluator does not offer, and for samplers and pruners of
+    one objective only.
+    """
+    offered = {objective.name: objective for objective in evaluator.objectives[1:]}
+    if unknown := [name for name in names if name not in offered]:
+        raise UserError(
+            f"--objectives {','.join(names)}: the evaluator has no {unknown[0]!r} to search for; "
+            f"it has {', '.join(offered) or 'none'}"
+        )
+    if names and sampler not in MULTI_OBJECTIVE_SAMPLERS:
+        known = " or ".join(MULTI_OBJECTIVE_SAMPLERS)
+        raise UserError(f"--sampler {sampler}: knows one objective only; take {known}")
+    if names and pruner != "none":
+        raise UserError(f"--pruner {pruner}: knows one objective only; leave it out")
+    return tuple(offered[name] for name in names)

@@ -112,8 +112,8 @@ class Dimension:
                 return whole
             return self._number_latent(value)
         except (ArithmeticError, TypeError, ValueError):
-            told = f"{self.name}: {value!r} is not in {self.kind} {list(self.args)}"
-            raise ValueError(told) from None
+            message = f"{self.name}: {value!r} is not in {self.kind} {list(self.args)}"
+            raise ValueError(message) from None
 
     def holds(self, value: Any) -> bool:
         """Whether the space has this value, to within rounding."""

@@ -1,7 +1,7 @@
 """What NNI's manager knows of its trials, asked over the REST interface of its web portal.
 
-NNI tells a tuner of final metrics and, without a word of why, that a trial has ended. The tuner
-runs in a process that the manager started, and can ask for the rest.
+NNI reports final metrics to a tuner and, without a reason, that a trial has ended. The tuner runs
+in a process that the manager started, and can ask for the rest.
 """
 
 from __future__ import annotations
@@ -41,9 +41,9 @@ class Job:
         return self.status in STOPPED
 
     def intermediates(self) -> dict[int, Any]:
-        """The metric after each epoch (from 1) that it has told; empty where NNI is silent."""
-        told = _ask(f"metric-data/{self.name}?type=PERIODICAL") or ()
-        return {int(m["sequence"]) + 1: _metric(m) for m in told}
+        """The metric after each epoch (from 1) that it reported; empty without an answer."""
+        answers = _ask(f"metric-data/{self.name}?type=PERIODICAL") or ()
+        return {int(m["sequence"]) + 1: _metric(m) for m in answers}
 
 
 def jobs() -> list[Job] | None:

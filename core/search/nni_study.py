@@ -1,4 +1,4 @@
-"""The Optuna study of an NNI experiment: what NNI tells of its trials, put right and taken in."""
+"""The Optuna study of an NNI experiment: NNI's reports of its trials, corrected and taken in."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from core.search import nni_manager
-from core.search.nni_trial import PRUNED_AFTER, TRIAL, ending_of, tag_of
-from core.search.points import Known, add, completed, number_of, values_of
+from core.search.nni_trial import PRUNED_AFTER, TRIAL, outcome_of, tag_of
+from core.search.points import KnownTrials, add, completed, number_of, values_of
 from core.search.recovery import NUMBER
 from core.search.space import flatten
 from core.search.study import Search
@@ -26,8 +26,8 @@ class NniStudy:
     """A study whose trials NNI runs: `asked` are its numbers by NNI's parameter ids.
 
     NNI counts parameter ids anew when it resumes, and does not know for sure which trial has which
-    parameters (see `core.search.nni_trial`). So parameters carry a number of their own: the number in
-    the study, and `first` more, which the experiment had tried when it turned to this space.
+    parameters (see `core.search.nni_trial`). So parameters carry a number of their own: the number
+    in the study, and `first` more, which the experiment had tried when it turned to this space.
     """
 
     search: Search
@@ -47,12 +47,12 @@ class NniStudy:
         self.over.discard(parameter_id)
         return {**self.search.space.nested(self.search.draw(trial)), TRIAL: self.first + number}
 
-    def known(self) -> Known:
-        """What the study knows by now, for `hear`."""
-        return Known(self.search)
+    def known(self) -> KnownTrials:
+        """What the study knows by now, for `receive`."""
+        return KnownTrials(self.search)
 
-    def hear(
-        self, parameters: Any, metric: Any, known: Known, parameter_id: int | None = None
+    def receive(
+        self, parameters: Any, metric: Any, known: KnownTrials, parameter_id: int | None = None
     ) -> None:
         """Take in a final metric: it knows best whose it is, and the parameters worst.
 
@@ -63,7 +63,7 @@ class NniStudy:
         if number is None and parameter_id is not None:
             number = self.asked.get(parameter_id)
         frozen = known.at(values) if number is None else known.numbered(number)
-        outcome = ending_of(metric, self.search.task.objective)
+        outcome = outcome_of(metric, self.search.task.objective)
         if frozen and not frozen.state.is_finished():
             self._close(frozen, outcome)
         elif frozen and frozen.state is not TrialState.FAIL:
@@ -115,8 +115,8 @@ class NniStudy:
         """The number of the trial whose metrics a job tells, whatever NNI believes."""
         if job.name in self.numbers:
             return self.numbers[job.name]
-        told = {} if job.final is not None else job.intermediates()
-        number = self._number_in(told[max(told)] if told else job.final)
+        metrics = {} if job.final is not None else job.intermediates()
+        number = self._number_in(metrics[max(metrics)] if metrics else job.final)
         if number is not None or job.ended:
             self.numbers[job.name] = number
         return number
@@ -127,10 +127,10 @@ class NniStudy:
             return
         objective = self.search.task.objective
         if job.final is not None:
-            self._close(frozen, ending_of(job.final, objective))
+            self._close(frozen, outcome_of(job.final, objective))
             return
-        told = job.intermediates() if job.stopped else {}
-        scores = {epoch: ending_of(metric, objective).score for epoch, metric in told.items()}
+        metrics = job.intermediates() if job.stopped else {}
+        scores = {epoch: outcome_of(metric, objective).score for epoch, metric in metrics.items()}
         steps = {epoch: score.value for epoch, score in scores.items() if score}
         if not steps:
             self._close(frozen, Outcome(OutcomeKind.FAILED, f"NNI says {job.status}"))

@@ -1,12 +1,12 @@
-"""NNI proposes: this process is one trial of an experiment that `nnictl` runs.
+"""One trial of an NNI experiment that `nnictl` runs, in a process of its own.
 
-NNI's config says whether to maximize, once for tuner and assessor, and cannot ask the task. So it
-is always told of something to maximize: a score that is better when lower has its reason turned.
+NNI's config says once for tuner and assessor whether to maximize, and cannot ask the task. So NNI
+is always given something to maximize: a score that is better when lower has its sign turned.
 
-NNI 3.0 gives the parameters of trials that start together to whichever asks first, and notes, shows
-and resumes them as if it had not. So a trial writes down what it was given, and goes on with that
-whatever NNI gives it after `nnictl resume`; and our tuner's number of the trial goes with its
-parameters, and comes back with its metrics.
+NNI 3.0 gives the parameters of trials that start together to whichever asks first, and records,
+shows and resumes them as if it had not. So a trial writes down what it received, and goes on with
+that whatever NNI gives it after `nnictl resume`; and the number that our tuner gives a trial comes
+with its parameters, and goes back with its metrics.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from typing import Any, ClassVar
 from core.files import read_json, write_json
 from core.params import add_param_flags, validate_params
 from core.record import Record
-from core.search.pruners import pruner_argument
+from core.search.config import check_pruner, pruner_argument
 from core.search.space import flatten
 from core.task import Objective, Outcome, OutcomeKind, Params, Score, Task
 
@@ -37,7 +37,7 @@ NONE = "none"
 
 @dataclass(frozen=True)
 class NniTrial:
-    """The trial NNI started this process for."""
+    """The trial that NNI started this process for."""
 
     params: Params
     searched: Mapping[str, Any]
@@ -50,10 +50,10 @@ class NniTrial:
     engine: ClassVar[str] = "nni"
 
     def report(self, epoch: int, score: Score) -> bool:
-        """Give NNI the epoch's score; True when the pruner that the trial runs itself sees no hope.
+        """Report the epoch's score; True where the pruner that the trial runs itself stops it.
 
-        NNI's assessor stops trials by a signal, never from here. The last epoch's is the final
-        score: an assessor would stop the trial while it says so.
+        NNI's assessor stops trials by a signal, never from here. The last epoch's score is only
+        reported as the final one: an assessor would stop the trial in between.
         """
         import nni
 
@@ -66,18 +66,19 @@ class NniTrial:
         return self.pruner != NONE and self._hopeless()
 
     def finish(self, outcome: Outcome) -> None:
-        """Give NNI a finite final score; none where the trial did not come to a verdict.
+        """Report a finite final score; none where the trial did not come to one.
 
-        Of one that pruned itself NNI's own tuners learn too: it has succeeded, with that score.
+        A trial that pruned itself reports its last score, so that NNI's own tuners learn from it.
         """
         import nni
 
+        score = outcome.score
         with suppress(OSError):  # NNI has gone: the record has it all
-            if outcome.kind is OutcomeKind.COMPLETED and outcome.score:
-                nni.report_final_result(self._metric(outcome.score))
-            elif outcome.kind is OutcomeKind.PRUNED and outcome.score:
+            if outcome.kind is OutcomeKind.COMPLETED and score:
+                nni.report_final_result(self._metric(score))
+            elif outcome.kind is OutcomeKind.PRUNED and score:
                 epoch = len(Record(self.workdir).epochs())
-                nni.report_final_result({**self._metric(outcome.score), PRUNED_AFTER: epoch})
+                nni.report_final_result({**self._metric(score), PRUNED_AFTER: epoch})
             elif outcome.kind in (OutcomeKind.DIVERGED, OutcomeKind.COLLAPSED):
                 from core.search.constraints import FAR
 
@@ -98,19 +99,18 @@ class NniTrial:
             outcome = other.outcome()
             if outcome and outcome.kind is OutcomeKind.COMPLETED and outcome.score:
                 steps = {line.epoch: line.score.value for line in other.epochs()}
-                done = create_trial(value=outcome.score.value, intermediate_values=steps)
-                study.add_trial(done)
+                study.add_trial(create_trial(value=outcome.score.value, intermediate_values=steps))
         trial = study.ask()
         for line in Record(self.workdir).epochs():
             trial.report(line.score.value, line.epoch)
         return bool(trial.should_prune())
 
     def _metric(self, score: Score) -> dict[str, Any]:
-        """NNI's form of a score: it maximizes `default`, the parts are for its web portal."""
-        told: dict[str, Any] = {"default": _sign(self.objective) * float(score.value)}
-        told |= {k: float(v) for k, v in score.parts.items()}
-        told |= {f"{GUARD}{k}": float(v) for k, v in score.violations.items()}
-        return told if self.tag is None else told | {TRIAL: self.tag}
+        """NNI's form of a score: it maximizes `default`; its web portal shows the parts."""
+        metric: dict[str, Any] = {"default": _sign(self.objective) * float(score.value)}
+        metric |= {k: float(v) for k, v in score.parts.items()}
+        metric |= {f"{GUARD}{k}": float(v) for k, v in score.violations.items()}
+        return metric if self.tag is None else metric | {TRIAL: self.tag}
 
 
 def present() -> bool:
@@ -120,7 +120,7 @@ def present() -> bool:
 
 def next_trial(
     params: type[Params],
-    given: Mapping[str, Any],
+    overrides: Mapping[str, Any],
     runs: Path,
     objective: Objective,
     pruner: str = NONE,
@@ -130,30 +130,31 @@ def next_trial(
 
     study = f"nni-{nni.get_experiment_id()}"
     workdir = runs / study / nni.get_trial_id()
-    now = flatten(nni.get_next_parameter())
-    point = read_json(workdir / "nni.json") or now
+    received = flatten(nni.get_next_parameter())
+    point = read_json(workdir / "nni.json") or received
     number = point.get(TRIAL)
     searched = {k: v for k, v in point.items() if k != TRIAL}
-    where = "NNI's search space (searchSpaceFile of the experiment)"
-    made = validate_params(params, {**given, **searched}, where)
+    source = "NNI's search space (searchSpaceFile of the experiment)"
+    validated = validate_params(params, {**overrides, **searched}, source)
+    check_pruner(pruner, validated.epochs)
     write_json(workdir / "nni.json", point)
     tag = None if number is None else tag_of(nni.get_experiment_id(), number)
     number = nni.get_sequence_id() if number is None else number
-    return NniTrial(made, searched, study, workdir, number, objective, tag, pruner)
+    return NniTrial(validated, searched, study, workdir, number, objective, tag, pruner)
 
 
 def tag_of(experiment: str, number: int) -> str:
-    """What a trial's metrics tell our tuner, so that it knows whose they are."""
+    """The tag in a trial's metrics by which our tuner knows whose they are."""
     return f"{experiment}-{number}"
 
 
-def ending_of(metric: Any, objective: Objective) -> Outcome:
+def outcome_of(metric: Any, objective: Objective) -> Outcome:
     """What a final metric says of its trial: `NniTrial.finish`'s, or a number to maximize.
 
-    One of no number is a failed trial, one of no finite number a diverged one.
+    A metric without a number is a failed trial, one that is not finite a diverged one.
     """
-    told = metric if isinstance(metric, Mapping) else {"default": metric}
-    parts = {str(k): float(v) for k, v in told.items() if _is_number(v) and k != TRIAL}
+    entries = metric if isinstance(metric, Mapping) else {"default": metric}
+    parts = {str(k): float(v) for k, v in entries.items() if _is_number(v) and k != TRIAL}
     if "default" not in parts:
         return Outcome(OutcomeKind.FAILED, f"its final metric is no number: {metric!r}")
     value = _sign(objective) * parts.pop("default")
@@ -193,10 +194,7 @@ def trial_parser(task: Task) -> argparse.ArgumentParser:
         help="inside NNI: the pruner that the trial runs itself: median or, from epoch 3 on, "
         "median:3 (default: none)",
     )
-    add(
-        "--ignore-exam",
-        action="store_true",
-        help="inside NNI: train though the evaluator has failed its exam",
-    )
+    message = "inside NNI: train though the evaluator has failed its exam"
+    add("--ignore-exam", action="store_true", help=message)
     add_param_flags(parser, task.params)
     return parser

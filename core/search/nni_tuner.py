@@ -1,4 +1,4 @@
-"""Optuna proposes inside NNI: `nnictl`, its web portal and its training services, Optuna's search.
+"""Optuna's samplers inside NNI: with `nnictl`, its web portal and its training services.
 
 The tuner of an NNI config:
 
@@ -33,23 +33,24 @@ from nni.tuner import Tuner
 
 from core.params import load_task, task_summaries
 from core.search import nni_manager
+from core.search.config import SAMPLERS, SearchConfig
 from core.task import Task, UserError
 
 if TYPE_CHECKING:
     from core.search.nni_study import NniStudy
     from core.search.space import Space
 
-# NNI waits 10 s for its tuner: Optuna and the task are imported once it is there.
-SAMPLERS = ("tpe", "random", "gp", "cmaes", "qmc")
-
 _logger = logging.getLogger("nni.tuner.optuna")
 
 
 class OptunaTuner(Tuner):  # type: ignore[misc]  # NNI has no types
-    """NNI's side of an Optuna search of a task of trials/, by sampler's name and seed."""
+    """NNI's tuner that asks an Optuna study of a task of trials/.
+
+    NNI waits 10 s for its tuner, so Optuna and the task are imported later.
+    """
 
     def __init__(self, task: str = "", sampler: str = "tpe", seed: int = 0) -> None:
-        """UserError for what there is not."""
+        """Raise UserError for an unknown task or sampler, and for a bad seed."""
         super().__init__()
         if task and task not in task_summaries():
             raise UserError(f"task: no task {task!r}; there are: {', '.join(task_summaries())}")
@@ -59,17 +60,17 @@ class OptunaTuner(Tuner):  # type: ignore[misc]  # NNI has no types
             raise UserError(f"seed: {seed!r} is refused; it takes a whole number from 0")
         self._named, self._sampler, self._seed = task, sampler, seed
         self._study: NniStudy | None = None
-        self._lock = threading.RLock()  # NNI tells of trials' ends in a thread of their own
+        self._lock = threading.RLock()  # NNI reports the end of trials in another thread
 
     @property
     def study(self) -> NniStudy:
-        """The study; there is one once NNI has told the search space."""
-        assert self._study, "NNI tells the search space first"
+        """The study; NNI sends the search space before it asks for anything."""
+        assert self._study, "NNI sends the search space first"
         return self._study
 
     def update_search_space(self, search_space: Any) -> None:
         """Search this space from now on, with all that is known of its points."""
-        with self._lock, _fatal():
+        with self._lock, _fail_loudly():
             before = self._study or self._latest()
             try:
                 space = self._space(search_space)
@@ -89,16 +90,16 @@ class OptunaTuner(Tuner):  # type: ignore[misc]  # NNI has no types
 
     def generate_parameters(self, parameter_id: int, **_: Any) -> dict[str, Any]:
         """The next point, in NNI's form, with its number in the study."""
-        with self._lock, _fatal():
+        with self._lock, _fail_loudly():
             self.study.catch_up()
             return self.study.propose(parameter_id)
 
     def receive_trial_result(
         self, parameter_id: int, parameters: Any, value: Any, **_: Any
     ) -> None:
-        """Tell the study a final metric: a number to maximize, or an object with one, `default`."""
-        with self._lock, _undying():
-            self.study.hear(parameters, value, self.study.known(), parameter_id)
+        """Take in a final metric: a number to maximize, or an object with one, `default`."""
+        with self._lock, _survive():
+            self.study.receive(parameters, value, self.study.known(), parameter_id)
 
     def trial_end(self, parameter_id: int, success: bool, **_: Any) -> None:
         """Note that a trial has ended; its final metric may yet be on its way."""
@@ -109,12 +110,12 @@ class OptunaTuner(Tuner):  # type: ignore[misc]  # NNI has no types
         """Learn from finished trials: those NNI replays when it resumes, and a user's import."""
         import nni
 
-        with self._lock, _undying():
+        with self._lock, _survive():
             known = self.study.known()
             for entry in nni.load(data) if isinstance(data, str) else data:
-                with _undying():
-                    told = nni.load(entry) if isinstance(entry, str) else entry
-                    self.study.hear(told["parameter"], told["value"], known)
+                with _survive():
+                    trial = nni.load(entry) if isinstance(entry, str) else entry
+                    self.study.receive(trial["parameter"], trial["value"], known)
 
     @cached_property
     def _task(self) -> Task:
@@ -155,35 +156,33 @@ class OptunaTuner(Tuner):  # type: ignore[misc]  # NNI has no types
 
     def _open(self, space: Space, first: int) -> NniStudy:
         """The study, named by the number of its first trial."""
-        from core.search.config import open_search
         from core.search.nni_study import NniStudy
         from core.search.storage import default_storage
+        from core.search.study import open_search
 
-        search = open_search(
-            self._folder,
-            str(first),
-            default_storage(self._folder),
-            self._task,
-            space,
-            fixed={},
+        config = SearchConfig(
+            task=self._task.name,
+            runs=self._folder,
+            study=str(first),
+            storage=default_storage(self._folder),
+            space=space.source,
             sampler=self._sampler,
-            pruner="none",
             seed=self._seed,
         )
-        return NniStudy(search, self._folder.parent.name, first)
+        return NniStudy(open_search(config, self._task), self._folder.parent.name, first)
 
 
 @contextmanager
-def _undying() -> Iterator[None]:
+def _survive() -> Iterator[None]:
     """Log what goes wrong: NNI's dispatcher would die of it, its experiment's status RUNNING."""
     try:
         yield
     except Exception:
-        _logger.exception("left aside: what NNI told")
+        _logger.exception("left aside: a message of NNI's")
 
 
 @contextmanager
-def _fatal() -> Iterator[None]:
+def _fail_loudly() -> Iterator[None]:
     """End NNI's dispatcher when it cannot go on: then the experiment's status is ERROR."""
     try:
         yield

@@ -1,4 +1,4 @@
-"""Points of a search space that a study is told of without having asked for them."""
+"""Points of a search space that a study learns of without having asked for them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def values_of(trial: FrozenTrial) -> dict[str, Any]:
     return values
 
 
-class Known:
+class KnownTrials:
     """The trials that a study has now, but those that wait, by number and by values."""
 
     def __init__(self, search: Search) -> None:

@@ -1,31 +1,33 @@
-"""Trials whose process is gone: found, closed in Optuna, and queued again in their own folder.
+"""Trials whose process has died: found, failed in Optuna, and enqueued again in their own folder.
 
-On this machine (and wherever its `runs/` is shared) a trial is alive while its record is locked; on
-other machines while its heartbeat is fresh. A trial that an interruption cut short is always
-continued; one whose process was killed is continued at most `retries` times, since it may be what
-kills the process.
+On this machine (and wherever its `runs/` is shared) a trial runs while its record is locked; on
+other machines while its heartbeat is fresh. An interrupted trial is always continued; one whose
+process was killed at most `retries` times, since the trial may be what kills the process.
 """
 
 from __future__ import annotations
 
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from core.record import Record
-from core.search.grid import GRID
+from core.search.config import GRID, QUEUE, SearchConfig
+from core.search.samplers import Grid
+from core.search.space import Space
+from core.search.storage import PatientStorage
 from core.task import Outcome, OutcomeKind
 
-if TYPE_CHECKING:
-    from core.search.study import Search
-
-KEPT, NUMBER, VALUES = "kept", "number", "values"
-GONE = "its process was killed"
+# User attributes of a trial: its number, its folder where that is not the number, all its values,
+# those of them that lie outside the space, and the names of those that a search chose.
+NUMBER, FOLDER, VALUES, KEPT, SEARCHED = "number", "folder", "values", "kept", "searched"
+KILLED = "its process was killed"
+Close = Callable[[optuna.Trial, Outcome, Record | None], None]
 
 
 def number_of(trial: FrozenTrial | optuna.Trial) -> int:
@@ -33,73 +35,81 @@ def number_of(trial: FrozenTrial | optuna.Trial) -> int:
     return int(trial.user_attrs[NUMBER])
 
 
-def place(folder: Path) -> str:
-    """Where a process keeps its records: only there does a lock tell that a trial is dead."""
+def folder_of(trial: FrozenTrial | optuna.Trial) -> str:
+    """The name of its record's folder."""
+    return str(trial.user_attrs.get(FOLDER) or f"{number_of(trial):04d}")
+
+
+def location(folder: Path) -> str:
+    """The machine and folder of a study's records: only there do locks tell what runs."""
     return f"{socket.gethostname()}:{folder.resolve()}"
 
 
 @dataclass(frozen=True)
 class Recovery:
-    """What a search does about the dead; all but `queue_again` want its lock."""
+    """Enqueues trials, and continues those whose process died. Call it with the study's lock."""
 
-    search: Search
+    config: SearchConfig
+    study: optuna.Study
+    storage: PatientStorage
+    space: Space
 
-    def fail_stale_trials(self, running: Sequence[FrozenTrial]) -> bool:
-        """Close those whose process is gone, and queue them again; whether there were any."""
-        stale = self._stale() if running else set()
-        buried = False
+    def enqueue(self, values: Mapping[str, Any], attributes: Mapping[str, Any]) -> None:
+        """Enqueue values; those that the space cannot give back are kept with the trial."""
+        latents, kept = self.space.latents(values)
+        if self.config.sampler == QUEUE:
+            kept = dict(values)
+        self.study.enqueue_trial(latents, {**attributes, KEPT: kept})
+
+    def fail_stale_trials(self, running: Sequence[FrozenTrial], close: Close) -> bool:
+        """Close the trials whose process is gone, and enqueue them again; whether any were."""
+        stale: set[int] = set()
+        if running:
+            stale = set(self.storage._get_stale_trial_ids(self.study._study_id))
+        found = False
         for frozen in running:
-            # a process numbers its trial before it lets the lock go
-            record = Record(self.search.workdir(frozen)) if NUMBER in frozen.user_attrs else None
-            here = frozen.user_attrs.get("runs") == place(self.search.folder)
-            near = here or frozen._trial_id in stale
-            if record is None or (near and not record.is_running()):
-                self._fail_stale(frozen, record)
-                buried = True
-        return buried
+            # a process numbers its trial before it releases the study's lock
+            numbered = NUMBER in frozen.user_attrs and "runs" in frozen.user_attrs
+            record = Record(self.config.folder / folder_of(frozen)) if numbered else None
+            here = frozen.user_attrs.get("runs") == location(self.config.folder)
+            if record is None or ((here or frozen._trial_id in stale) and not record.is_running()):
+                self._fail(frozen, record, close)
+                found = True
+        return found
 
-    def _stale(self) -> set[int]:
-        study = self.search.study
-        return set(self.search.storage._get_stale_trial_ids(study._study_id))
-
-    def _fail_stale(self, frozen: FrozenTrial, record: Record | None) -> None:
-        trial = optuna.Trial(self.search.study, frozen._trial_id)
+    def _fail(self, frozen: FrozenTrial, record: Record | None, close: Close) -> None:
+        trial = optuna.Trial(self.study, frozen._trial_id)
         outcome = record.outcome() if record else None
         if outcome is None:
             killed = frozen.user_attrs.get("killed", 0) + 1
             trial.set_user_attr("killed", killed)
-            outcome = Outcome(OutcomeKind.INTERRUPTED, GONE)
-            if killed > self.search.retries:
-                outcome = Outcome(OutcomeKind.FAILED, f"{GONE} {killed} times")
+            outcome = Outcome(OutcomeKind.INTERRUPTED, KILLED)
+            if killed > self.config.retries:
+                outcome = Outcome(OutcomeKind.FAILED, f"{KILLED} {killed} times")
                 if record:
                     record.end(outcome, record.seconds())
-        self.search.close(trial, outcome, record)
+        close(trial, outcome, record)
 
-    def queue_again(self, trial: optuna.Trial, outcome: Outcome) -> None:
-        """Queue an interrupted trial with its values, unless it waits already."""
+    def requeue(self, trial: optuna.Trial) -> None:
+        """Enqueue an interrupted trial with its values, unless it waits already."""
         number = trial.user_attrs.get(NUMBER)
-        waiting = self.search.study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
-        values = trial.user_attrs.get(VALUES) or self._known(trial)
-        # a grid gives a point nobody knows to another trial
-        nowhere = self.search.sampler == GRID and not values
+        waiting = self.study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
+        values = trial.user_attrs.get(VALUES) or self._known_values(trial)
+        # a grid gives a point that nobody knows to another trial
+        unknown = self.config.sampler == GRID and not values
         queued = number is not None and number in (w.user_attrs.get(NUMBER) for w in waiting)
-        if not nowhere and not queued:
-            again = {"killed": trial.user_attrs.get("killed", 0)}
-            self.enqueue(values, again if number is None else {**again, NUMBER: number})
+        if not unknown and not queued:
+            kept = {k: trial.user_attrs.get(k) for k in (NUMBER, FOLDER, SEARCHED)}
+            attributes = {k: v for k, v in kept.items() if v is not None}
+            self.enqueue(values, {**attributes, "killed": trial.user_attrs.get("killed", 0)})
         trial.set_user_attr("continued", True)
 
-    def _known(self, trial: optuna.Trial) -> dict[str, Any]:
+    def _known_values(self, trial: optuna.Trial) -> dict[str, Any]:
         """The values of a trial killed before it could keep them, as far as the study has them."""
-        study, space = self.search.study, self.search.space
-        frozen = study._storage.get_trial(trial._trial_id)
+        frozen = self.study._storage.get_trial(trial._trial_id)
         latents = {**frozen.system_attrs.get("fixed_params", {}), **frozen.params}
         if "grid_id" in frozen.system_attrs:
-            grid = self.search.sampler_for(0)
-            for d in space.dimensions:
-                latents[d.key] = grid.sample_independent(study, frozen, d.key, d.distribution)
-        return {**space.values(latents), **frozen.user_attrs.get(KEPT, {})}
-
-    def enqueue(self, values: Mapping[str, Any], attributes: dict[str, Any]) -> None:
-        """Queue values; those that the space cannot give back stay as they are, for the trial."""
-        latents, kept = self.search.space.latents(values)
-        self.search.study.enqueue_trial(latents, {**attributes, KEPT: kept})
+            grid = Grid(self.space, self.config.seed)
+            for d in self.space.dimensions:
+                latents[d.key] = grid.sample_independent(self.study, frozen, d.key, d.distribution)
+        return {**self.space.values(latents), **frozen.user_attrs.get(KEPT, {})}

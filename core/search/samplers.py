@@ -1,21 +1,25 @@
-"""Optuna's samplers and pruners by name, seeded so that a search in two runs proposes as in one.
+"""Optuna's samplers and pruners by name, seeded so that a resumed search proposes as one run would.
 
 The sampler's seed is derived from the study's seed and the number of trials so far: a sampler with
-a fixed seed would propose its first points again whenever the study is taken up.
+a fixed seed would propose its first points again whenever the study is resumed.
 """
 
 from __future__ import annotations
 
+import copy
 import warnings
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, cast
 
 import numpy as np
-from optuna import pruners, samplers
+from optuna import Study, pruners, samplers
+from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.exceptions import ExperimentalWarning
+from optuna.trial import FrozenTrial, TrialState
 
-from core.search.gp import PruningAwareGP
-from core.search.pruners import parse_pruner
+from core.search.config import parse_pruner
+from core.search.constraints import KEY
+from core.search.space import Space
 
 STARTUP = 4
 
@@ -23,7 +27,7 @@ STARTUP = 4
 def make_pruner(name: str, epochs: int) -> pruners.BasePruner:
     """The pruner of this name for trials of so many epochs.
 
-    Left to itself the median pruner leaves a quarter of them alone, Hyperband's first rung is 1.
+    By default the median pruner waits for a quarter of the epochs; Hyperband's first rung is 1.
     """
     kind, first = parse_pruner(name)
     if kind == "median":
@@ -36,7 +40,7 @@ def make_pruner(name: str, epochs: int) -> pruners.BasePruner:
 def make_sampler(
     name: str, seed: int, taken: int, conditional: bool = False, together: bool = False
 ) -> samplers.BaseSampler:
-    """The sampler for the next trial of a study that has taken `taken` of them so far.
+    """The sampler for the next trial of a study that has `taken` trials so far.
 
     `conditional`: the space has parameters that not every trial has. `together`: other trials are
     running, so TPE keeps away from them (constant liar).
@@ -54,9 +58,76 @@ def _tpe(seed: int, derived: int, conditional: bool, together: bool) -> samplers
     )
 
 
+class Grid(samplers.GridSampler):
+    """Every point of a space of choices, each once, in an order that depends on the seed alone."""
+
+    def __init__(self, space: Space, seed: int) -> None:
+        latents: dict[str, list[Any]] = {}
+        for dimension in space.dimensions:
+            distribution = dimension.distribution
+            assert isinstance(distribution, CategoricalDistribution)
+            latents[dimension.name] = list(distribution.choices)
+        super().__init__(latents, seed)
+
+    def after_trial(self, *_: Any) -> None:
+        """Nothing: the search ends by its count, and `Study.stop` works in `optimize` alone."""
+
+
+class PruningAwareGP(samplers.GPSampler):
+    """GPSampler for which a pruned trial counts as one that ended with its last score.
+
+    Optuna's sees completed trials alone. A point that is pruned teaches it nothing, so it proposes
+    that point again, until the search ends.
+    """
+
+    def sample_relative(
+        self, study: Study, trial: FrozenTrial, search_space: Mapping[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        """As in GPSampler."""
+        view = cast(Study, _PrunedAsCompleted(study))
+        return super().sample_relative(view, trial, dict(search_space))
+
+
+class _PrunedAsCompleted:
+    """A study as PruningAwareGP sees it."""
+
+    def __init__(self, study: Study) -> None:
+        self._study = study
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._study, name)
+
+    def _get_trials(
+        self, deepcopy: bool, states: tuple[TrialState, ...], use_cache: bool
+    ) -> list[FrozenTrial]:
+        wanted = (*states, TrialState.PRUNED)
+        trials = self._study._get_trials(deepcopy, wanted, use_cache)
+        scored = [_completed(t) for t in trials if t.state in states or t.values]
+        return [_constrained(t) for t in scored] if any(t.constraints for t in scored) else scored
+
+
+def _constrained(trial: FrozenTrial) -> FrozenTrial:
+    """With the constraint that all others have; a trial from elsewhere breaks none."""
+    if trial.constraints:
+        return trial
+    constrained = copy.copy(trial)
+    constrained.system_attrs = dict(trial.system_attrs)
+    constrained.set_constraint(KEY, 0.0)
+    return constrained
+
+
+def _completed(trial: FrozenTrial) -> FrozenTrial:
+    if trial.state is not TrialState.PRUNED:
+        return trial
+    completed = copy.copy(trial)
+    completed.state = TrialState.COMPLETE
+    return completed
+
+
 SAMPLERS: dict[str, Callable[[int, int, bool, bool], samplers.BaseSampler]] = {
     "tpe": _tpe,
     "random": lambda seed, derived, *_: samplers.RandomSampler(derived),
+    "queue": lambda seed, derived, *_: samplers.RandomSampler(derived),  # is never asked
     "gp": lambda seed, derived, *_: PruningAwareGP(seed=derived, n_startup_trials=STARTUP),
     "cmaes": lambda seed, derived, *_: samplers.CmaEsSampler(
         seed=derived, n_startup_trials=STARTUP, warn_independent_sampling=False

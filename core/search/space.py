@@ -2,7 +2,8 @@
 
 A value has three forms. Params and records take it *flat*, a value a field; NNI hands trials a
 nested choice as `{"adversarial": {"_name": "wgan", "d_steps_per_g": 3}}`, here `nested`; Optuna
-sees *latents* (`core.search.distributions`), named `adversarial` and `adversarial=wgan/d_steps_per_g`.
+sees *latents* (see `core.search.distributions`), named `adversarial` and
+`adversarial=wgan/d_steps_per_g`.
 """
 
 from __future__ import annotations
@@ -42,9 +43,12 @@ class Space:
         return cls.parse(read_json(path), params, str(path))
 
     @classmethod
-    def parse(cls, source: Any, params: type[Params], where: str) -> Space:
-        """Check a search space that is already JSON; `where` names it in errors."""
-        if not isinstance(source, dict) or not source:
+    def parse(cls, source: Any, params: type[Params], where: str, empty: bool = False) -> Space:
+        """Check a search space that is already JSON; `where` names it in errors.
+
+        It may be `empty` where trials are only enqueued.
+        """
+        if not isinstance(source, dict) or not (source or empty):
             raise UserError(f"{where}: a search space is an object of parameters, and not empty")
         space = cls(read(source, where), source, params)
         refuse_clashes(space.dimensions, where)
@@ -142,12 +146,12 @@ class Space:
 
         return {**place(self.dimensions), **left}
 
-    def point(self, given: Mapping[str, Any] = MappingProxyType({})) -> dict[str, Any]:
+    def point(self, chosen: Mapping[str, Any] = MappingProxyType({})) -> dict[str, Any]:
         """The point with these values, and elsewhere first choices and lowest numbers; flat."""
         values: dict[str, Any] = {}
         for d, under in self.everywhere:
             if _meets(values, under):
-                values[d.name] = given.get(d.name, d.first)
+                values[d.name] = chosen.get(d.name, d.first)
         return values
 
 

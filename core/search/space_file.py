@@ -122,7 +122,7 @@ def _nested(key: str, items: list[Any], where: str, within: str) -> Dimension:
 
 
 def _escaped(name: Any) -> str:
-    """A branch's name without the collapse_reasons that latent names are made with."""
+    """A branch's name without the characters that latent names are made with."""
     return str(name).replace("%", "%25").replace("/", "%2F").replace("=", "%3D")
 
 

@@ -174,8 +174,8 @@ def open_storage(url: str, heartbeat: int = HEARTBEAT, patience: float = 0.0) ->
         remedy = ""
         if isinstance(error, ImportError) and "postgresql" in url:
             remedy = "; for PostgreSQL: pip install 'gantune[postgresql]', postgresql+psycopg://…"
-        told = without_passwords(f"{url}: cannot open it ({reason}{remedy})")
-        raise UserError(f"--storage {told}") from None
+        message = without_passwords(f"{url}: cannot open it ({reason}{remedy})")
+        raise UserError(f"--storage {message}") from None
 
 
 def default_storage(runs: Path) -> str:

@@ -1,8 +1,8 @@
-"""Optuna proposes: a study that any number of processes, on any machine, work on together.
+"""An Optuna study that any number of processes, on any machine, work on together.
 
-Trial 0 is the published baseline. A trial is asked for, locked and given its first heartbeat while
-nobody else may ask, so that no share is taken twice and none is believed dead that is not. A grid's
-trials are its points, each once, in the seed's order.
+Trial 0 is the published baseline. A trial is asked for, locked and given its first heartbeat under
+the study's lock, so that no share is taken twice and no trial is taken for dead that is not. A
+grid's trials are its points, each once, in the seed's order; a queue's are those enqueued.
 """
 
 from __future__ import annotations
@@ -31,19 +31,54 @@ from optuna.trial import FrozenTrial, TrialState
 
 from core.params import validate_params
 from core.record import Record
-from core.search.artifacts import upload
+from core.search.artifacts import open_artifacts, upload
+from core.search.config import GRID, QUEUE, SearchConfig, check_pruner, refuse_changes
 from core.search.constraints import constrain
-from core.search.grid import GRID, Grid
-from core.search.recovery import KEPT, NUMBER, VALUES, Recovery, number_of, place
-from core.search.samplers import make_sampler
+from core.search.recovery import (
+    KEPT,
+    NUMBER,
+    SEARCHED,
+    VALUES,
+    Recovery,
+    folder_of,
+    location,
+    number_of,
+)
+from core.search.samplers import Grid, make_pruner, make_sampler
 from core.search.space import Space
-from core.search.storage import PatientStorage
-from core.task import Objective, Outcome, OutcomeKind, Params, Score, Task, UserError
+from core.search.storage import PatientStorage, open_storage
+from core.task import Outcome, OutcomeKind, Params, Score, Task, UserError
 
-# Endings that teach the sampler something.
-TOLD = (OutcomeKind.COMPLETED, OutcomeKind.PRUNED, OutcomeKind.DIVERGED, OutcomeKind.COLLAPSED)
 INTERRUPTED_PATIENCE = 10.0
 WAIT = 2.0
+
+
+def open_search(config: SearchConfig, task: Task, patience: float = 0.0) -> Search:
+    """Create the study, or resume it; UserError when it was set up otherwise, or out of reach.
+
+    `patience`: seconds that the storage may be away.
+    """
+    space = Space.parse(config.space, task.params, "the search space", config.sampler == QUEUE)
+    params = config.params(task)
+    if "epochs" not in space.fields:
+        check_pruner(config.pruner, params.epochs)
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    open_artifacts(config.artifacts_location)
+    storage = open_storage(config.storage, config.heartbeat, patience)
+    study = optuna.create_study(
+        storage=storage,
+        study_name=config.study,
+        directions=[o.direction for o in config.objectives or (task.objective,)],
+        pruner=make_pruner(config.pruner, params.epochs),
+        load_if_exists=True,
+    )
+    setup = config.identity(task)
+    before = study.user_attrs.get("setup") or {}
+    before = {"objectives": [], **before} if before else {}  # the first studies had no such key
+    refuse_changes(f"study {config.study!r}", before, setup, "name a new one by --study")
+    study.set_user_attr("setup", setup)
+    config.folder.mkdir(parents=True, exist_ok=True)
+    return Search(config, task, space, study, storage)
 
 
 @dataclass(frozen=True)
@@ -61,12 +96,12 @@ class OptunaTrial:
     engine: ClassVar[str] = "optuna"
 
     def report(self, epoch: int, score: Score) -> bool:
-        """Give the pruner the epoch's score; True when it sees no hope, which it never does of two.
+        """Report the epoch's score; True where the pruner stops the trial (of one objective only).
 
-        Where the database stays away, or says that another machine has taken the trial over, it
-        is interrupted.
+        The trial is interrupted where the database stays away, or says that another machine has
+        taken the trial over.
         """
-        if self.search.objectives:
+        if self.search.config.objectives:
             return False
         try:
             if epoch > self.known:
@@ -77,7 +112,7 @@ class OptunaTrial:
             return True
 
     def finish(self, outcome: Outcome) -> None:
-        """Close the trial in the study; one cut short is queued again.
+        """Close the trial in the study; an interrupted one is enqueued again.
 
         Where the database is away the record has it all, and the next run tells the study.
         """
@@ -90,48 +125,55 @@ class OptunaTrial:
 
 @dataclass(frozen=True)
 class Search:
-    """An Optuna study of a task: who is to be tried next, and what became of them."""
+    """An Optuna study of a task: what is to be tried next, and what became of each trial."""
 
-    study: optuna.Study
-    storage: PatientStorage
+    config: SearchConfig
     task: Task
     space: Space
-    fixed: Mapping[str, str]
-    sampler: str
-    pruner: str
-    seed: int
-    folder: Path
-    retries: int
-    artifacts: str
-    objectives: tuple[Objective, ...] = ()
+    study: optuna.Study
+    storage: PatientStorage
 
-    def trials(self, total: int, say: Callable[[str], None] = print) -> Iterator[OptunaTrial]:
-        """Propose trials until the study has `total`, those it already has included.
+    @property
+    def recovery(self) -> Recovery:
+        """Enqueues trials, and continues those whose process died."""
+        return Recovery(self.config, self.study, self.storage, self.space)
 
-        Waits for trials of other machines, to continue one whose machine dies.
+    def trials(
+        self, say: Callable[[str], None] = print, worker: bool = False
+    ) -> Iterator[OptunaTrial]:
+        """Propose trials until the study has all of its trials, those it already has included.
+
+        Waits for trials of other machines, to continue one whose machine dies; for a queue, whose
+        trials are all wanted, for those of other commands here, too (not in a `worker`).
         """
         while True:
             with ExitStack() as held:
-                if trial := self._next(total, held):
+                if trial := self._next(held):
                     yield trial
                     continue
-            if not (others := self._elsewhere()):
+            if not (others := self._elsewhere(self.config.sampler == QUEUE and not worker)):
                 return
             say(f"waiting for trials that run on {', '.join(others)}; Ctrl-C leaves them to it")
             time.sleep(WAIT)
 
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the study's lock: no other process may ask or enqueue."""
+        with self.storage.alone(self.config.study, self.config.folder):
+            yield
+
     def take_up(self) -> None:
-        """Queue the baseline first, and again every trial whose process is gone."""
-        with self.storage.alone(self.study.study_name, self.folder):
+        """Enqueue the baseline first, and again every trial whose process is gone."""
+        with self.locked():
             self._take_up()
 
     def baseline_first(self) -> None:
-        """Queue the published defaults, where the study is new.
+        """Enqueue the published defaults, where the study is new.
 
         A grid has only its own points: the baseline is tried where it is one of them.
         """
-        if self.sampler != GRID and not self.study.get_trials(deepcopy=False):
-            self._recovery.enqueue(self.task.params().model_dump(), {})
+        if self.config.sampler not in (GRID, QUEUE) and not self.study.get_trials(deepcopy=False):
+            self.recovery.enqueue(self.task.params().model_dump(), {})
 
     def ended(self) -> Iterator[tuple[int, Outcome]]:
         """The trials that have ended, in this run or in earlier ones, by number."""
@@ -145,88 +187,93 @@ class Search:
         return [t for t in trials if not t.user_attrs.get("continued")]
 
     def workdir(self, trial: FrozenTrial) -> Path:
-        """Where its record lies."""
-        return self.folder / f"{number_of(trial):04d}"
+        """The folder of its record."""
+        return self.config.folder / folder_of(trial)
 
     def close(self, trial: optuna.Trial, outcome: Outcome, record: Record | None) -> None:
-        """Tell the study how a trial ended, in the form its sampler learns most from."""
+        """Tell the study how a trial ended, in the form that its sampler learns most from."""
         trial.set_user_attr("outcome", str(outcome.kind))
         trial.set_user_attr("reason", outcome.reason)
         trial.set_user_attr("parts", dict(outcome.score.parts) if outcome.score else {})
         if record:
-            upload(self.artifacts, sorted(record.pictures.glob("*.png")), trial)
-        if outcome.kind in TOLD:
-            constrain(trial, self.sampler, outcome)
+            pictures = sorted(record.pictures.glob("*.png"))
+            upload(self.config.artifacts_location, pictures, trial)
+        if outcome.kind.reported:
+            constrain(trial, self.config.sampler, outcome)
         if outcome.kind is OutcomeKind.COMPLETED and outcome.score:
             self.study.tell(trial, self.values(outcome.score))
         elif outcome.kind is OutcomeKind.PRUNED:
             self.study.tell(trial, state=TrialState.PRUNED)
-        elif outcome.kind in (OutcomeKind.DIVERGED, OutcomeKind.COLLAPSED):
-            self.study.tell(trial, [o.worst for o in self.objectives or (self.task.objective,)])
+        elif outcome.kind.reported:  # diverged or collapsed
+            objectives = self.config.objectives or (self.task.objective,)
+            self.study.tell(trial, [o.worst for o in objectives])
         else:
             if outcome.kind is OutcomeKind.INTERRUPTED:
-                self._recovery.queue_again(trial, outcome)
+                self.recovery.requeue(trial)
             self.study.tell(trial, state=TrialState.FAIL)
 
     def values(self, score: Score) -> list[float]:
         """What the study searches for: the value, or the parts that were named."""
-        if not self.objectives:
+        if not self.config.objectives:
             return [score.value]
-        return [float(score.parts.get(o.name, o.worst)) for o in self.objectives]
+        return [float(score.parts.get(o.name, o.worst)) for o in self.config.objectives]
 
-    @property
-    def _recovery(self) -> Recovery:
-        return Recovery(self)
-
-    def _elsewhere(self) -> list[str]:
-        """The machines, but this one, that are at work on trials of the study."""
+    def _elsewhere(self, here_too: bool) -> list[str]:
+        """The machines at work on trials of the study; this one only where `here_too`."""
         places = {t.user_attrs.get("runs") for t in self.own(TrialState.RUNNING)}
-        return sorted(p.split(":")[0] for p in places if p and p != place(self.folder))
+        own = location(self.config.folder)
+        return sorted(p.split(":")[0] for p in places if p and (here_too or p != own))
 
     def _take_up(self) -> list[FrozenTrial]:
-        """The trials taken so far, once the baseline is queued and the dead are closed.
+        """The trials taken so far, once the baseline is enqueued and dead trials are closed.
 
-        They are read once: with thousands of them that is what asking takes.
+        They are read once: with thousands of trials that is what asking costs.
         """
         if not (taken := self._taken()):
             self.baseline_first()
-        if self._recovery.fail_stale_trials([t for t in taken if t.state is TrialState.RUNNING]):
+        running = [t for t in taken if t.state is TrialState.RUNNING]
+        if self.recovery.fail_stale_trials(running, self.close):
             taken = self._taken()
         return taken
 
     def _taken(self) -> list[FrozenTrial]:
         return self.own(*(s for s in TrialState if s is not TrialState.WAITING))
 
-    def _next(self, total: int, held: ExitStack) -> OptunaTrial | None:
+    def _complete(self, taken: list[FrozenTrial]) -> bool:
+        """Whether no trial is left to be taken."""
+        if self.config.sampler == QUEUE:
+            return not self.own(TrialState.WAITING)
+        return len(taken) >= self.config.trials
+
+    def _next(self, held: ExitStack) -> OptunaTrial | None:
         """The next trial, its lock and its heartbeat `held`; None when no share is left."""
-        with self.storage.alone(self.study.study_name, self.folder):
+        with self.locked():
             taken = self._take_up()
-            if len(taken) >= total:
+            if self._complete(taken):
                 return None
             trial = self.ask(taken)
-            number = trial.user_attrs.get(NUMBER, len(taken))
-            workdir = self.folder / f"{number:04d}"
+            trial.set_user_attr(NUMBER, number := trial.user_attrs.get(NUMBER, len(taken)))
+            workdir = self.config.folder / folder_of(trial)
             held.enter_context(Record(workdir).running())
             held.enter_context(_beating(self.storage, trial._trial_id))
-            trial.set_user_attr("runs", place(self.folder))
-            trial.set_user_attr(NUMBER, number)
-            searched = self.draw(trial)
+            trial.set_user_attr("runs", location(self.config.folder))
+            values = self.draw(trial)
+        fixed = self.config.fixed
         try:
-            params = validate_params(
-                self.task.params, {**self.fixed, **searched}, "the search space"
-            )
+            params = validate_params(self.task.params, {**fixed, **values}, "the search space")
         except UserError:  # the trial says so itself when it is run, and fails
-            params = validate_params(self.task.params, self.fixed).model_copy(update=searched)
+            params = validate_params(self.task.params, fixed).model_copy(update=values)
         known = Record(workdir).epochs()
-        for line in () if self.objectives else known:
+        for line in () if self.config.objectives else known:
             trial.report(line.score.value, line.epoch)
-        which = (self.study.study_name, number, workdir)
-        return OptunaTrial(params, searched, *which, self, trial, len(known))
+        searched = {k: values[k] for k in trial.user_attrs.get(SEARCHED, values) if k in values}
+        place = (self.config.study, number, workdir)
+        return OptunaTrial(params, searched, *place, self, trial, len(known))
 
     def ask(self, taken: list[FrozenTrial]) -> optuna.Trial:
-        """Ask for the trial after those taken: a queued one, or the sampler's; its values later."""
+        """Ask for the trial after those taken: an enqueued one, or the sampler's; values later."""
         together = any(t.state is TrialState.RUNNING for t in taken)
-        self.study.sampler = self.sampler_for(len(taken), together)
+        self.study.sampler = self._sampler(len(taken), together)
         with warnings.catch_warnings():  # its heartbeats come from `_beating`
             warnings.filterwarnings("ignore", "Heartbeat of storage is supposed", UserWarning)
             return self.study.ask()
@@ -238,16 +285,17 @@ class Search:
         trial.set_user_attr(VALUES, values)
         return values
 
-    def sampler_for(self, taken: int, together: bool = False) -> BaseSampler:
+    def _sampler(self, taken: int, together: bool) -> BaseSampler:
         """The sampler of a study that has taken so many trials."""
-        if self.sampler == GRID:
-            return Grid(self.space, self.seed)
-        return make_sampler(self.sampler, self.seed, taken, self.space.conditional, together)
+        if self.config.sampler == GRID:
+            return Grid(self.space, self.config.seed)
+        name, seed = self.config.sampler, self.config.seed
+        return make_sampler(name, seed, taken, self.space.conditional, together)
 
 
 @contextmanager
 def _beating(storage: PatientStorage, trial_id: int) -> Iterator[None]:
-    """Tell the database every `heartbeat` seconds, from now on, that the trial's process lives."""
+    """Record a heartbeat every `heartbeat` seconds, from now on, that the trial's process lives."""
     storage.record_heartbeat(trial_id)
     over = threading.Event()
 

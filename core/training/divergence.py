@@ -1,4 +1,4 @@
-"""Divergence: a loss, weight, output or score that is no longer finite, told where it happens."""
+"""Divergence: a loss, weight, output or score that is no longer finite, raised where it happens."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def _broken(networks: Mapping[str, nn.Module]) -> Iterator[str]:
 
 
 def finite_score(evaluator: Evaluator, outputs: Outputs, where: str) -> Score:
-    """The evaluator's score; Diverged where the outputs, the score or a part of it are not finite."""
+    """The score; Diverged where the outputs, the score or a part of it are not finite."""
     if not outputs.output.isfinite().all():
         raise Diverged(f"outputs are not finite {where}")
     try:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from core.search.pruners import PRUNERS
 
 from benchmarks.curves import (
     EPOCH_NOISE,
@@ -25,7 +26,6 @@ from benchmarks.curves import (
     truth,
 )
 from benchmarks.samplers import choice, landmarks, memory_search, search
-from core.search.pruners import PRUNERS
 from core.search.samplers import SAMPLERS
 from core.task import OutcomeKind
 from tests.conftest import ROOT

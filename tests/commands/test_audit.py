@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from core import repeat
 from core.cli import main
 from core.files import read_json, write_json
 from core.params import load_task
@@ -54,7 +53,6 @@ def test_trials_are_trained_for_longer_once_and_the_report_tells(
     assert (figures["short"], figures["long"]) == (1, 2)
     assert [budget["epochs"] for budget in figures["budgets"]] == [1]
     assert "How far a trial can be trusted" in (study / "report.html").read_text()
-    assert "| the short trial itself | 1 |" in (study / "report.md").read_text()
 
     before = moments(folder)
     assert len(before) > 16
@@ -76,7 +74,7 @@ def keep(folder: Path, number: int, score: float, outcome: OutcomeKind, **values
     record.begin({"task": TASK.name, "number": number, "engine": "optuna", "searched": ["lr_g"],
                   "objective": objective, "params": params.model_dump(mode="json"),
                   "defaults": TASK.params().model_dump(mode="json")})  # fmt: skip
-    line = EpochLine(1, {}, score, {}, {}, 1.0, 1.0)
+    line = EpochLine(1, {}, Score(score), 1.0, 1.0)
     record.write_epochs([line])
     record.end(Outcome(outcome, "", Score(score)), 1.0)
 
@@ -102,8 +100,9 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
         trials.append(trial)
         score = trial.params.lr_g * 100
         keep(trial.workdir, trial.number, score, OutcomeKind.COMPLETED, **dict(trial.params))
+        trial.finish(Outcome(OutcomeKind.COMPLETED, "", Score(score)))
 
-    monkeypatch.setattr(repeat, "run_trial", run)
+    monkeypatch.setattr("core.search.workers.run_trial", run)
     return trials
 
 
@@ -150,8 +149,9 @@ def test_fewer_runs_than_an_order_takes_are_no_figures(
 ) -> None:
     def fails(task: Any, trial: Any, progress: Any, runs: Path) -> None:
         keep(trial.workdir, trial.number, 0.5, OutcomeKind.OUT_OF_MEMORY, **dict(trial.params))
+        trial.finish(Outcome(OutcomeKind.OUT_OF_MEMORY, "", Score(0.5)))
 
-    monkeypatch.setattr(repeat, "run_trial", fails)
+    monkeypatch.setattr("core.search.workers.run_trial", fails)
     assert audit(study) == 1
     assert "Fewer than 4 long runs have come to an end that counts" in capsys.readouterr().out
     assert not (study.with_name("demo-audit") / "audit.json").exists()
@@ -160,10 +160,10 @@ def test_fewer_runs_than_an_order_takes_are_no_figures(
 @pytest.mark.parametrize(
     ("words", "complaint"),
     [
-        (["--configs", "3"], "--configs 3: an order takes 4 or more; give 10"),
+        (["--configs", "3"], "--configs 3: an order takes 4 or more; take 10"),
         (
             ["--epochs", "3"],
-            "--epochs 3: the study's trials train 3 already; give more, such as 12",
+            "--epochs 3: the study's trials train 3 already; take more, such as 12",
         ),
         (["--epochs", "2000000"], "--epochs: 2000000 is refused"),
         (["--device", "tpu"], "--device: 'tpu' is refused"),
@@ -192,9 +192,9 @@ def test_a_study_that_cannot_be_audited_is_one_clear_error(
         keep(study.with_name("few") / f"{number}", number, 0.5, OutcomeKind.COMPLETED, lr_g=rate)
     keep(study.with_name("few") / "3", 3, 0.5, OutcomeKind.DIVERGED, lr_g=0.1)
     assert audit(study.with_name("few")) == 2
-    told = capsys.readouterr().err
-    assert "study 'few' has 3 trials that completed or were pruned" in told
-    assert "go on with the study, `gantune tune` with more --trials" in told
+    message = capsys.readouterr().err
+    assert "study 'few' has 3 trials that completed or were pruned" in message
+    assert "go on with the study, `gantune tune` with more --trials" in message
     about = read_json(study / "study.json")
     lengths = {"epochs": {"_type": "choice", "_value": [2, 3]}}
     write_json(study / "study.json", {**about, "space": lengths})
@@ -209,11 +209,12 @@ def test_an_audit_that_was_set_up_otherwise_is_one_clear_error(
     assert audit(study, "--configs", "5", "--epochs", "6") == 0
     started.clear()
     assert audit(study, "--configs", "4", "--epochs", "7") == 2
-    told = capsys.readouterr().err
+    message = capsys.readouterr().err
     assert (
-        "demo-audit: the audit was set up otherwise (epochs was 6, is now 7; configs was 5" in told
+        "demo-audit: the audit was set up otherwise (epochs was 6, is now 7; configs was 5"
+        in message
     )
-    assert "leave the flag out, or remove the folder" in told
+    assert "leave the flag out, or remove the folder" in message
     (study / "0000" / "trial.json").unlink()
     assert audit(study) == 2
     assert "trial 0000 is no scored trial of the study (any more)" in capsys.readouterr().err

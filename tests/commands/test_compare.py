@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import csv
 import json
 import os
@@ -18,11 +17,12 @@ import pytest
 
 from core.cli import main
 from core.commands import compare
-from core.commands.compare import _alone, _settle, union
-from core.files import read_json
+from core.commands.compare import union
+from core.files import exclusive, read_json
 from core.params import load_task
 from core.record import Record, Study
-from core.task import Outcome, OutcomeKind, Score, Task, UserError
+from core.search.config import SearchConfig, differences
+from core.task import Outcome, OutcomeKind, Score, Task
 from tests.conftest import ROOT, TINY
 
 PROGRAM = "import sys; from core.cli import main; sys.exit(main())"
@@ -89,9 +89,9 @@ def test_killed_it_goes_on_and_ends_in_a_page(checkout: Path, runs: Path, domain
     ended = subprocess.run(command, capture_output=True, check=False, **where)
     assert ended.returncode == 0, ended.stderr
     assert {name: moments(runs)[name] for name in before} == before, "nothing is run twice"
-    told = json.loads((runs / "compare" / "compare.json").read_text())
+    content = json.loads((runs / "compare" / "compare.json").read_text())
     assert ended.stdout.splitlines()[-2:] == [
-        told["headline"], f"comparison: {runs}/compare/compare.html",
+        content["headline"], f"comparison: {runs}/compare/compare.html",
     ]  # fmt: skip
     for name in SPACES:
         _check_task(runs, name)
@@ -161,8 +161,8 @@ def _networks(name: str, params: dict[str, Any]) -> list[int]:
 
     task = load_task("cyclegan")
     known = {k: v for k, v in params.items() if k in task.params.model_fields}
-    made = task.params(**known)
-    model = task.build(made, task.load(made), torch.device("cpu"))
+    params = task.params(**known)
+    model = task.build(params, task.load(params), torch.device("cpu"))
     return [sum(p.numel() for p in net.parameters()) for net in model.networks.values()]
 
 
@@ -231,14 +231,7 @@ def test_flags_are_the_union_of_the_tasks_and_help_shows_them(
     assert "--seeds" in capsys.readouterr().out
 
 
-def test_a_flag_reaches_every_task_that_has_it() -> None:
-    tasks: list[Task] = [load_task(name) for name in GLYPHS]
-    told = argparse.Namespace(param_size="32", param_lambda_gan="2")
-    assert compare._own(tasks[0], told) == {"size": "32"}
-    assert compare._own(tasks[1], told) == {"size": "32", "lambda_gan": "2"}
-
-
-SETTINGS: dict[str, Any] = {
+SETUP: dict[str, Any] = {
     "tasks": ["a", "b"], "trials": 5, "seeds": 3, "data_fractions": [0.5], "sampler": "tpe",
     "objective": {"name": "x", "direction": "minimize"},
     "fixed": {"a": {"size": 32}, "b": {"size": 32}}, "space": {"a": {"x": 1}, "b": {"y": 1}},
@@ -251,18 +244,15 @@ SETTINGS: dict[str, Any] = {
         {},
         {"seeds": 5},
         {"data_fractions": [0.1, 0.5]},
-        {"tasks": ["a", "b", "c"], "fixed": {**SETTINGS["fixed"], "c": {"size": 32}}},
+        {"tasks": ["a", "b", "c"], "fixed": {**SETUP["fixed"], "c": {"size": 32}}},
     ],
 )
-def test_seeds_fractions_and_tasks_may_be_added(tmp_path: Path, more: dict[str, Any]) -> None:
-    path = tmp_path / "demo" / "settings.json"
-    _settle(path, SETTINGS)
-    _settle(path, {**SETTINGS, **more})
-    assert {k: read_json(path)[k] for k in SETTINGS} == {**SETTINGS, **more}
+def test_seeds_fractions_and_tasks_may_be_added(more: dict[str, Any]) -> None:
+    assert differences(SETUP, {**SETUP, **more}, compare.MAY_GROW) == []
 
 
 @pytest.mark.parametrize(
-    ("more", "told"),
+    ("more", "phrase"),
     [
         ({"seeds": 2}, "seeds was 3, is now 2"),
         ({"trials": 6}, "trials was 5, is now 6"),
@@ -273,31 +263,25 @@ def test_seeds_fractions_and_tasks_may_be_added(tmp_path: Path, more: dict[str, 
         ({"space": {"a": {"x": 2}, "b": {"y": 1}}}, "space of a was {'x': 1}, is now {'x': 2}"),
     ],
 )
-def test_other_settings_may_not_change(tmp_path: Path, more: dict[str, Any], told: str) -> None:
-    path = tmp_path / "demo" / "settings.json"
-    _settle(path, SETTINGS)
-    with pytest.raises(UserError, match="name a new one by --name") as error:
-        _settle(path, {**SETTINGS, **more})
-    assert told in str(error.value)
-    assert {k: read_json(path)[k] for k in SETTINGS} == SETTINGS
+def test_nothing_else_may_change(more: dict[str, Any], phrase: str) -> None:
+    (found,) = differences(SETUP, {**SETUP, **more}, compare.MAY_GROW)
+    assert found.startswith(phrase)
 
 
-def test_one_process_at_a_time(tmp_path: Path) -> None:
-    with (
-        _alone(tmp_path / "demo"),
-        pytest.raises(UserError, match="another process works on this comparison"),
-        _alone(tmp_path / "demo"),
-    ):
-        pass
-    with _alone(tmp_path / "demo"):
-        pass
+def test_one_process_at_a_time(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["compare", *GLYPHS, "--characters", "ascii", "--runs", str(tmp_path)]
+    program = [sys.executable, "-c", f"{PROGRAM}", *words]
+    with exclusive(tmp_path / "compare" / ".lock", ""):
+        done = subprocess.run(program, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "another process works on this comparison" in done.stderr
 
 
 def test_tasks_that_all_failed_get_their_rows_and_status_1(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def search(task: Task, arguments: argparse.Namespace, *_: Any) -> int:
-        record = Record(arguments.runs / arguments.study / "0000")
+    def search(config: SearchConfig, task: Task, *_: Any) -> int:
+        record = Record(config.folder / "0000")
         params = task.params().model_dump(mode="json")
         record.begin({"task": task.name, "params": params, "number": 0, "engine": "optuna"})
         record.end(Outcome(OutcomeKind.OUT_OF_MEMORY, "CUDA out of memory"), 1.0)
@@ -305,9 +289,12 @@ def test_tasks_that_all_failed_get_their_rows_and_status_1(
 
     monkeypatch.setattr(compare, "search", search)
     words = ["--characters", "ascii", "--size", "32", "--name", "demo", "--runs", str(tmp_path)]
-    assert main(["compare", *GLYPHS, *words]) == 1
-    told, where = capsys.readouterr().out.splitlines()
-    assert told == "No trial of any task completed, so nothing can be compared."
+    assert main(["compare", *GLYPHS, *words, "--d-head-start", "5"]) == 1
+    fixed = read_json(tmp_path / "demo" / "settings.json")["fixed"]
+    own = {"characters": "ascii", "size": 32}
+    assert fixed == {GLYPHS[0]: own, GLYPHS[1]: {**own, "d_head_start": 5}}, "where it has it"
+    headline, where = capsys.readouterr().out.splitlines()
+    assert headline == "No trial of any task completed, so nothing can be compared."
     assert where == f"comparison: {tmp_path}/demo/compare.html"
     page = (tmp_path / "demo" / "compare.html").read_text()
     assert page.count("no trial completed") == 2

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from core.commands.confirm import _candidates
+from core.commands.confirm import choose_candidates
 from core.files import read_json, write_json
 from core.params import load_task
 from core.record import EpochLine, Record, Study
@@ -35,7 +35,7 @@ def plant(
         facts = {"task": of.name, "study": name, "number": number, "engine": "optuna"}
         facts |= {"objective": objective, "searched": ["lr_g"], "params": params.model_dump()}
         record.begin({**facts, "defaults": of.params().model_dump()})
-        record.write_epochs([EpochLine(1, {}, score.value, dict(score.parts), {}, 1.0, 1.0)])
+        record.write_epochs([EpochLine(1, {}, score, 1.0, 1.0)])
         record.end(Outcome(OutcomeKind.COMPLETED, "", score), 1.0)
 
 
@@ -47,12 +47,14 @@ def test_luck_is_found_out(gantune: Run, runs: Path) -> None:
     words = ("confirm", "lucky", "--workers", "1", "--seeds")
     done = gantune(*words, "2", "--epochs", "3")
     assert done.returncode == 0, done.stderr
-    assert "cannot be told apart over 2 common seeds. No gain over the baseline" in done.stdout
-    told = read_json(runs / "lucky" / "best.json")
-    assert told["best"]["trial"] == 2
-    assert set(told["winners"]) == {"trial-0002", "baseline", "trial-0001"}
-    made = sorted(p.parent.name for p in (runs / "lucky-confirm").glob("*/outcome.json"))
-    assert made == [f"{name}-seed-{seed}" for name in ("baseline", "trial-0002") for seed in (1, 2)]
+    assert "cannot be message apart over 2 common seeds. No gain over the baseline" in done.stdout
+    message = read_json(runs / "lucky" / "best.json")
+    assert message["best"]["trial"] == 2
+    assert set(message["winners"]) == {"trial-0002", "baseline", "trial-0001"}
+    found = sorted(p.parent.name for p in (runs / "lucky-confirm").glob("*/outcome.json"))
+    assert found == [
+        f"{name}-seed-{seed}" for name in ("baseline", "trial-0002") for seed in (1, 2)
+    ]
 
     again = gantune(*words, "1")
     assert again.returncode == 0, again.stderr
@@ -65,28 +67,30 @@ def test_each_configuration_is_tried_once_and_those_of_before_stay(runs: Path) -
     lucky = {"score": 0.1, "seed": 7, **high}
     plant(runs, "twins", {"score": 0.9}, {"score": 0.5, **high}, lucky, {"score": 0.2, **low})
     summary = summarize(Study.open(runs, "twins"))
-    first = _candidates(TASK, summary, 1, [], {})
+    first = choose_candidates(TASK, summary, 1, [], {})
     assert list(first.params) == ["trial-0002", "baseline"]
     assert first.same == {"trial-0001": "trial-0002"}
-    later = _candidates(TASK, summary, 1, ["trial-0001", "trial-0003", "baseline"], {"epochs": 9})
+    later = choose_candidates(
+        TASK, summary, 1, ["trial-0001", "trial-0003", "baseline"], {"epochs": 9}
+    )
     assert list(later.params) == ["trial-0001", "trial-0003", "baseline"]
     assert later.same == {"trial-0002": "trial-0001"}
     assert {params.epochs for params in later.params.values()} == {9}
 
 
 def test_a_true_gain_is_found_and_the_hopeless_drop_out(gantune: Run, runs: Path) -> None:
-    """A rate that learns, and one a hundred times too low whose score is made up."""
+    """A rate that learns, and one a hundred times too low whose score is found up."""
     usual = {"score": 0.9, "lr_g": 2e-4}
     plant(runs, "gain", usual, {"score": 0.2, "lr_g": 1e-6}, {"score": 0.5, "lr_g": 1e-2})
     done = gantune("confirm", "gain", "--seeds", "3", "--workers", "1")
     assert done.returncode == 0, done.stderr
-    told = read_json(runs / "gain" / "best.json")
-    assert told["winners"] == ["trial-0002"]
-    assert "Trial 2 wins over 3 common seeds. It beats the baseline by" in told["verdict"]
+    message = read_json(runs / "gain" / "best.json")
+    assert message["winners"] == ["trial-0002"]
+    assert "Trial 2 wins over 3 common seeds. It beats the baseline by" in message["verdict"]
     assert "Trial 1 drops out: behind with 2 seeds" in done.stdout
-    made = sorted(p.parent.name for p in (runs / "gain-confirm").glob("*/outcome.json"))
-    assert [name for name in made if "0001" in name] == ["trial-0001-seed-1", "trial-0001-seed-2"]
-    assert len(made) == 8
+    found = sorted(p.parent.name for p in (runs / "gain-confirm").glob("*/outcome.json"))
+    assert [name for name in found if "0001" in name] == ["trial-0001-seed-1", "trial-0001-seed-2"]
+    assert len(found) == 8
 
     before = {p: p.stat().st_mtime for p in (runs / "gain-confirm").glob("*/outcome.json")}
     again = gantune("confirm", "gain", "--seeds", "3", "--workers", "1")
@@ -102,7 +106,7 @@ def test_a_true_gain_is_found_and_the_hopeless_drop_out(gantune: Run, runs: Path
     assert read_json(runs / "gain" / "best.json")["winners"] == ["trial-0002"]
 
 
-def test_the_judge_that_no_search_uses_sits_an_exam_before_it_confirms(
+def test_the_holdout_evaluator_sits_an_exam_before_it_confirms(
     gantune: Run, runs: Path, domains: Path
 ) -> None:
     task = load_task("cyclegan")
@@ -118,17 +122,20 @@ def test_the_judge_that_no_search_uses_sits_an_exam_before_it_confirms(
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "message"),
     [
         (["none"], "no trial of a study 'none'"),
         (["alone"], "no trial but the baseline has completed yet"),
-        (["pair", "--epochs", "9"], "was begun with --epochs 1, not 9"),
+        (
+            ["pair", "--epochs", "9"],
+            "'pair-confirm' was set up otherwise (epochs was 1, is now 9); leave --epochs",
+        ),
         (["long"], "study 'long' searches epochs, so its trials are of different lengths"),
         (["pair", "--seeds", "0"], "invalid whole number above 0 value: '0'"),
     ],
 )
 def test_a_mistake_is_one_clear_error(
-    gantune: Run, runs: Path, words: list[str], told: str
+    gantune: Run, runs: Path, words: list[str], message: str
 ) -> None:
     plant(runs, "alone", {"score": 0.9})
     plant(runs, "pair", {"score": 0.9}, {"score": 0.1, "lr_g": 1e-3})
@@ -138,12 +145,14 @@ def test_a_mistake_is_one_clear_error(
     write_json(runs / "long" / "study.json", {"task": TASK.name, "space": space})
     done = gantune("confirm", *words)
     assert done.returncode == 2
-    assert told in done.stderr
+    assert message in done.stderr
     assert "Traceback" not in done.stderr
     assert not list(runs.glob("*-confirm/*/trial.json"))
 
 
-def test_the_noise_floor_comes_first_and_is_told(gantune: Run, runs: Path, tmp_path: Path) -> None:
+def test_the_noise_floor_comes_first_and_is_reported(
+    gantune: Run, runs: Path, tmp_path: Path
+) -> None:
     space = tmp_path / "space.json"
     space.write_text(json.dumps(SPACE))
     words = ["--space", str(space), "--study", "floor", "--trials", "2", "--workers", "1"]
@@ -151,9 +160,12 @@ def test_the_noise_floor_comes_first_and_is_told(gantune: Run, runs: Path, tmp_p
     assert done.returncode == 0, done.stderr
     seeds = sorted(p.parent.name for p in (runs / "floor-noise").glob("*/outcome.json"))
     assert seeds == ["seed-1", "seed-2"]
-    told = read_json(runs / "floor" / "best.json")
-    assert told["noise_floor"] > 0
-    assert "the published baseline scores" in told["verdict"] or "the baseline" in told["verdict"]
+    message = read_json(runs / "floor" / "best.json")
+    assert message["noise_floor"] > 0
+    assert (
+        "the published baseline scores" in message["verdict"]
+        or "the baseline" in message["verdict"]
+    )
     record = Record(runs / "floor-noise" / "seed-1").trial()
     assert record["params"]["seed"] == 1
     assert record["params"]["lr_g"] == TASK.params().lr_g  # type: ignore[attr-defined]

@@ -17,9 +17,9 @@ from optuna.trial import TrialState
 
 from core.commands.sweep import grid_space
 from core.record import EpochLine, Record, Study
-from core.search.config import open_search
+from core.search.config import SearchConfig
 from core.search.storage import default_storage
-from core.search.study import OptunaTrial, Search
+from core.search.study import OptunaTrial, Search, open_search
 from core.task import Objective, Outcome, OutcomeKind, Params, Score, Task, UserError
 from tests.conftest import GANTUNE, ROOT, TINY, Run
 from trials.cyclegan import CycleGANParams
@@ -193,15 +193,23 @@ def grid_search(runs: Path) -> Search:
 
     objective = Objective("height", "maximize", 0.0)
     task = Task("hill", "a hill", HillParams, unused, unused, unused, objective)
-    space = grid_space(WORDS, HillParams, {})
-    return open_search(runs, "s", default_storage(runs), task, space, {}, "grid", "none", 0)
+    config = SearchConfig(
+        task="hill",
+        runs=runs,
+        study="s",
+        storage=default_storage(runs),
+        space=grid_space(WORDS, HillParams, {}).source,
+        sampler="grid",
+        trials=len(POINTS),
+    )
+    return open_search(config, task)
 
 
 def end(trial: OptunaTrial, outcome: OutcomeKind = OutcomeKind.COMPLETED) -> tuple[float, int]:
     record = Record(trial.workdir)
     record.begin({"number": trial.number})
     score = Score(trial.params.x)  # type: ignore[attr-defined]
-    record.write_epochs([EpochLine(1, {}, score.value, {}, {}, 1.0, 1.0)])
+    record.write_epochs([EpochLine(1, {}, Score(score.value), 1.0, 1.0)])
     trial.report(1, score)
     outcome = Outcome(outcome, "", score)
     record.end(outcome, 1.0)
@@ -210,7 +218,7 @@ def end(trial: OptunaTrial, outcome: OutcomeKind = OutcomeKind.COMPLETED) -> tup
 
 
 def sweep_on(runs: Path) -> list[tuple[float, int]]:
-    return [end(trial) for trial in grid_search(runs).trials(len(POINTS))]
+    return [end(trial) for trial in grid_search(runs).trials()]
 
 
 def test_every_point_is_run_once_in_an_order_of_its_own(tmp_path: Path) -> None:
@@ -225,7 +233,7 @@ def test_interrupted_points_are_run_to_their_end_once(tmp_path: Path, cuts: Sequ
     ends: list[tuple[float, int]] = []
     cut: dict[int, tuple[float, int]] = {}
     for _ in range(20):
-        for trial in grid_search(tmp_path).trials(len(POINTS)):
+        for trial in grid_search(tmp_path).trials():
             if trial.number in cuts and trial.number not in cut:
                 cut[trial.number] = end(trial, OutcomeKind.INTERRUPTED)
                 break
@@ -263,10 +271,10 @@ def test_a_process_killed_while_it_asks_loses_no_point(
     tmp_path: Path, die: Callable[[Search], None], after: int
 ) -> None:
     search = grid_search(tmp_path)
-    ends = [end(t) for t in itertools.islice(search.trials(len(POINTS)), after)]
+    ends = [end(t) for t in itertools.islice(search.trials(), after)]
     for _ in range(2):  # the second time a queued trial is lost in the same way
         search = grid_search(tmp_path)
-        search._take_up()
+        search.take_up()
         die(search)
     ends += sweep_on(tmp_path)
     assert Counter(ends) == dict.fromkeys(POINTS, 1)
@@ -275,7 +283,7 @@ def test_a_process_killed_while_it_asks_loses_no_point(
 
 
 def test_two_workers_share_the_grid(tmp_path: Path) -> None:
-    workers = [grid_search(tmp_path).trials(len(POINTS)) for _ in range(2)]
+    workers = [grid_search(tmp_path).trials() for _ in range(2)]
     first = next(workers[0])
     with Record(first.workdir).running():
         record = Record(first.workdir)
@@ -288,7 +296,7 @@ def test_two_workers_share_the_grid(tmp_path: Path) -> None:
 
 def test_a_point_that_failed_or_diverged_is_not_tried_again(tmp_path: Path) -> None:
     kinds = itertools.cycle([OutcomeKind.FAILED, OutcomeKind.DIVERGED, OutcomeKind.COMPLETED])
-    trials = grid_search(tmp_path).trials(len(POINTS))
+    trials = grid_search(tmp_path).trials()
     ends = [end(trial, kind) for trial, kind in zip(trials, kinds, strict=False)]
     assert Counter(ends) == dict.fromkeys(POINTS, 1)
     assert sweep_on(tmp_path) == []

@@ -1,29 +1,64 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import matplotlib
 import numpy as np
 import pytest
+from fontTools.fontBuilder import FontBuilder
+from fontTools.pens.ttGlyphPen import TTGlyphPen
+from matplotlib import font_manager
 from PIL import Image, ImageDraw, ImageFont
 
-from core.data import fonts
 from core.data.characters import character_set
 from core.data.fonts import Face, find_font
 from core.task import UserError
 
 BUNDLED = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
-ZENHEI, UKAI = fonts.DEBIAN
+UKAI = find_font("AR PL UKai CN")  # Debian's fonts-arphic-ukai and fonts-wqy-zenhei
+ZENHEI = find_font("WenQuanYi Zen Hei")
 
 
 @pytest.fixture
-def no_fontconfig(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A PATH of one empty folder."""
-    folder = tmp_path / "bin"
+def no_fontconfig(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A PATH of one empty folder: matplotlib asks fontconfig's fc-list once a process."""
+    with monkeypatch.context() as patch:
+        patch.setenv("PATH", str(tmp_path))
+        font_manager._get_fontconfig_fonts.cache_clear()
+        yield
+    font_manager._get_fontconfig_fonts.cache_clear()
+
+
+@pytest.fixture
+def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of a test's own, in place of the system's fonts."""
+    folder = tmp_path / "fonts"
     folder.mkdir()
-    monkeypatch.setenv("PATH", str(folder))
+    find = font_manager.findSystemFonts
+    monkeypatch.setattr(font_manager, "findSystemFonts", lambda f=None: find(f or str(folder)))
     return folder
+
+
+def write_font(path: Path, family: str, style: str, *, other: str = "") -> None:
+    """A font of one glyph, with its family's name in a second language where there is one."""
+    builder = FontBuilder(1000)
+    builder.setupGlyphOrder([".notdef", "A"])
+    builder.setupCharacterMap({65: "A"})
+    pen = TTGlyphPen(None)
+    for point in ((0, 0), (0, 700), (500, 700)):
+        pen.lineTo(point) if point != (0, 0) else pen.moveTo(point)
+    pen.closePath()
+    builder.setupGlyf({".notdef": TTGlyphPen(None).glyph(), "A": pen.glyph()})
+    builder.setupHorizontalMetrics({".notdef": (500, 0), "A": (500, 0)})
+    builder.setupHorizontalHeader(ascent=800, descent=-200)
+    builder.setupNameTable({"familyName": {"en": family} | ({"zh": other} if other else {}),
+                            "styleName": style, "fullName": f"{family} {style}"})  # fmt: skip
+    weight = {"Bold": 700}.get(style, 400)
+    builder.setupOS2(usWeightClass=weight, usWidthClass=5, fsSelection=int(style == "Italic"))
+    builder.setupPost()
+    builder.save(path)
 
 
 def lacks(face: Face, characters: str) -> str:
@@ -43,7 +78,7 @@ def test_of_a_family_the_plain_face_is_taken_and_a_style_can_be_named() -> None:
     assert Face.open(str(bold.path)) == bold
 
 
-def test_a_family_of_a_collection_is_its_own_face(no_fontconfig: Path) -> None:
+def test_a_family_of_a_collection_is_its_own_face(no_fontconfig: None) -> None:
     assert [Face.open(f"AR PL UKai {place}").index for place in ("CN", "HK", "TW")] == [0, 1, 2]
     assert Face.open(str(UKAI), 2).name == "AR PL UKai TW"
     assert Face.open("WenQuanYi Zen Hei").path == ZENHEI
@@ -51,37 +86,31 @@ def test_a_family_of_a_collection_is_its_own_face(no_fontconfig: Path) -> None:
         Face.open("AR PL UKai TW", 1)
 
 
-def test_fontconfig_is_asked_for_other_families(no_fontconfig: Path) -> None:
-    lines = [
-        "/f/Some-Bold.otf\t0\t0\t100\t200\tSome Font\tSome Font Bold",
-        "/f/Some.otf\t0\t0\t100\t80\tSome Font,某字体\tSome Font",
-        "/f/Some-Italic.otf\t0\t100\t100\t80\tSome Font\tSome Font Italic",
-        "/f/Grown.ttf\t65536\t0\t100\t80\tGrown\tGrown Light",
-        "/f/Grown.ttf\t0\t0\t100\t[0 210]\tGrown\tGrown",
-        "odd",
-    ]
-    program = no_fontconfig / "fc-list"
-    printed = "\n".join(lines)
-    program.write_text(f"#!/bin/sh\nwhile read line; do echo \"$line\"; done <<'X'\n{printed}\nX\n")
-    program.chmod(0o755)
-    for name in ("Some Font", "some font", "某字体"):
-        assert find_font(name) == Path("/f/Some.otf")
-    assert find_font("Some Font Bold") == Path("/f/Some-Bold.otf")
-    assert find_font("Grown") == Path("/f/Grown.ttf")
-    for name in ("Some", "Grown Light"):
-        with pytest.raises(UserError, match=f"no font '{name}'.*near it are (Some Font|Grown)"):
+def test_the_systems_fonts_are_found_by_any_name_in_any_language(installed: Path) -> None:
+    write_font(installed / "A-Bold.otf", "Some Font", "Bold")
+    write_font(installed / "B-Italic.otf", "Some Font", "Italic")
+    write_font(installed / "C.otf", "Some Font", "Regular", other="某字体")
+    (installed / "damaged.ttf").write_bytes(b"odd")
+    for name in ("Some Font", "some font", "某字体", "Some Font Regular", "c", "C.OTF"):
+        assert find_font(name) == installed / "C.otf"
+    assert find_font("Some Font Bold") == installed / "A-Bold.otf"
+    assert Face.open("Some Font Italic").name == "Some Font Italic"
+    for name in ("Some", "Sum Font"):
+        with pytest.raises(UserError, match=f"no font '{name}'.*similar names are Some Font;"):
             find_font(name)
 
 
-def test_a_font_that_is_not_there_is_never_replaced_by_another(no_fontconfig: Path) -> None:
+def test_a_font_that_is_not_there_is_never_replaced_by_another(
+    installed: Path, tmp_path: Path
+) -> None:
     with pytest.raises(UserError) as error:
         find_font("DejaVu Sanz")
     assert str(error.value) == (
-        "no font 'DejaVu Sanz': no such file, and no such name among matplotlib's fonts and those "
-        "of fontconfig (which is not installed); near it are DejaVu Sans, DejaVu Sans Mono, DejaVu "
-        "Serif; name a .ttf, .otf or .ttc file, or install the font"
+        "no font 'DejaVu Sanz': no such file, and no such name among matplotlib's fonts and the "
+        "system's; similar names are DejaVu Sans, DejaVu Sans Mono, DejaVu Serif; name a .ttf, "
+        ".otf or .ttc file, or install the font"
     )
-    for name in ("", "/no/such.ttf", "~nobody/x.ttf", "a\0b", str(no_fontconfig), "x" * 999):
+    for name in ("", "/no/such.ttf", "~nobody/x.ttf", "a\0b", str(tmp_path), "x" * 999):
         with pytest.raises(UserError, match="no such file"):
             Face.open(name)
 

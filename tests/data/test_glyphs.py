@@ -10,16 +10,16 @@ import numpy as np
 import pytest
 import torch
 
-from core.data import fonts, glyphs
+from core.data import glyphs
 from core.data.characters import character_set
-from core.data.fonts import Face
+from core.data.fonts import Face, find_font
 from core.data.glyphs import GlyphParams, Glyphs, load_glyphs
 from core.models.losses import fixed_l1
 from core.params import validate_params
 from core.task import UserError
 
 LETTERS = "ascii+latin"
-UKAI = str(fonts.DEBIAN[1])
+UKAI = str(find_font("AR PL UKai CN"))
 
 
 def load(**values: Any) -> Glyphs:
@@ -52,10 +52,9 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def no_chinese(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A machine without fontconfig and without Debian's Chinese fonts."""
-    monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setattr(fonts, "DEBIAN", ())
+def no_chinese(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine with matplotlib's own fonts alone."""
+    monkeypatch.setenv("MPL_IGNORE_SYSTEM_FONTS", "1")
 
 
 def test_the_default_is_zen_hei_to_kai_over_the_first_level_of_gb2312() -> None:

@@ -10,7 +10,7 @@ import torch
 from core.data.glyphs import GlyphParams, Glyphs, load_glyphs
 from core.data.outputs import ImagePairs
 from core.device import seed_everything
-from core.metrics.recogniser import RECIPE
+from core.metrics.ink import RECIPE
 from core.models.pix2pix import PairedParams, PairedTraining
 from core.task import Score
 from evaluators.glyph import GlyphEvaluator, _classes, rank
@@ -30,9 +30,9 @@ def data() -> Glyphs:
 
 
 @pytest.fixture(scope="module")
-def evaluator(data: Glyphs, tmp_path_factory: pytest.TempPathFactory) -> GlyphEvaluator:
+def evaluator(data: Glyphs, evaluators: Path) -> GlyphEvaluator:
     evaluator = GlyphEvaluator("cpu")
-    evaluator.prepare(data, tmp_path_factory.mktemp("evaluators"), lambda line: None)
+    evaluator.prepare(data, evaluators, lambda line: None)
     return evaluator
 
 
@@ -122,7 +122,7 @@ def test_a_shifted_glyph_is_harsh_on_the_value_and_still_read(
     assert shifted.parts["recognised"] > 0.8
 
 
-def test_three_channels_are_judged_as_one(evaluator: GlyphEvaluator, trained: ImagePairs) -> None:
+def test_three_channels_are_scored_as_one(evaluator: GlyphEvaluator, trained: ImagePairs) -> None:
     assert trained.target is not None
     thrice = [t.repeat(1, 3, 1, 1) for t in (trained.source, trained.output, trained.target)]
     assert evaluator(ImagePairs(*thrice)).parts == pytest.approx(evaluator(trained).parts, abs=1e-5)
@@ -136,7 +136,7 @@ def test_it_is_trained_once_and_mended_when_damaged(
     first = GlyphEvaluator("cpu").prepare(data, tmp_path, said.append)
     assert GlyphEvaluator("cpu").prepare(data, tmp_path, said.append) == first
     assert sum("training" in line for line in said) == 1
-    (kept,) = tmp_path.glob("glyph-*/evaluator.pt")
+    (kept,) = tmp_path.glob("glyph-*/weights.pt")
     kept.write_bytes(kept.read_bytes()[:100])
     again = GlyphEvaluator("cpu").prepare(data, tmp_path, said.append)
     assert sum("training" in line for line in said) == 2

@@ -14,10 +14,9 @@ import evaluators.painting as painting
 from core.data.images import UnpairedImages, load_unpaired
 from core.data.outputs import ImagePairs
 from core.data.tensors import centre_crops, to_tensor
-from core.metrics.classifier import RECIPE, with_colours_of
 from core.metrics.exam import sit
 from core.metrics.painting_score import soft, style_and_content
-from core.metrics.resnet import PaintingNet
+from core.metrics.resnet import RECIPE, PaintingNet, with_colours_of
 from core.task import UserError
 
 
@@ -99,8 +98,11 @@ def test_scoring_leaves_a_trials_own_draws_alone(
     assert torch.equal(torch.get_rng_state(), state)
 
 
-def test_what_it_knows_of_itself_is_measured_on_held_out_images(evaluators: Path) -> None:
-    found = [json.loads(path.read_text()) for path in evaluators.glob("painting-*/evaluator.json")]
+def test_what_it_knows_of_itself_is_measured_on_held_out_images(
+    data: UnpairedImages, evaluators: Path
+) -> None:
+    kept = [json.loads(path.read_text()) for path in evaluators.glob("painting-*/facts.json")]
+    found = [facts for facts in kept if facts["data"] == data.fingerprint]
     assert {facts["seed"] for facts in found} >= {0, 1}
     for facts in found:
         assert sum(facts["confusion"]["photographs"].values()) == 8
@@ -112,7 +114,7 @@ PREPARE = """
 import sys
 from pathlib import Path
 from core.data.images import load_unpaired
-from core.metrics.classifier import RECIPE
+from core.metrics.resnet import RECIPE
 from evaluators.painting import PaintingEvaluator
 RECIPE["steps"] = 3
 data = load_unpaired(sys.argv[1], 32, "resize")
@@ -123,14 +125,14 @@ PaintingEvaluator("A", "scratch", "cpu").prepare(data, Path(sys.argv[2]), print)
 def test_parallel_workers_train_it_once(domains: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-c", PREPARE, str(domains), str(tmp_path)]
     workers = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(3)]
-    told = [worker.communicate(timeout=120)[0] for worker in workers]
+    printed = [worker.communicate(timeout=120)[0] for worker in workers]
     assert [worker.returncode for worker in workers] == [0, 0, 0]
-    assert sum(text.count("training a ResNet") for text in told) == 2  # networks
-    assert all("held-out accuracy" in text for text in told)
-    assert len(list(tmp_path.glob("*/evaluator.pt"))) == 2
+    assert sum(text.count("training a ResNet") for text in printed) == 2  # networks
+    assert all("held-out accuracy" in text for text in printed)
+    assert len(list(tmp_path.glob("*/weights.pt"))) == 2
 
 
-def test_a_damaged_judge_is_trained_again(
+def test_a_damaged_evaluator_is_trained_again(
     data: UnpairedImages, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(RECIPE, "steps", 2)
@@ -138,12 +140,12 @@ def test_a_damaged_judge_is_trained_again(
     for _ in range(2):
         evaluator = painting.PaintingEvaluator("A", "scratch", "cpu")
         evaluator.prepare(data, tmp_path, said.append)
-        one, _ = tmp_path.glob("*/evaluator.pt")
+        one, _ = tmp_path.glob("*/weights.pt")
         one.write_bytes(one.read_bytes()[:1000])
     assert sum("training a ResNet" in line for line in said) == 3
 
 
-def test_the_same_seed_gives_the_same_judge_whatever_came_before(
+def test_the_same_seed_gives_the_same_evaluator_whatever_came_before(
     data: UnpairedImages, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(RECIPE, "steps", 3)
@@ -173,7 +175,7 @@ def test_imagenet_weights_are_taken_when_there_and_never_fetched(
     assert net.get_parameter("fc.weight").shape == (2, 512)
 
 
-def test_a_weak_judge_is_called_weak() -> None:
+def test_a_weak_evaluator_is_called_weak() -> None:
     facts = {"accuracy": 0.6, "weak": True, "confusion": {"a": {"b": 3}, "c": {"d": 4}}}
     assert "0.60 on 7 images - WEAK" in painting._introduction(facts)
 

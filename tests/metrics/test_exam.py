@@ -75,7 +75,7 @@ def test_a_bad_output_that_breaks_a_guard_of_its_own_cannot_win() -> None:
     assert not everyone_breaks_it["passed"]
 
 
-def test_a_judge_that_gives_good_outputs_nothing_fails() -> None:
+def test_an_evaluator_that_gives_good_outputs_nothing_fails() -> None:
     assert not sit(evaluator([0.0], [0.0]), None)["passed"]
 
 

@@ -12,11 +12,9 @@ from sklearn.datasets import load_sample_images
 from torch import Tensor
 
 from core.data.tensors import to_pixels, to_tensor
-from core.metrics.form import coherence, form_gained, noise_twin
-from core.metrics.painting_exam import brushed
-from core.metrics.recolouring import best_recolouring
-from core.metrics.spectrum import radial_spectrum
-from core.metrics.tampering import grainy, noisy
+from core.metrics.painting_exam import brushed, grainy, noisy
+from core.metrics.spectrum import coherence, form_gained, noise_twin, radial_spectrum
+from core.metrics.style import best_recolouring
 
 
 @pytest.fixture(scope="module")

@@ -8,18 +8,24 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from core.metrics.copying import copied_share, thumbnails
-from core.metrics.distance import (
+from core.metrics.painting_exam import (
+    adversarial,
+    kuwahara,
+    patchwork,
+    posterised,
+    recoloured_as,
+)
+from core.metrics.similarity import (
+    copied_share,
     frechet_distance,
     kernel_distance,
     mean_distance,
     median_distance,
     squared_mmd,
+    thumbnails,
 )
-from core.metrics.patchwork import patchwork
-from core.metrics.recolouring import best_recolouring
 from core.metrics.spectrum import radial_spectrum, spectral_misfit
-from core.metrics.tampering import adversarial, kuwahara, posterised, recoloured_as
+from core.metrics.style import best_recolouring
 
 
 @pytest.fixture

@@ -1,28 +1,34 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import torch
 
-from core.data.glyphs import GlyphParams, load_glyphs
-from core.metrics.ink import ink
-from core.metrics.recogniser import disturb, read, train_recogniser
+from core.data.glyphs import GlyphParams, Glyphs, load_glyphs
+from core.metrics.ink import disturb, ink, read
+from evaluators.glyph import GlyphEvaluator
 
 CPU = torch.device("cpu")
 
 
-def glyph_ink() -> tuple[torch.Tensor, torch.Tensor]:
+def ascii_glyphs() -> tuple[Glyphs, torch.Tensor, torch.Tensor]:
+    """The data set that the tests of every glyph task share, and the ink of its two fonts."""
     params = GlyphParams(source_font="DejaVu Sans", target_font="DejaVu Serif", characters="ascii",
                          size=32)  # fmt: skip
     data = load_glyphs(params)
-    both = [ink(t) for t in data.tensors(range(len(data.characters)), 1)]
-    return both[0], both[1]
+    sans, serif = (ink(t) for t in data.tensors(range(len(data.characters)), 1))
+    return data, sans, serif
 
 
-def test_it_reads_both_fonts_what_it_never_saw_disturbed_so_and_not_a_blank_page() -> None:
-    sans, serif = glyph_ink()
-    labels = torch.arange(len(sans))
-    torch.manual_seed(0)
-    net, accuracy = train_recogniser(torch.cat([sans, serif]), labels.repeat(2), CPU)
-    assert accuracy > 0.7
+def test_it_reads_both_fonts_what_it_never_saw_disturbed_so_and_not_a_blank_page(
+    evaluators: Path,
+) -> None:
+    data, sans, serif = ascii_glyphs()
+    evaluator = GlyphEvaluator("cpu")
+    facts = evaluator.prepare(data, evaluators, lambda line: None)
+    net, labels = evaluator.net, torch.arange(len(sans))
+    assert facts["classes"] == len(sans)
+    assert facts["reads_disturbed"] > 0.7
     torch.manual_seed(99)
     for font in (sans, serif):
         assert (read(net, font, CPU) == labels).float().mean() > 0.9
@@ -34,7 +40,7 @@ def test_it_reads_both_fonts_what_it_never_saw_disturbed_so_and_not_a_blank_page
 
 
 def test_disturbing_changes_every_glyph_keeps_it_ink_and_follows_the_seed() -> None:
-    sans, _ = glyph_ink()
+    _, sans, _ = ascii_glyphs()
     torch.manual_seed(1)
     first = disturb(sans)
     torch.manual_seed(1)

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torchvision.models import AlexNet_Weights, Inception_V3_Weights, alexnet, inception_v3
 
-from core.metrics.standard import StandardMeasures
+from core.metrics.similarity import StandardMeasures
 from core.task import UserError
 
 CPU = torch.device("cpu")

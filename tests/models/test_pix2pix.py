@@ -7,6 +7,7 @@ import torch
 
 from core.data.glyphs import load_glyphs
 from core.device import seed_everything
+from core.models.losses import fixed_l1
 from core.models.pix2pix import AdversarialParams, PairedParams, PairedTraining, Pairs
 
 SMALL: dict[str, Any] = {
@@ -22,9 +23,9 @@ SMALL: dict[str, Any] = {
 
 
 def training(params: type[PairedParams] = AdversarialParams, **values: Any) -> PairedTraining:
-    made = params(**{**SMALL, **values})
-    seed_everything(made.seed)
-    return PairedTraining(made, load_glyphs(made), torch.device("cpu"))
+    p = params(**{**SMALL, **values})
+    seed_everything(p.seed)
+    return PairedTraining(p, load_glyphs(p), torch.device("cpu"))
 
 
 def first(model: PairedTraining) -> Pairs:
@@ -111,24 +112,22 @@ def test_the_discriminator_has_its_head_start_and_its_share_of_steps() -> None:
 def test_the_discriminator_sees_the_source_beside_the_image() -> None:
     model = training()
     batch = first(model)
-    right = model._judged(batch.target, batch.source)
-    wrong = model._judged(batch.target, batch.source.roll(1, 0))
+    right = model._logits(batch.target, batch.source)
+    wrong = model._logits(batch.target, batch.source.roll(1, 0))
     assert not torch.allclose(right, wrong)
 
 
 def test_it_learns_to_write_the_other_font() -> None:
     """Real learning: better than a blank page, and than copying the source, on held-out glyphs."""
-    from core.models.losses import fixed_l1
-
     wide = {"width": 16, "characters": "ascii+latin"}
     model = training(PairedParams, skip="concat", lr_g=2e-3, dropout=0.0, **wide)
     for _ in range(6):
         for batch in model.batches():
             model.step(batch)
-    made = model.outputs()
-    assert made.target is not None
-    copied = float(fixed_l1(made.source, made.target).mean())
-    assert float(fixed_l1(made.output, made.target).mean()) < 0.9 * min(1.0, copied)
+    outputs = model.outputs()
+    assert outputs.target is not None
+    copied = float(fixed_l1(outputs.source, outputs.target).mean())
+    assert float(fixed_l1(outputs.output, outputs.target).mean()) < 0.9 * min(1.0, copied)
 
 
 def test_a_network_deeper_than_the_size_is_refused() -> None:

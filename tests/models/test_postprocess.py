@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from core.models.postprocess import GlyphJudging, finish, median
+from core.models.postprocess import GlyphPostprocessing, median, postprocess
 from core.task import UserError
 
 
@@ -24,22 +24,22 @@ def test_a_median_is_the_one_of_the_neighbourhood() -> None:
 
 
 def test_a_threshold_leaves_black_and_white() -> None:
-    assert finish(torch.tensor([[[[-0.2, 0.0, 0.9]]]]), "threshold", "").tolist() == [
+    assert postprocess(torch.tensor([[[[-0.2, 0.0, 0.9]]]]), "threshold", "").tolist() == [
         [[[-1.0, 1.0, 1.0]]]
     ]
 
 
 def test_nothing_is_done_unasked() -> None:
     images = torch.rand(1, 1, 4, 4)
-    assert finish(images, "none", "") is images
+    assert postprocess(images, "none", "") is images
 
 
 @pytest.mark.parametrize("values", [{"post": "denoise"}, {"denoiser": "somewhere"}])
 def test_a_denoiser_and_the_wish_for_it_go_together(values: dict[str, str]) -> None:
     with pytest.raises(ValueError, match="go together"):
-        GlyphJudging(**values)  # type: ignore[arg-type]
+        GlyphPostprocessing(**values)  # type: ignore[arg-type]
 
 
 def test_a_folder_without_a_denoiser_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="holds no glyph_denoise trial"):
-        finish(torch.ones(1, 1, 32, 32), "denoise", str(tmp_path))
+        postprocess(torch.ones(1, 1, 32, 32), "denoise", str(tmp_path))

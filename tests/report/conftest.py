@@ -41,9 +41,8 @@ Make = Callable[..., Study]
 
 
 @pytest.fixture
-def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Make:
+def make(tmp_path: Path) -> Make:
     """Write a study of these trials; `engine` and `direction` are all trials'."""
-    monkeypatch.setattr("core.record.git_commit", lambda: "c0ffee")
 
     def study(
         trials: Sequence[Made],
@@ -76,22 +75,20 @@ def _write(record: Record, made: Made, number: int, engine: str, direction: str)
         "defaults": DEFAULTS,
         "evaluator": {"accuracy": 0.9, "seconds": 12.5, "confusion": CONFUSION},
         "hardware": "a CPU",
+        "git": "c0ffee",
     }  # fmt: skip
     record.begin({**facts, **(made.about or {})})
+    score = None
     if made.score is not None:
-        parts = {"style": made.score, "inputs": made.inputs}
-        line = (parts, dict(made.violations or {}), 1.5, 20.0)
-        half = EpochLine(1, {"g": 1.0, "d": 0.7}, made.score / 2, *line)
-        record.write_epochs([half, EpochLine(2, {"g": 0.8, "d": 0.6}, made.score, *line)])
+        parts, guards = {"style": made.score, "inputs": made.inputs}, dict(made.violations or {})
+        half, score = (Score(value, parts, guards) for value in (made.score / 2, made.score))
+        first = EpochLine(1, {"g": 1.0, "d": 0.7}, half, 1.5, 20.0)
+        record.write_epochs([first, EpochLine(2, {"g": 0.8, "d": 0.6}, score, 1.5, 20.0)])
         record.pictures.mkdir()
         for i, picture in enumerate(("source", "output")):
             strip = Image.linear_gradient("L").resize((8 * 16, 16)).rotate(180 * i)
             strip.convert("RGB").save(record.pictures / f"{picture}.png")
     if made.outcome is not None:
-        score = None
-        if made.score is not None:
-            parts = {"style": made.score, "inputs": made.inputs}
-            score = Score(made.score, parts, made.violations or {})
         record.end(Outcome(made.outcome, made.reason, score), 3.0)
 
 
@@ -99,3 +96,10 @@ def _write(record: Record, made: Made, number: int, engine: str, direction: str)
 def made() -> type[Made]:
     """The description of a trial, for `make`."""
     return Made
+
+
+@pytest.fixture(autouse=True)
+def without_optunas_plots(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They take seconds a page: only tests of modules that name them (PLOTS) draw them."""
+    if not hasattr(request.module, "PLOTS"):
+        monkeypatch.setattr("core.report.page.optuna_plots", lambda *_: ({}, []))

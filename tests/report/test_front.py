@@ -9,8 +9,7 @@ from typing import Any
 from core.files import read_json, write_json
 from core.record import Study
 from core.report import write_report
-from core.report.exam import read_exam
-from core.report.front import read_front
+from core.report.evaluator import read_exam
 from core.report.summary import summarize
 from core.task import OutcomeKind
 from tests.report.conftest import Made, Make
@@ -33,18 +32,18 @@ def two(make: Make, directions: dict[str, str]) -> Study:
     trials = [Made(sum(p) / 2) for p in POINTS] + [Made(0.9, outcome=OutcomeKind.PRUNED)]
     study = make(trials, name="-".join(["demo", *directions.values()]))
     for record, point in zip(study.records(), POINTS, strict=False):
-        told = read_json(record.folder / "outcome.json")
-        told["score"]["parts"] |= dict(zip(directions, point, strict=True))
-        write_json(record.folder / "outcome.json", told)
+        outcome = read_json(record.folder / "outcome.json")
+        outcome["score"]["parts"] |= dict(zip(directions, point, strict=True))
+        write_json(record.folder / "outcome.json", outcome)
     write_json(study.folder / "study.json", {**study.about, "objectives": directions})
     return Study.open(study.folder.parent, study.name)
 
 
 def test_the_front_has_whoever_nobody_beats_in_everything(make: Make) -> None:
-    front = read_front(summarize(two(make, {"a": "maximize", "b": "maximize"})))
+    front = summarize(two(make, {"a": "maximize", "b": "maximize"})).front
     assert front is not None
     assert [row.number for row in front.rows] == [3, 1, 0]
-    lower = read_front(summarize(two(make, {"a": "maximize", "b": "minimize"})))
+    lower = summarize(two(make, {"a": "maximize", "b": "minimize"})).front
     assert lower is not None
     assert [row.number for row in lower.rows] == [3]
 
@@ -53,37 +52,36 @@ def test_the_page_shows_it_and_best_json_lists_it(make: Make) -> None:
     study = two(make, {"a": "maximize", "b": "maximize"})
     page = write_report(study).read_text()
     assert "Pareto&#39;s front: a and b" in page or "Pareto's front: a and b" in page
-    assert "3 trials that none beats in everything, of the 5" in page
-    told = json.loads((study.folder / "best.json").read_text())
-    assert [row["trial"] for row in told["front"]] == [3, 1, 0]
-    assert "Pareto's front: a and b" in (study.folder / "report.md").read_text()
+    assert "3 trials that no other beats in every objective, of the 5" in page
+    written = json.loads((study.folder / "best.json").read_text())
+    assert [row["trial"] for row in written["front"]] == [3, 1, 0]
 
 
 def test_a_search_for_one_objective_has_no_front(make: Make) -> None:
     study = make([Made()])
-    assert read_front(summarize(study)) is None
+    assert summarize(study).front is None
     assert "Pareto" not in write_report(study).read_text()
 
 
 def test_the_exam_is_shown_escaped_and_a_failed_one_leads_the_cautions(make: Make) -> None:
     names = iter("abcdefgh")
 
-    def judged(exam: Any) -> Study:
+    def examined(exam: Any) -> Study:
         return make([Made(about={"evaluator": {"accuracy": 0.9, "exam": exam}})], name=next(names))
 
-    page = write_report(judged(EXAM)).read_text()
+    page = write_report(examined(EXAM)).read_text()
     assert "painted &lt;b&gt;" in page
     assert "1 way to cheat" in page
-    assert "evaluator's exam, 1 way" in page
+    assert "evaluator&#39;s exam, 1 way" in page
     failed = {**EXAM, "passed": False}
     failed["cases"] = [EXAM["cases"][0], {**EXAM["cases"][1], "passed": False, "broken": []}]
-    study = judged(failed)
+    study = examined(failed)
     page = write_report(study).read_text()
-    assert "The evaluator has failed its exam, so a high score may be a trick" in page
+    assert "The evaluator failed its exam, so a high score may be a trick" in page
     assert json.loads((study.folder / "best.json").read_text())["exam_passed"] is False
     for damaged in ("no", {"cases": 3}, {**EXAM, "cases": [None, {"name": "x"}]}):
-        write_report(judged(damaged))
-    assert read_exam(summarize(judged("no")).evaluator) is None
+        write_report(examined(damaged))
+    assert read_exam(summarize(examined("no")).evaluator) is None
 
 
 def test_records_of_before_have_no_exam(make: Make, tmp_path: Path) -> None:

@@ -5,15 +5,18 @@ from __future__ import annotations
 import json
 import re
 import shlex
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 import core.report
 from core.record import Study
 from core.report import write_report
-from core.report.page import best_json, code, markdown
+from core.report.format import code, markdown
+from core.report.page import best_json
 from core.report.summary import summarize
 from core.task import OutcomeKind
 
@@ -45,15 +48,15 @@ def test_every_text_is_escaped(nasty: Study) -> None:
     page = write_report(nasty).read_text()
     assert re.findall(r"<script\b.*", page) == [f"<script>{_sort()[0]}"]
     assert page.count("&lt;script&gt;alert(1)") > 12
-    told = (nasty.folder / "report.md").read_text()
-    outside_code = re.sub(r"^(```+)\n.*?\n\1$", "", told, flags=re.DOTALL | re.MULTILINE)
+    text = (nasty.folder / "report.md").read_text()
+    outside_code = re.sub(r"^(```+)\n.*?\n\1$", "", text, flags=re.DOTALL | re.MULTILINE)
     assert "<script" not in outside_code
-    rows = [line for line in told.splitlines() if line.startswith("| 2 |")]
-    assert len(re.findall(r"(?<!\\)\|", rows[0])) == 11
+    rows = [line for line in text.splitlines() if line.startswith("| weight |")]
+    assert len(re.findall(r"(?<!\\)\|", rows[0])) == 5
 
 
 def _sort() -> list[str]:
-    return (Path(core.report.__file__).parent / "sort.js").read_text().splitlines()
+    return (Path(core.report.__file__).parent / "templates" / "sort.js").read_text().splitlines()
 
 
 def test_nothing_is_fetched(make: Any, made: Any) -> None:
@@ -93,8 +96,8 @@ def test_without_a_completed_trial(make: Any, made: Any) -> None:
 
 def test_the_best_is_trained_again_with_what_is_not_default(make: Any, made: Any) -> None:
     odd = {"weight": -1e-5, "width": 8, "name": "it's; rm -rf", "flip": False}
-    told = (write_report(make([made(0.5, odd)])).parent / "report.md").read_text()
-    command = [line for line in told.splitlines() if line.startswith("python -m")][-1]
+    text = (write_report(make([made(0.5, odd)])).parent / "report.md").read_text()
+    command = next(line for line in text.splitlines() if line.startswith("python -m"))
     words = ["python", "-m", "trials.toy", "--weight=-1e-05", "--width", "8"]
     assert shlex.split(command) == [*words, "--name", "it's; rm -rf", "--flip", "false"]
 
@@ -102,9 +105,9 @@ def test_the_best_is_trained_again_with_what_is_not_default(make: Any, made: Any
 def test_a_missing_baseline_comes_with_the_command_for_it(make: Any, made: Any) -> None:
     trial = made(0.5, {"weight": 2.0, "epochs": 7, "width": 8})
     study = make([trial], engine="nni", space=None, name="nni-abc")
-    told = (write_report(study).parent / "report.md").read_text()
+    text = (write_report(study).parent / "report.md").read_text()
     command = f"python -m trials.toy --runs {study.folder.parent} --study nni-abc --trial baseline"
-    assert f"{command} --epochs 7 --width 8\n" in told
+    assert f"{command} --epochs 7 --width 8\n" in text
 
 
 def test_damaged_pictures_are_left_out(make: Any, made: Any) -> None:
@@ -122,12 +125,41 @@ def test_what_the_outputs_should_be_is_shown_where_it_is_known(make: Any, made: 
     assert re.findall(r'alt="(.*?):', page) == ["input", "target", "best", "baseline"]
 
 
+def test_any_pictures_are_shown_or_none(make: Any, made: Any) -> None:
+    study = make([made(0.4), made(0.6, {"weight": 2.0})])
+    for trial in ("0000", "0001"):
+        samples = study.folder / trial / "samples"
+        (samples / "hidden_map.png").write_bytes((samples / "source.png").read_bytes())
+    Image.new("RGB", (900, 500)).save(study.folder / "0001" / "samples" / "output.png")
+    page = write_report(study).read_text()
+    alts = re.findall(r'alt="(.*?)"', page)
+    assert [alt.partition(":")[0] for alt in alts] == ["input", "hidden map", "best", "baseline"]
+    assert alts[2] == "best: trial 1: 1 picture side by side"
+    for row in summarize(study).rows:
+        shutil.rmtree(row.record.pictures)
+    page = write_report(study).read_text()
+    assert "<img" not in page
+    assert "<h2>Pictures" not in page
+    assert "Trial\xa01 scored" in page
+
+
+def test_the_markdown_is_short(make: Any, made: Any) -> None:
+    study = make([made(0.4), *(made(0.5 + i / 100, {"weight": 1.1 + i}) for i in range(8))])
+    write_report(study)
+    text = (study.folder / "report.md").read_text()
+    assert len(text.splitlines()) < 40
+    for part in (summarize(study).verdict, "| best | 8 | 0.570 |", "| published baseline | 0 |",
+                 "| weight | 8.1 | 1 | 0.1 to 10, log |", "a difference may be noise",
+                 "python -m trials.toy --weight 8.1", "[report.html](report.html)"):  # fmt: skip
+        assert part in text
+
+
 def test_numbers_that_are_not_finite_reach_no_json(make: Any, made: Any) -> None:
     study = make([made(0.5)])
     trial = study.folder / "0000" / "trial.json"
     trial.write_text(trial.read_text().replace("0.9", "NaN"))
-    told = best_json(summarize(study))
-    assert told["provenance"]["evaluator"]["accuracy"] is None
+    written = best_json(summarize(study))
+    assert written["provenance"]["evaluator"]["accuracy"] is None
     assert write_report(study).is_file()
 
 
@@ -151,7 +183,7 @@ def test_a_fence_is_longer_than_what_it_holds() -> None:
 @pytest.mark.parametrize("scheme", [0, 1])
 def test_colours_can_be_read(scheme: int) -> None:
     """WCAG AA in the light and the dark scheme: 4.5 for text, 3 for lines in plots."""
-    style = (Path(core.report.__file__).parent / "style.css").read_text()
+    style = (Path(core.report.__file__).parent / "templates" / "style.css").read_text()
     blocks = re.findall(r":root \{(.*?)\}", style, re.DOTALL)
     colours = dict(re.findall(r"--([\w-]+): (#\w{6})", blocks[scheme]))
     for name, wash in (("ink", "card"), ("muted", "card"), ("best", "best-wash"),

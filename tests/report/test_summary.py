@@ -8,9 +8,9 @@ import pytest
 
 from core.files import write_json
 from core.record import Record, Study
-from core.report.setting import searched_settings
+from core.report.cautions import cautions
+from core.report.parameters import best_parameters
 from core.report.summary import Summary, summarize
-from core.report.verdict import cautions, verdict
 from core.task import OutcomeKind
 
 
@@ -58,7 +58,7 @@ def test_verdict_with_a_baseline(
 ) -> None:
     weights = (1.0, 2.0, 3.0)
     trials = [made(s, {"weight": w}) for s, w in zip(scores, weights, strict=True)]
-    assert verdict(summarize(make(trials, direction=direction))) == expected
+    assert summarize(make(trials, direction=direction)).verdict == expected
 
 
 def test_gain_is_above_zero_where_the_best_is_better(make: Any, made: Any) -> None:
@@ -70,7 +70,7 @@ def test_gain_is_above_zero_where_the_best_is_better(make: Any, made: Any) -> No
 def test_no_baseline(make: Any, made: Any) -> None:
     summary = summarize(make([made(0.5, {"weight": 2.0}), made(0.4, {"rate": 0.05})]))
     assert labels(summary) == ("0", None)
-    assert "no trial ran the published baseline" in verdict(summary)
+    assert "no trial ran the published baseline" in summary.verdict
     assert summary.gain is None
 
 
@@ -79,7 +79,7 @@ def test_a_baseline_that_did_not_complete_is_not_compared(make: Any, made: Any) 
     summary = summarize(make(trials))
     assert labels(summary) == ("1", "0")
     assert summary.compared is None
-    assert "(trial 0) did not complete (diverged)" in verdict(summary)
+    assert "(trial 0) did not complete (diverged)" in summary.verdict
 
 
 def test_only_completed_trials_are_compared(make: Any, made: Any) -> None:
@@ -100,7 +100,7 @@ def test_a_baseline_that_breaks_a_guard_is_not_what_the_best_has_to_beat(
     make: Any, made: Any
 ) -> None:
     trials = [made(0.9, violations={"muddy": 0.1}), made(0.5, {"weight": 2.0})]
-    assert verdict(summarize(make(trials))) == (
+    assert summarize(make(trials)).verdict == (
         "Trial 1 scored 0.500; the published baseline (trial 0) scored 0.900 but breaks the guard "
         "muddy, so it cannot win."
     )
@@ -118,7 +118,7 @@ def test_where_no_trial_keeps_its_guards_the_fewest_broken_lead_and_it_is_said(
     summary = summarize(make(trials))
     assert summary.best
     assert (summary.best.label, summary.best.broken) == ("2", ["muddy"])
-    assert verdict(summary).startswith("No trial kept every guard. Trial 2 scored 0.600")
+    assert summary.verdict.startswith("No trial kept every guard. Trial 2 scored 0.600")
     assert (
         "The best trial breaks the guard muddy, and no other breaks fewer" in cautions(summary)[0]
     )
@@ -152,7 +152,7 @@ def test_of_two_baselines_the_one_in_the_bests_conditions_is_taken(make: Any, ma
     assert labels(summarize(make(trials))) == ("2", "1")
 
 
-def test_other_conditions_are_told(make: Any, made: Any) -> None:
+def test_other_conditions_are_mentioned(make: Any, made: Any) -> None:
     trials = [made(0.5, {"width": 8, "device": "cpu"}), made(0.6, {"weight": 2.0})]
     notes = cautions(summarize(make(trials)))
     assert notes[0].endswith("compare badly: width 64 and 8.")
@@ -180,22 +180,23 @@ def test_trials_of_another_task_are_not_compared(make: Any, made: Any) -> None:
     assert any("trials of else" in c for c in cautions(summary))
 
 
-@pytest.mark.parametrize(("inputs", "told"), [(48.0, True), (100.0, False)])
-def test_few_judged_inputs_are_told(make: Any, made: Any, inputs: float, told: bool) -> None:
+@pytest.mark.parametrize(("inputs", "mentioned"), [(48.0, True), (100.0, False)])
+def test_few_inputs_are_mentioned(make: Any, made: Any, inputs: float, mentioned: bool) -> None:
     notes = cautions(summarize(make([made(0.5, inputs=inputs)])))
-    assert told == any("all 48 validation inputs there are, fewer than 100" in n for n in notes)
+    few = "all 48 validation inputs there are, fewer than 100"
+    assert mentioned == any(few in note for note in notes)
 
 
 @pytest.mark.parametrize("weak", [True, False])
-def test_a_weak_judge_is_told(make: Any, made: Any, weak: bool) -> None:
+def test_a_weak_evaluator_is_mentioned(make: Any, made: Any, weak: bool) -> None:
     summary = summarize(make([made(0.5, about={"evaluator": {"accuracy": 0.6, "weak": weak}})]))
     assert ("evaluator is weak" in " ".join(cautions(summary))) is weak
 
 
-def test_the_seed_the_data_and_different_judges_are_told(make: Any, made: Any) -> None:
+def test_the_seed_the_data_and_different_evaluators_are_mentioned(make: Any, made: Any) -> None:
     about = {"notes": ["2 images were left out."], "evaluator": {"accuracy": 0.5}}
     notes = " ".join(cautions(summarize(make([made(0.5), made(0.6, {"rate": 0.1}, about=about)]))))
-    assert "one seed: a difference may be noise" in notes
+    assert "with one seed: a difference may be noise" in notes
     assert "The best of 2 scores is also the luckiest" in notes
     assert "2 images were left out." in notes
     assert "different evaluators" in notes
@@ -227,10 +228,11 @@ def test_a_damaged_record_spoils_nothing_else(make: Any, made: Any, file: str, t
 def test_places_in_the_range(make: Any, made: Any) -> None:
     summary = summarize(make([made(0.5), made(0.6, {"weight": 0.1, "rate": 0.05})]))
     assert summary.best is not None
-    weight, rate = searched_settings(summary, summary.best)
+    weight, rate = best_parameters(summary)[0]
     assert (weight.name, weight.range, weight.edge) == ("weight", "0.1 to 10, log", "lower")
-    assert (weight.at, weight.usual) == (pytest.approx(0.0), pytest.approx(0.5))
-    assert (rate.at, rate.usual, rate.edge) == (pytest.approx(0.5), pytest.approx(0.01), "")
+    assert (weight.best_at, weight.baseline_at) == (pytest.approx(0.0), pytest.approx(0.5))
+    assert (rate.best_at, rate.baseline_at) == (pytest.approx(0.5), pytest.approx(0.01))
+    assert rate.edge == ""
 
 
 def test_a_space_that_cannot_be_read_leaves_places_out(make: Any, made: Any) -> None:
@@ -239,4 +241,11 @@ def test_a_space_that_cannot_be_read_leaves_places_out(make: Any, made: Any) -> 
     write_json(study.folder / "study.json", {"task": "toy", "space": odd})
     summary = summarize(Study.open(study.folder.parent, study.name))
     assert summary.best is not None
-    assert [p.at for p in searched_settings(summary, summary.best)] == [None, None]
+    assert [p.best_at for p in best_parameters(summary)[0]] == [None, None]
+
+
+def test_a_trial_is_called_by_its_number_where_an_engine_counted_it(make: Any, made: Any) -> None:
+    study = make([made(0.5), made(0.6, name="trial-0003-seed-1", number=1)])
+    assert [row.label for row in summarize(study).rows] == ["0", "trial-0003-seed-1"]
+    study = make([made(0.5, name="AbC"), made(0.6, number=0, name="xYz")], "nni", name="nni")
+    assert [row.label for row in summarize(study).rows] == ["0 (AbC)", "0 (xYz)"]

@@ -17,11 +17,9 @@ import core.report
 from core.files import read_json, write_json
 from core.record import Study
 from core.report import write_report
-from core.report.heat import heat_maps
+from core.report.cautions import cautions
 from core.report.summary import summarize
 from core.report.sweep import sweep_grid
-from core.report.sweep_plots import loss_panels
-from core.report.verdict import cautions
 from core.task import OutcomeKind
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -86,12 +84,13 @@ def test_two_parameters_are_a_map_with_the_spread_over_seeds(sweep: Sweep) -> No
     assert page.count('class="star"') == 1
     assert "the mean over 3 seeds" in page
     assert "Best mean: 0.710 (0.700 to 0.720) over 3 seeds, at weight 4, rate 0.001." in page
-    grid, (heat,) = _grid(study), heat_maps(_grid(study)).maps
+    grid = _grid(study)
+    (heat,) = grid.maps
     assert [[c.shade for c in row] for _, row in heat.rows] == [[0, 4], [1, 5], [4, 8]]
-    assert heat_maps(grid).scale == (pytest.approx(0.11), pytest.approx(0.71))
+    assert grid.scale == (pytest.approx(0.11), pytest.approx(0.71))
     notes = " ".join(cautions(grid.summary))
     assert "Compare the means over 3 seeds" in notes
-    assert "no estimate of the noise" not in notes
+    assert "the noise has not been measured" not in notes
 
 
 def test_where_less_is_better_the_least_is_best_and_strongest(sweep: Sweep) -> None:
@@ -100,12 +99,12 @@ def test_where_less_is_better_the_least_is_best_and_strongest(sweep: Sweep) -> N
     grid = _grid(study)
     assert grid.best is not None
     assert grid.best.values == {"weight": 1.0, "rate": 0.01}
-    (heat,) = heat_maps(grid).maps
+    (heat,) = grid.maps
     assert [[c.best for c in row] for _, row in heat.rows] == [[True, False], [False, False]]
     assert heat.rows[0][1][0].shade == 8
     assert heat.rows[1][1][1].shade == 0
     assert "Best: 1.010 over 1 seed, at weight 1, rate 0.01." in grid.sentences
-    assert "no estimate of the noise" in " ".join(cautions(grid.summary))
+    assert "the noise has not been measured" in " ".join(cautions(grid.summary))
 
 
 def test_three_parameters_are_a_map_a_pair_over_all_else(sweep: Sweep) -> None:
@@ -181,12 +180,51 @@ def test_seeds_alone_measure_the_noise(sweep: Sweep) -> None:
     assert "toy score against seed;" in page
 
 
+def rows(study: Study) -> dict[str, list[str]]:
+    """The table of the best points: label -> mean, the best is better by, winner set."""
+    page = write_report(study).read_text()
+    table = page[page.index("The best points, over common seeds") :]
+    body = table[table.index("<tbody>") : table.index("</tbody>")]
+    cells = [re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row) for row in body.split("</tr>")[:-1]]
+    return {label: values for label, *values in cells}
+
+
+@pytest.mark.parametrize("direction", ["maximize", "minimize"])
+def test_points_with_common_seeds_have_a_winner_set(sweep: Sweep, direction: str) -> None:
+    means = {1.0: 0.50, 2.0: 0.51, 4.0: 0.80}
+    jitter = {(1.0, 0): 0.02, (2.0, 1): 0.02, (4.0, 2): 0.02}
+
+    def score(weight: float, seed: int) -> float:
+        return means[weight] + seed + jitter.get((weight, seed), 0.0)
+
+    study = sweep({"weight": [1.0, 2.0, 4.0], "seed": [0, 1, 2]}, score, direction=direction)
+    grid, shown = _grid(study), rows(study)
+    assert grid.paired.freedom == 4
+    if direction == "maximize":
+        assert grid.winners == ["weight 4"], "what seeds do to all alike is no doubt"
+        assert shown["weight 4"] == ["1.807", "", "yes"]
+        assert [values[2] for values in shown.values()] == ["yes", "no", "no"]
+        assert shown["weight 2"][1].startswith("+0.290 (+0.2")
+        assert "It is better than every other point whose trials all count" in grid.sentences[1]
+        assert "; the best is better by +0.290" in grid.sentences[2]
+    else:
+        assert set(grid.winners) == {"weight 1", "weight 2"}
+        assert grid.sentences[1].startswith("It cannot be told apart from weight 2 (sim")
+        assert [values[2] for values in shown.values()] == ["yes", "yes", "no"]
+
+
+def test_one_run_a_point_tells_no_difference_from_luck(sweep: Sweep) -> None:
+    study = sweep({"weight": [1.0, 2.0]}, lambda weight: weight)
+    assert "One run a point tells no difference from luck" in " ".join(_grid(study).sentences)
+    assert "The best points" not in write_report(study).read_text()
+
+
 def test_all_points_failed_and_the_grid_is_still_shown(sweep: Sweep) -> None:
     axes = {"weight": [1.0, 2.0], "rate": [0.1, 0.2]}
     study = sweep(axes, lambda weight, rate: OutcomeKind.FAILED)
     assert set(map(tuple, cells(study).values())) == {("failed", "failed")}
-    assert "## The grid" in (study.folder / "report.md").read_text()
-    assert loss_panels(_grid(study)) is None
+    assert '<h2 id="grid">The grid</h2>' in (study.folder / "report.html").read_text()
+    assert _grid(study).panels is None
 
 
 def test_another_study_has_no_grid(make: Any, made: Any) -> None:
@@ -210,7 +248,7 @@ def test_a_baseline_added_by_hand_is_no_point_of_the_grid(sweep: Sweep, made: An
     (study.folder / "0001").rename(record)
     write_json(record / "trial.json", {**trial, "engine": "standalone", "searched": []})
     grid = _grid(study)
-    assert [p.tally.trouble for p in grid.points] == ["", "not run"]
+    assert [p.trouble for p in grid.points] == ["", "not run"]
 
 
 def table(study: Study) -> list[dict[str, str]]:
@@ -238,7 +276,11 @@ def validate(study: Study) -> None:
     """Give every trial a loss that is measured on validation data too."""
     for record in study.records():
         lines = [
-            replace(e, losses={**e.losses, "fixed_l1": 0.3}, parts={**e.parts, "fixed_l1": 0.4})
+            replace(
+                e,
+                losses={**e.losses, "fixed_l1": 0.3},
+                score=replace(e.score, parts={**e.score.parts, "fixed_l1": 0.4}),
+            )
             for e in record.epochs()
         ]
         record.write_epochs(lines)
@@ -269,25 +311,25 @@ def test_every_point_has_its_losses_up_to_24(sweep: Sweep) -> None:
     axes = {"weight": weights, "rate": [0.1, 0.2], "seed": [0, 1]}
     study = sweep(axes, lambda weight, rate, seed: weight + rate)
     validate(study)
-    panels = loss_panels(_grid(study))
+    panels = _grid(study).panels
     assert panels is not None
     assert len(panels.panels) == 24
     assert panels.left_out == 2
     assert panels.shared
-    assert panels.names == [("g", 0), ("d", 1), ("fixed_l1", 2)]
-    assert panels.panels[0].label == "weight 1, rate 0.1", "the worst are left out"
-    assert [p.label for p in panels.panels if p.best] == ["weight 12, rate 0.2"]
-    lines = re.findall(r'<path d="[^"]*" clip-path[^>]*style="([^"]*)"', panels.panels[0].svg)
+    assert panels.names == ["g", "d", "fixed_l1"]
+    assert panels.panels[0][0].label == "weight 1, rate 0.1", "the worst are left out"
+    assert _grid(study).best.label == "weight 12, rate 0.2"
+    lines = re.findall(r'<path d="[^"]*" clip-path[^>]*style="([^"]*)"', panels.panels[0][1])
     drawn = [line for line in lines if "series" in line]
     assert len(drawn) == 2 * 4, "three losses and a validation loss, a line a seed"
-    ids = [i for p in panels.panels for i in re.findall(r'\bid="(.*?)"', p.svg)]
+    ids = [i for _, svg in panels.panels for i in re.findall(r'\bid="(.*?)"', svg)]
     assert len(ids) == len(set(ids))
 
 
 def test_the_page_says_how_many_panels_it_leaves_out(
     sweep: Sweep, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("core.report.sweep_plots.PANELS", 2)
+    monkeypatch.setattr("core.report.sweep.PANELS", 2)
     axes = {"weight": [1.0, 2.0, 3.0]}
     page = write_report(sweep(axes, lambda weight: weight)).read_text()
     assert "The 2 points with the best scores, of 3 that trained." in page
@@ -306,7 +348,7 @@ def test_names_and_values_are_escaped(sweep: Sweep) -> None:
 @pytest.mark.parametrize("scheme", [0, 1])
 def test_cells_can_be_read_and_shades_are_evenly_spaced(scheme: int) -> None:
     """4.5 to 1 for the number on each shade; equal steps of OKLab lightness."""
-    style = (Path(core.report.__file__).parent / "style.css").read_text()
+    style = (Path(core.report.__file__).parent / "templates" / "style.css").read_text()
     block = re.findall(r":root \{(.*?)\}", style, re.DOTALL)[scheme]
     colours = dict(re.findall(r"--([\w-]+): (#\w{6})", block))
     lights = []

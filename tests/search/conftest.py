@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from core.search.config import open_search
-from core.search.space import Space
+from core.search.config import SearchConfig
 from core.search.storage import default_storage
+from core.search.study import open_search
 from core.task import Outcome, OutcomeKind, Score
 from tests.nni_server import Nni, nni_server
 from tests.search import hill
@@ -38,11 +38,19 @@ def checkout(tmp_path: Path) -> Path:
 
 def proposed_by_optuna(folder: Path, sampler: str, seed: int, total: int) -> list[dict[str, Any]]:
     """What a search of the hill without NNI tries, one trial after the other."""
-    space = Space.parse(hill.SPACE, hill.TASK.params, "space")
-    how: dict[str, Any] = {"sampler": sampler, "pruner": "none", "seed": seed, "fixed": {}}
-    search = open_search(folder, "s", default_storage(folder), hill.TASK, space, **how)
+    config = SearchConfig(
+        task="hill",
+        runs=folder,
+        study="s",
+        storage=default_storage(folder),
+        space=hill.SPACE,
+        sampler=sampler,
+        seed=seed,
+        trials=total,
+    )
+    search = open_search(config, hill.TASK)
     wanted = []
-    for trial in search.trials(total):
+    for trial in search.trials():
         wanted.append(dict(trial.searched))
         lost = hill.fails(trial.searched)
         score = None if lost else Score(hill.loss(trial.searched))

@@ -1,7 +1,7 @@
 """A hill whose height is known: a task of the tests' own, copied to the `trials` of a checkout.
 
 Its loss is the objective, lower is better. Run with the word `quick` it is a trial of NNI's that
-needs no PyTorch, and fails in one corner of the space; run by `core.training.run` it takes its time.
+needs no PyTorch, and fails in one corner of the space; run by `core.main` it takes its time.
 """
 
 from __future__ import annotations

@@ -15,10 +15,9 @@ import yaml
 
 from core.params import cli_overrides, load_task, validate_params
 from core.record import Record
-from core.search.nni_trial import NniTrial
+from core.search.nni_trial import NniTrial, trial_parser
 from core.search.nni_tuner import OptunaTuner
 from core.task import OutcomeKind, Score
-from core.training.run import _parser
 from core.training.signals import Interrupted, interruptible
 from tests.conftest import ROOT, TINY, TINY_GLYPHS, Run
 from tests.nni_server import SHIPPED, Nni, wait_until
@@ -66,7 +65,8 @@ class FakeEvaluator:
             yield Case(str(quality), ImagePairs(image, image), quality == 1.0)
 
 load = lambda params: SimpleNamespace(fingerprint="", notes=())
-main(Task("known", "", KnownParams, load, Known, lambda params: FakeEvaluator(), FakeEvaluator.objectives[0]))
+evaluator = lambda params: FakeEvaluator()
+main(Task("known", "", KnownParams, load, Known, evaluator, FakeEvaluator.objectives[0]))
 """
 
 
@@ -86,7 +86,7 @@ def test_the_shipped_config_is_fit_for_two_cores() -> None:
     assert SHIPPED["tuner"]["classArgs"] == {"sampler": "tpe", "seed": 0}
     assert SHIPPED["assessor"]["name"] == "Medianstop"
     assert SHIPPED["assessor"]["classArgs"]["optimize_mode"] == "maximize"
-    assert _parser(TASK).parse_args(words[3:]).param_threads == "1"
+    assert trial_parser(TASK).parse_args(words[3:]).param_threads == "1"
     assert SHIPPED["trialConcurrency"] == 2
     assert (ROOT / SHIPPED["searchSpaceFile"]).samefile(TASK.search_space)
 
@@ -200,7 +200,7 @@ def test_a_hopeless_trial_is_stopped_early(nni: Nni, runs: Path) -> None:
     assert ended
     assert stopped
     assert (ended.outcome, len(good.epochs())) == (OutcomeKind.COMPLETED, 40)
-    assert stopped.outcome is OutcomeKind.INTERRUPTED
+    assert stopped.kind is OutcomeKind.INTERRUPTED
     assert 2 <= len(bad.epochs()) < 40
 
 
@@ -218,7 +218,7 @@ def test_an_example_differs_from_the_shipped_config_in_command_and_space_alone(f
     task = load_task(words[2].removeprefix("trials."))
     assert (file.parent / example["trialCodeDirectory"]).samefile(ROOT)
     assert (file.parent / example["searchSpaceFile"]).samefile(task.search_space)
-    validate_params(task.params, cli_overrides(_parser(task).parse_args(words[3:])))
+    validate_params(task.params, cli_overrides(trial_parser(task).parse_args(words[3:])))
 
 
 def test_another_task_runs_by_its_command_and_its_space_alone(

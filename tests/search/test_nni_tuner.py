@@ -14,11 +14,11 @@ from typing import Any
 
 import nni
 import pytest
-from core.engines import nni_tuner, samplers
 from optuna.trial import FrozenTrial, TrialState
 
 import trials
 from core.record import EpochLine, Record
+from core.search import nni_tuner, samplers
 from core.search.nni_trial import PRUNED_AFTER, TRIAL, NniTrial, next_trial, tag_of
 from core.search.nni_tuner import OptunaTuner
 from core.search.space import flatten
@@ -76,10 +76,6 @@ def test_it_proposes_what_optuna_alone_does(tmp_path: Path, sampler: str) -> Non
     assert wanted[0] == {"x": 0.25, "rate": 0.01, "n": 3.0, "spread": 0.0, "kind": "plain"}
     one = tuner(sampler=sampler)
     assert [run(one, i) for i in range(9)] == wanted
-
-
-def test_the_samplers_are_the_engines() -> None:
-    assert tuple(samplers.SAMPLERS) == nni_tuner.SAMPLERS
 
 
 @pytest.mark.parametrize(
@@ -334,7 +330,7 @@ def test_a_trial_prunes_itself_by_the_records_of_those_before_it(
     objective = hill.TASK.objective
 
     def lines(*values: float) -> list[EpochLine]:
-        return [EpochLine(e, {}, v, {}, {}, 1.0, 1.0) for e, v in enumerate(values, 1)]
+        return [EpochLine(e, {}, Score(v), 1.0, 1.0) for e, v in enumerate(values, 1)]
 
     for number in range(samplers.STARTUP):
         record = Record(tmp_path / str(number))

@@ -10,10 +10,10 @@ import pytest
 from optuna.study import StudyDirection
 
 from core.record import Record
-from core.search.objectives import chosen
+from core.search.config import choose_objectives
 from core.search.study import OptunaTrial
 from core.task import Objective, Outcome, OutcomeKind, Score, UserError
-from tests.search.test_study import OBJECTIVE, search
+from tests.search.test_study import OBJECTIVE, search, trials
 
 HEIGHT = Objective("up", "maximize", 0.0)
 COST = Objective("cost", "minimize", 9.0)
@@ -21,7 +21,7 @@ COST = Objective("cost", "minimize", 9.0)
 
 @dataclass
 class FakeEvaluator:
-    """What `chosen` looks at of an evaluator."""
+    """What `choose_objectives` looks at of an evaluator."""
 
     objectives: tuple[Objective, ...] = (OBJECTIVE, HEIGHT, COST)
 
@@ -41,7 +41,7 @@ def both(runs: Path, **more: Any) -> Any:
 
 def test_a_study_hears_of_both_and_of_the_worst_of_a_trial_that_went_wrong(tmp_path: Path) -> None:
     found = both(tmp_path)
-    for trial in found.trials(6):
+    for trial in trials(found, 6):
         climb(trial, OutcomeKind.COLLAPSED if trial.number == 2 else OutcomeKind.COMPLETED)
     study = found.study
     assert study.directions == [StudyDirection.MAXIMIZE, StudyDirection.MINIMIZE]
@@ -55,10 +55,10 @@ def test_a_study_hears_of_both_and_of_the_worst_of_a_trial_that_went_wrong(tmp_p
 
 
 def test_a_study_goes_on_with_its_objectives_and_no_others(tmp_path: Path) -> None:
-    for trial in both(tmp_path).trials(2):
+    for trial in trials(both(tmp_path), 2):
         climb(trial)
     again = both(tmp_path)
-    for trial in again.trials(3):
+    for trial in trials(again, 3):
         assert trial.number == 2
         climb(trial)
     with pytest.raises(UserError, match=r"set up otherwise.*objectives was"):
@@ -86,10 +86,10 @@ def test_a_mistake_is_one_clear_error(
     names: list[str], sampler: str, pruner: str, says: str
 ) -> None:
     with pytest.raises(UserError, match=says):
-        chosen(FakeEvaluator(), names, sampler, pruner)  # type: ignore[arg-type]
+        choose_objectives(FakeEvaluator(), names, sampler, pruner)  # type: ignore[arg-type]
 
 
 def test_they_are_found_by_name() -> None:
     evaluator = FakeEvaluator()
-    assert chosen(evaluator, ["cost", "up"], "tpe", "none") == (COST, HEIGHT)  # type: ignore[arg-type]
-    assert chosen(evaluator, [], "gp", "median") == ()  # type: ignore[arg-type]
+    assert choose_objectives(evaluator, ["cost", "up"], "tpe", "none") == (COST, HEIGHT)  # type: ignore[arg-type]
+    assert choose_objectives(evaluator, [], "gp", "median") == ()  # type: ignore[arg-type]

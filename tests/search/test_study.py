@@ -5,6 +5,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +17,9 @@ from optuna.trial import TrialState
 from pydantic import Field
 
 from core.record import EpochLine, Record
-from core.search.config import open_search
-from core.search.space import Space
+from core.search.config import SearchConfig
 from core.search.storage import default_storage
-from core.search.study import OptunaTrial, Search
+from core.search.study import OptunaTrial, Search, open_search
 from core.task import Objective, Outcome, OutcomeKind, Params, Score, Task, UserError
 
 
@@ -46,10 +47,15 @@ def hill() -> Task:
 
 
 def search(runs: Path, **changes: Any) -> Search:
-    task = hill()
-    space = Space.parse(changes.pop("source", SOURCE), HillParams, "space")
-    how = {"fixed": {"epochs": "2"}, "sampler": "tpe", "pruner": "median", "seed": 0, **changes}
-    return open_search(runs, "s", default_storage(runs), task, space, **how)
+    how: dict[str, Any] = {"fixed": {"epochs": "2"}, "pruner": "median", "space": SOURCE, **changes}
+    storage = how.pop("storage", None) or default_storage(runs)
+    config = SearchConfig(task="hill", runs=runs, study="s", storage=storage, **how)
+    return open_search(config, hill())
+
+
+def trials(one: Search, total: int) -> Iterator[OptunaTrial]:
+    """The trials of a study that is to have so many."""
+    return replace(one, config=replace(one.config, trials=total)).trials()
 
 
 def climb(trial: OptunaTrial, outcome: OutcomeKind = OutcomeKind.COMPLETED) -> float:
@@ -59,9 +65,7 @@ def climb(trial: OptunaTrial, outcome: OutcomeKind = OutcomeKind.COMPLETED) -> f
     record.begin({"number": trial.number})
     for epoch in (1, 2):
         value = height * epoch / 2
-        record.write_epochs(
-            [EpochLine(e, {}, value, {}, {}, 1.0, 1.0) for e in range(1, epoch + 1)]
-        )
+        record.write_epochs([EpochLine(e, {}, Score(value), 1.0, 1.0) for e in range(1, epoch + 1)])
         if trial.report(epoch, Score(value)) and epoch < 2:
             outcome = OutcomeKind.PRUNED
             break
@@ -73,7 +77,7 @@ def climb(trial: OptunaTrial, outcome: OutcomeKind = OutcomeKind.COMPLETED) -> f
 
 def proposals(one: Search, total: int) -> list[dict[str, Any]]:
     seen = []
-    for trial in one.trials(total):
+    for trial in trials(one, total):
         seen.append({"number": trial.number, **trial.searched})
         climb(trial)
     return seen
@@ -81,7 +85,7 @@ def proposals(one: Search, total: int) -> list[dict[str, Any]]:
 
 def test_trial_0_is_the_baseline_even_where_the_space_leaves_it_out(tmp_path: Path) -> None:
     one = search(tmp_path)
-    first = next(one.trials(1))
+    first = next(trials(one, 1))
     assert first.searched == {"x": 0.25, "n": 3.0, "kind": "plain", "outside": 0.0}
     assert first.params.epochs == 2
     assert "outside" not in one.study.trials[0].params, (
@@ -114,20 +118,20 @@ def test_every_outcome_reaches_the_study_in_the_form_that_teaches_most(tmp_path:
     one = search(tmp_path, pruner="none")
     told = [OutcomeKind.COMPLETED, OutcomeKind.DIVERGED, OutcomeKind.COLLAPSED, OutcomeKind.FAILED,
             OutcomeKind.OUT_OF_MEMORY, OutcomeKind.PRUNED]  # fmt: skip
-    for trial, outcome in zip(one.trials(6), told, strict=True):
+    for trial, outcome in zip(trials(one, 6), told, strict=True):
         climb(trial, outcome)
     states = [(t.state, t.value) for t in one.study.trials]
     assert states[0][0] is TrialState.COMPLETE
     assert states[1:3] == [(TrialState.COMPLETE, 0.0)] * 2, "the worst value, never NaN"
     assert [s for s, _ in states[3:]] == [TrialState.FAIL, TrialState.FAIL, TrialState.PRUNED]
     assert [t.user_attrs["outcome"] for t in one.study.trials] == [str(o) for o in told]
-    assert next(one.trials(6), None) is None
+    assert next(trials(one, 6), None) is None
 
 
 def test_a_hopeless_trial_is_pruned(tmp_path: Path) -> None:
     source = {"x": {"_type": "choice", "_value": [0.7, 0.25, 0.0]}}
-    one = search(tmp_path, source=source, sampler="random")
-    outcomes = [climb(trial) for trial in one.trials(14)]
+    one = search(tmp_path, space=source, sampler="random")
+    outcomes = [climb(trial) for trial in trials(one, 14)]
     pruned = [t for t in one.study.trials if t.state is TrialState.PRUNED]
     assert pruned
     assert all(t.params["x"] != 0.7 for t in pruned)
@@ -137,15 +141,15 @@ def test_a_hopeless_trial_is_pruned(tmp_path: Path) -> None:
 def test_an_interrupted_trial_comes_back_in_its_own_folder(tmp_path: Path) -> None:
     one = search(tmp_path)
     whole = proposals(search(tmp_path / "whole"), 4)
-    trials = one.trials(4)
-    climb(next(trials))
-    cut = next(trials)
+    four = trials(one, 4)
+    climb(next(four))
+    cut = next(four)
     record = Record(cut.workdir)
     record.begin({"number": cut.number})
-    record.write_epochs([EpochLine(1, {}, 0.3, {}, {}, 1.0, 1.0)])
+    record.write_epochs([EpochLine(1, {}, Score(0.3), 1.0, 1.0)])
     cut.finish(Outcome(OutcomeKind.INTERRUPTED, "stopped by SIGINT"))
     later = search(tmp_path)
-    back = next(later.trials(4))
+    back = next(trials(later, 4))
     assert (back.number, back.workdir, back.searched) == (cut.number, cut.workdir, cut.searched)
     assert back.params == cut.params
     assert later.study.trials[2].intermediate_values == {1: 0.3}, "the pruner knows its past"
@@ -159,9 +163,9 @@ HOLD = """
 import sys, time
 from pathlib import Path
 sys.path.insert(0, sys.argv[2])
-from test_optuna import search
+from test_study import search
 from core.record import Record
-trial = next(search(Path(sys.argv[1])).trials(3))
+trial = next(search(Path(sys.argv[1])).trials())
 record = Record(trial.workdir)
 with record.running():
     record.begin({"number": trial.number})
@@ -175,25 +179,27 @@ def test_a_trial_whose_process_was_killed_is_done_again(tmp_path: Path) -> None:
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "training\n"
-        alive = search(tmp_path)
-        alive._take_up()
-        assert [t.state for t in alive.study.trials] == [TrialState.RUNNING], "it is still at work"
+        running = search(tmp_path)
+        running.take_up()
+        assert [t.state for t in running.study.trials] == [TrialState.RUNNING], (
+            "it is still at work"
+        )
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
     deadline = time.monotonic() + 5
-    while Record(tmp_path / "s" / "0000").is_alive() and time.monotonic() < deadline:
+    while Record(tmp_path / "s" / "0000").is_running() and time.monotonic() < deadline:
         time.sleep(0.05)
     numbers = [p["number"] for p in proposals(search(tmp_path), 3)]
-    trials = search(tmp_path).study.trials
+    found = search(tmp_path).study.trials
     assert numbers[0] == 0, "the baseline again, in its own folder"
-    assert sum(t.state is TrialState.COMPLETE for t in trials) == 3
-    assert not any(t.state is TrialState.RUNNING for t in trials)
-    assert trials[0].user_attrs["reason"] == "its process was killed"
+    assert sum(t.state is TrialState.COMPLETE for t in found) == 3
+    assert not any(t.state is TrialState.RUNNING for t in found)
+    assert found[0].user_attrs["reason"] == "its process was killed"
 
 
 def test_a_trial_killed_after_its_record_was_complete_keeps_its_score(tmp_path: Path) -> None:
     one = search(tmp_path)
-    trial = next(one.trials(2))
+    trial = next(trials(one, 2))
     record = Record(trial.workdir)
     record.begin({"number": 0})
     record.end(Outcome(OutcomeKind.COMPLETED, "", Score(0.8)), 1.0)
@@ -206,7 +212,7 @@ def test_a_trial_killed_after_its_record_was_complete_keeps_its_score(tmp_path: 
 def test_a_pruner_judges_from_the_epoch_on_that_it_is_told(tmp_path: Path, pruner: str) -> None:
     one = search(tmp_path, pruner=pruner, fixed={"epochs": "8"}, sampler="random")
     judged: list[int] = []
-    for trial in one.trials(40):
+    for trial in trials(one, 40):
         record = Record(trial.workdir)
         record.begin({"number": trial.number})
         for epoch in range(1, 9):
@@ -227,7 +233,7 @@ def test_a_pruner_that_would_judge_nothing_is_refused(tmp_path: Path) -> None:
         with pytest.raises(UserError, match=rf"--pruner {name}: a trial has 2 epochs \(--epochs"):
             search(tmp_path, pruner=name)
     searched = {**SOURCE, "epochs": {"_type": "randint", "_value": [1, 9]}}
-    search(tmp_path, pruner="median:3", source=searched, fixed={})
+    search(tmp_path, pruner="median:3", space=searched, fixed={})
 
 
 OTHERWISE = [{"seed": 3}, {"sampler": "random"}, {"fixed": {"epochs": "5"}}, {"pruner": "none"}]
@@ -250,25 +256,23 @@ def test_the_machine_may_change_between_runs(tmp_path: Path) -> None:
     "storage", ["sqlite:////no/such/folder/x.db", "nonsense", "postgresql+nodriver://h/db"]
 )
 def test_a_storage_out_of_reach_is_one_clear_error(tmp_path: Path, storage: str) -> None:
-    space = Space.parse(SOURCE, HillParams, "space")
     with pytest.raises(UserError, match=r"--storage .*: cannot open it"):
-        open_search(tmp_path, "s", storage, hill(), space, {}, "tpe", "none", 0)
+        search(tmp_path, storage=storage)
 
 
 def test_a_trial_at_work_on_another_machine_is_left_alone(tmp_path: Path) -> None:
     one = search(tmp_path)
-    trial = next(one.trials(2))
+    trial = next(trials(one, 2))
     trial.trial.set_user_attr("runs", "elsewhere:/runs/s")
     other = search(tmp_path)
-    other._take_up()
+    other.take_up()
     assert [t.state for t in other.study.trials] == [TrialState.RUNNING]
 
 
 def test_a_password_is_not_told(tmp_path: Path) -> None:
-    space = Space.parse(SOURCE, HillParams, "space")
     url = "postgresql+nodriver://me:SECRET@h/db"
     with pytest.raises(UserError, match=r"me:\*\*\*@h") as caught:
-        open_search(tmp_path, "s", url, hill(), space, {}, "tpe", "none", 0)
+        search(tmp_path, storage=url)
     assert "SECRET" not in str(caught.value)
 
 
@@ -276,9 +280,9 @@ def test_a_password_is_not_told(tmp_path: Path) -> None:
 def test_the_sampler_keeps_away_from_broken_guards(tmp_path: Path, sampler: str) -> None:
     """The higher x the better the score, and above 0.5 it breaks a guard."""
     source = {"x": {"_type": "uniform", "_value": [0.0, 1.0]}}
-    one = search(tmp_path, source=source, sampler=sampler, pruner="none")
+    one = search(tmp_path, space=source, sampler=sampler, pruner="none")
     tried = []
-    for trial in one.trials(25):
+    for trial in trials(one, 25):
         x = trial.params.x  # type: ignore[attr-defined]
         outcome = OutcomeKind.DIVERGED if x > 0.95 else OutcomeKind.COMPLETED
         trial.finish(Outcome(outcome, "", Score(x, {}, {"copying": x - 0.5})))
@@ -293,13 +297,13 @@ def test_the_sampler_keeps_away_from_broken_guards(tmp_path: Path, sampler: str)
 
 def test_samplers_that_take_no_constraints_get_none(tmp_path: Path) -> None:
     one = search(tmp_path, sampler="cmaes")
-    climb(next(one.trials(1)))
+    climb(next(trials(one, 1)))
     assert one.study.trials[0].constraints == {}
 
 
 def test_gp_goes_on_with_a_study_from_before_constraints(tmp_path: Path) -> None:
     one = search(tmp_path, sampler="gp")
-    for trial in one.trials(6):
+    for trial in trials(one, 6):
         trial.finish(
             Outcome(OutcomeKind.COMPLETED, "", Score(trial.params.x, {}, {"copying": -0.1}))
         )  # type: ignore[attr-defined]
@@ -315,8 +319,8 @@ def test_gp_goes_on_with_a_study_from_before_constraints(tmp_path: Path) -> None
 
 def test_pictures_reach_the_dashboards_artifact_store(tmp_path: Path) -> None:
     one = search(tmp_path)
-    trial = next(one.trials(1))
-    pictures = Record(trial.workdir).samples
+    trial = next(trials(one, 1))
+    pictures = Record(trial.workdir).pictures
     pictures.mkdir(parents=True)
     (pictures / "output.png").write_bytes(b"\x89PNG")
     climb(trial)

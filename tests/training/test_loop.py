@@ -13,6 +13,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from torch import Tensor, nn
 
 from core.data.outputs import ImagePairs
+from core.models.collapse import collapse_reason
 from core.record import Record
 from core.task import Objective, Outcome, OutcomeKind, Params, Score, Task, UserError
 from core.training.progress import Progress
@@ -47,6 +48,9 @@ class Known(nn.Module):
     def translate(self, images: Tensor) -> Tensor:
         with torch.no_grad():
             return self(images)  # type: ignore[no-any-return]
+
+    def collapse_reason(self, outputs: ImagePairs) -> str:
+        return collapse_reason(outputs)
 
     def outputs(self) -> ImagePairs:
         source = torch.zeros(3, 1, 8, 8)
@@ -177,6 +181,9 @@ class Scripted:
             self.net.weight.data.fill_(float("nan"))
         return {"pixel": torch.tensor(0.25)}
 
+    def collapse_reason(self, outputs: ImagePairs) -> str:
+        return collapse_reason(outputs)
+
     def outputs(self) -> ImagePairs:
         return ImagePairs(self.inputs, self.translate(self.inputs))
 
@@ -273,7 +280,7 @@ def test_a_checkpoint_of_a_version_that_knew_no_collapse_is_continued(tmp_path: 
     state = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
     del state["collapse_reasons"]
     torch.save(state, tmp_path / "checkpoint.pt")
-    assert act(tmp_path, script, scores).outcome is OutcomeKind.COMPLETED
+    assert act(tmp_path, script, scores).kind is OutcomeKind.COMPLETED
 
 
 def test_one_answer_for_all_is_no_collapse_while_the_score_gets_better(tmp_path: Path) -> None:
@@ -283,12 +290,12 @@ def test_one_answer_for_all_is_no_collapse_while_the_score_gets_better(tmp_path:
 
 def test_collapse_at_the_end_is_told_unless_it_is_one_epoch_old(tmp_path: Path) -> None:
     late = act(tmp_path / "a", "copy copy one one", "0.5 0.4 0.6 0.6")
-    assert late.outcome is OutcomeKind.COLLAPSED
+    assert late.kind is OutcomeKind.COLLAPSED
     assert late.reason == f"{SAME}, in epochs 3 to 4 without a better score"
     new = act(tmp_path / "b", "copy copy copy one", "0.5 0.4 0.6 0.6")
-    assert new.outcome is OutcomeKind.COMPLETED
+    assert new.kind is OutcomeKind.COMPLETED
     only = act(tmp_path / "c", "one", "0.5")
-    assert only.outcome is OutcomeKind.COMPLETED
+    assert only.kind is OutcomeKind.COMPLETED
 
 
 def test_a_generator_that_recovers_has_not_collapsed(tmp_path: Path) -> None:
@@ -299,20 +306,20 @@ def test_a_generator_that_recovers_has_not_collapsed(tmp_path: Path) -> None:
 def test_with_patience_the_kept_epoch_says_whether_a_trial_has_collapsed(tmp_path: Path) -> None:
     scores = "0.5 0.4 0.6 0.6 0.6 0.6 0.6 0.6 0.6"
     sound = act(tmp_path / "a", "copy copy " + "one " * 7, scores, patience=20)
-    assert sound.outcome is OutcomeKind.COMPLETED
+    assert sound.kind is OutcomeKind.COMPLETED
     assert sound.score
     assert sound.score.value == 0.4
     assert sound.reason == ("stopped after epoch 7: collapsed from epoch 3 on, none better since 2")
     blank = act(tmp_path / "b", "copy " + "one " * 8, scores, patience=3)
-    assert blank.outcome is OutcomeKind.COLLAPSED
+    assert blank.kind is OutcomeKind.COLLAPSED
     assert blank.score
     assert blank.score.value == 0.4
 
 
 def test_the_collapse_of_a_hopeless_trial_is_what_its_engine_learns(tmp_path: Path) -> None:
     script, scores = "copy " + "one " * 9, "0.5" + " 0.6" * 9
-    assert act(tmp_path / "a", script, scores, stop_at=6).outcome is OutcomeKind.COLLAPSED
-    assert act(tmp_path / "b", script, scores, stop_at=5).outcome is OutcomeKind.PRUNED
+    assert act(tmp_path / "a", script, scores, stop_at=6).kind is OutcomeKind.COLLAPSED
+    assert act(tmp_path / "b", script, scores, stop_at=5).kind is OutcomeKind.PRUNED
 
 
 def test_weights_that_are_no_numbers_end_the_trial_at_that_step(tmp_path: Path) -> None:

@@ -135,6 +135,7 @@ TUNE += ["--epochs", "8", "--device", "cpu", "--threads", "1"]
 def tune(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
     """`gantune tune fate` in this process, under `tmp_path`."""
     monkeypatch.setattr("core.commands.tune.load_task", lambda name: TASK)
+    monkeypatch.setattr("core.commands.flags.load_task", lambda name: TASK)
     space = tmp_path / "space.json"
     space.write_text(json.dumps({"fate": {"_type": "choice", "_value": list(ENDS)}}))
 

@@ -124,9 +124,9 @@ def test_a_trial_that_completes(tmp_path: Path) -> None:
     assert outcome.kind is OutcomeKind.COMPLETED
     assert trial.outcomes == [outcome]
     assert [line.epoch for line in record.epochs()] == [1, 2, 3, 4]
-    assert trial.reported == [(line.epoch, line.value) for line in record.epochs()]
+    assert trial.reported == [(line.epoch, line.score.value) for line in record.epochs()]
     assert outcome.score is not None
-    assert outcome.score.value == record.epochs()[-1].value
+    assert outcome.score.value == record.epochs()[-1].score.value
     assert sorted(p.name for p in record.pictures.iterdir()) == ["output.png", "source.png"]
     about = record.trial()
     assert about["params"]["epochs"] == 4
@@ -142,7 +142,7 @@ def test_a_trial_that_is_hopeless_is_pruned(tmp_path: Path) -> None:
 
 
 def test_a_stop_after_the_last_epoch_is_no_pruning(tmp_path: Path) -> None:
-    assert run(Heard(tmp_path / "t", stop_at=4)).outcome is OutcomeKind.COMPLETED
+    assert run(Heard(tmp_path / "t", stop_at=4)).kind is OutcomeKind.COMPLETED
 
 
 @pytest.mark.parametrize("wrong", [float("nan"), float("inf")])
@@ -218,14 +218,14 @@ def test_libraries_say_out_of_memory_in_their_ways(tmp_path: Path, error: Except
     def fail() -> None:
         raise error
 
-    assert run(Heard(tmp_path / "t"), exploding(fail)).outcome is OutcomeKind.OUT_OF_MEMORY
+    assert run(Heard(tmp_path / "t"), exploding(fail)).kind is OutcomeKind.OUT_OF_MEMORY
 
 
 def test_another_full_thing_is_not_memory(tmp_path: Path) -> None:
     def fail() -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    assert run(Heard(tmp_path / "t"), exploding(fail)).outcome is OutcomeKind.FAILED
+    assert run(Heard(tmp_path / "t"), exploding(fail)).kind is OutcomeKind.FAILED
 
 
 def test_what_ran_out_of_memory_is_given_back_and_the_next_trial_runs(tmp_path: Path) -> None:
@@ -243,9 +243,9 @@ def test_what_ran_out_of_memory_is_given_back_and_the_next_trial_runs(tmp_path: 
         return model
 
     one = replace(task(), build=build)
-    assert run(Heard(tmp_path / "a"), one).outcome is OutcomeKind.OUT_OF_MEMORY
+    assert run(Heard(tmp_path / "a"), one).kind is OutcomeKind.OUT_OF_MEMORY
     assert models[0]() is None
-    assert run(Heard(tmp_path / "b"), one).outcome is OutcomeKind.COMPLETED
+    assert run(Heard(tmp_path / "b"), one).kind is OutcomeKind.COMPLETED
 
 
 class Deep(Params):
@@ -334,7 +334,7 @@ def test_an_interrupted_trial_continues_as_if_nothing_had_been(
     cut = Heard(tmp_path / "cut")
     with pytest.raises(Interrupted, match=signum.name), interruptible():
         run(cut, task(interrupt))
-    assert cut.outcomes[-1].outcome is OutcomeKind.INTERRUPTED
+    assert cut.outcomes[-1].kind is OutcomeKind.INTERRUPTED
     assert len(Record(cut.workdir).epochs()) == 2
     assert signal.getsignal(signum) is not signal.SIG_DFL or signum is signal.SIGTERM
     again = Heard(tmp_path / "cut")
@@ -353,7 +353,7 @@ def test_a_signal_never_cuts_an_ending_short(tmp_path: Path) -> None:
     trial.finish = interrupted_finish  # type: ignore[method-assign]
     with pytest.raises(Interrupted), interruptible():
         run(trial)
-    assert [e.outcome for e in trial.outcomes] == [OutcomeKind.COMPLETED]
+    assert [e.kind for e in trial.outcomes] == [OutcomeKind.COMPLETED]
 
 
 def test_an_epoch_the_checkpoint_does_not_cover_is_done_again(tmp_path: Path) -> None:
@@ -384,7 +384,7 @@ def test_a_folder_with_another_trial_is_refused(tmp_path: Path) -> None:
 
 def test_a_standalone_trial_satisfies_the_same_loop(tmp_path: Path) -> None:
     trial = StandaloneTrial(Params(epochs=1, device="cpu"), "standalone", tmp_path / "t")
-    assert run_trial(task(), trial, quiet(), tmp_path).outcome is OutcomeKind.COMPLETED
+    assert run_trial(task(), trial, quiet(), tmp_path).kind is OutcomeKind.COMPLETED
 
 
 def test_plain_lines_tell_all_there_is_to_know(tmp_path: Path) -> None:
@@ -395,7 +395,7 @@ def test_plain_lines_tell_all_there_is_to_know(tmp_path: Path) -> None:
         run(Heard(tmp_path / "b", number=1, stop_at=1), progress=progress)
     text = out.getvalue()
     assert "trial 0 epoch 4/4: score 0." in text
-    assert "images/s" in text
+    assert "items/s" in text
     assert "trial 1 pruned" in text
     assert "2/3 done, 1 pruned, best 0." in text
     assert "(trial 0), about 0:0" in text

@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 import torch
 
+from core.data.outputs import ImagePairs, Predictions
 from core.device import seed_everything
 from core.params import load_task, task_summaries
 from core.search.space import Space
-from core.task import Task, Trainable
+from core.task import CanCollapse, CanGenerate, CanTranslate, Task, Trainable
 from tests.conftest import smallest
 
 TASKS = sorted(task_summaries())
@@ -35,7 +36,7 @@ def task(request: pytest.FixtureRequest) -> Task:
 
 
 def test_there_are_tasks() -> None:
-    assert "cyclegan" in TASKS
+    assert {"cyclegan", "function_fit"} <= set(TASKS)
 
 
 def test_a_task_is_named_after_its_file_and_says_what_it_is(task: Task) -> None:
@@ -59,7 +60,7 @@ def test_params_refuse_unknown_names_and_cannot_change(task: Task) -> None:
     json.dumps(task.params().model_dump(mode="json"))
 
 
-def test_an_epoch_gives_finite_losses_and_changes_the_samples(task: Task, domains: Path) -> None:
+def test_an_epoch_gives_finite_losses_and_changes_the_outputs(task: Task, domains: Path) -> None:
     model = build(task, domains)
     before = model.outputs().output
     losses = train_epoch(model)
@@ -68,21 +69,68 @@ def test_an_epoch_gives_finite_losses_and_changes_the_samples(task: Task, domain
     assert not torch.equal(model.outputs().output, before)
 
 
-def test_samples_have_the_promised_shape_and_range(task: Task, domains: Path) -> None:
+def test_outputs_are_rows_of_finite_numbers_and_pictures_are_images(
+    task: Task, domains: Path
+) -> None:
     model = build(task, domains)
     outputs = model.outputs()
-    for images in (outputs.source, outputs.output):
-        assert images.dtype == torch.float32
-        assert images.device.type == "cpu"
+    assert outputs.output.dtype == torch.float32
+    assert outputs.output.device.type == "cpu"
+    assert len(outputs.output) > 0
+    assert outputs.output.isfinite().all()
+    assert torch.equal(model.outputs().output, outputs.output), "always the same, in eval mode"
+    pictures = outputs.pictures()
+    assert not pictures or "output" in pictures
+    for images in pictures.values():
         assert images.ndim == 4
         assert images.abs().max() <= 1
-    assert len(outputs.source) == len(outputs.output)
-    if outputs.target is not None:
-        assert outputs.target.shape == outputs.output.shape
-    assert torch.equal(model.translate(outputs.source), outputs.output)
     assert all(net.training for net in model.networks.values()), "ready to go on"
-    again = build(task, domains, seed=7).outputs()
-    assert torch.equal(again.source, outputs.source), "the same inputs in every trial"
+
+
+def test_outputs_are_for_the_same_inputs_in_every_trial(task: Task, domains: Path) -> None:
+    first, other = (build(task, domains, seed=seed).outputs() for seed in (0, 7))
+    assert not torch.equal(first.output, other.output)
+    for name, images in first.pictures().items():
+        if name != "output":
+            assert torch.equal(other.pictures()[name], images)
+    if isinstance(first, Predictions):
+        assert isinstance(other, Predictions)
+        assert torch.equal(first.input, other.input)
+        assert torch.equal(first.target, other.target)
+        assert first.output.shape == first.target.shape
+    if isinstance(first, ImagePairs):
+        assert first.source.shape[0] == first.output.shape[0]
+        assert first.target is None or first.target.shape == first.output.shape
+        for images in first.pictures().values():
+            assert images.dtype == torch.float32
+            assert images.device.type == "cpu"
+
+
+def test_translations_of_the_sources_are_the_outputs(task: Task, domains: Path) -> None:
+    model = build(task, domains)
+    outputs = model.outputs()
+    if not isinstance(model, CanTranslate):
+        assert not isinstance(outputs, ImagePairs), "what pairs images can translate them"
+        return
+    assert isinstance(outputs, ImagePairs)
+    assert torch.equal(model.translate(outputs.source), outputs.output)
+
+
+def test_generated_images_are_as_many_as_wanted_and_seeded(task: Task, domains: Path) -> None:
+    model = build(task, domains)
+    if isinstance(model, CanGenerate):
+        images = model.generate(3, seed=1)
+        assert len(images) == 3
+        assert images.ndim == 4
+        assert images.abs().max() <= 1
+        assert torch.equal(model.generate(3, seed=1), images)
+        assert not torch.equal(model.generate(3, seed=2), images)
+
+
+def test_collapse_is_said_in_words(task: Task, domains: Path) -> None:
+    model = build(task, domains)
+    if isinstance(model, CanCollapse):
+        assert isinstance(model.collapse_reason(model.outputs()), str)
 
 
 def test_a_checkpoint_continues_bit_for_bit(task: Task, domains: Path, tmp_path: Path) -> None:

@@ -1,0 +1,191 @@
+"""The published image networks: CycleGAN's generator, pix2pix's encoder-decoder, the PatchGAN."""
+
+from __future__ import annotations
+
+from typing import Literal, cast
+
+import torch
+from torch import Tensor, nn
+
+from core.device import autocast
+
+Norm = Literal["instance", "batch", "layer", "group"]
+Skip = Literal["concat", "add", "none"]
+WIDEST = 8  # an encoder's widest layer, as a multiple of its first
+
+
+def norm_layer(norm: Norm, channels: int) -> nn.Module:
+    """A normalisation of N x C x H x W; `instance` has no learned scale, as in CycleGAN's code."""
+    if norm == "instance":
+        return nn.InstanceNorm2d(channels)
+    if norm == "batch":
+        return nn.BatchNorm2d(channels)
+    groups = 1 if norm == "layer" else max(g for g in range(1, 33) if channels % g == 0)
+    return nn.GroupNorm(groups, channels)
+
+
+def init_normal(net: nn.Module, std: float = 0.02) -> None:
+    """Draw convolution weights from N(0, std) and zero their biases: Radford et al. 2016."""
+    for layer in net.modules():
+        if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
+            nn.init.normal_(layer.weight, 0.0, std)
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)
+
+
+@torch.no_grad()
+def apply_in_batches(
+    net: nn.Module, images: Tensor, device: torch.device, precision: str, size: int = 16
+) -> Tensor:
+    """N x C x H x W images through `net` in eval mode, `size` at a time; float32 on the CPU."""
+    net.eval()
+    with autocast(device, precision):
+        outputs = [net(part.to(device)).float().cpu() for part in torch.split(images, size)]
+    net.train()
+    return torch.cat(outputs)
+
+
+class ResidualBlock(nn.Module):
+    """x + f(x): reflection pad, c3, norm, ReLU, [dropout], reflection pad, c3, norm."""
+
+    def __init__(self, channels: int, norm: Norm, dropout: float) -> None:
+        super().__init__()
+        self.body = nn.Sequential(
+            nn.ReflectionPad2d(1),
+            nn.Conv2d(channels, channels, 3),
+            norm_layer(norm, channels),
+            nn.ReLU(inplace=True),
+            *([nn.Dropout(dropout)] if dropout > 0 else []),
+            nn.ReflectionPad2d(1),
+            nn.Conv2d(channels, channels, 3),
+            norm_layer(norm, channels),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """N x C x H x W to the same shape."""
+        return x + cast(Tensor, self.body(x))
+
+
+class ResnetGenerator(nn.Module):
+    """c7s1-w, d2w, d4w, `blocks` x R4w, u2w, uw, c7s1, tanh (Zhu et al. 2017, appendix 7.2).
+
+    The residual image-to-image network of Johnson et al. 2016. Height and width must be multiples
+    of 4 and at least 16. Width 64 with 9 blocks and instance norm has 11,378,179 parameters.
+    """
+
+    def __init__(
+        self,
+        width: int = 64,
+        blocks: int = 9,
+        norm: Norm = "instance",
+        dropout: float = 0.0,
+        channels: int = 3,
+    ) -> None:
+        super().__init__()
+        layers: list[nn.Module] = [nn.ReflectionPad2d(3), nn.Conv2d(channels, width, 7)]
+        layers += [norm_layer(norm, width), nn.ReLU(inplace=True)]
+        for wide in (width, 2 * width):
+            layers += [nn.Conv2d(wide, 2 * wide, 3, stride=2, padding=1)]
+            layers += [norm_layer(norm, 2 * wide), nn.ReLU(inplace=True)]
+        layers += [ResidualBlock(4 * width, norm, dropout) for _ in range(blocks)]
+        for wide in (4 * width, 2 * width):
+            layers += [nn.ConvTranspose2d(wide, wide // 2, 3, 2, padding=1, output_padding=1)]
+            layers += [norm_layer(norm, wide // 2), nn.ReLU(inplace=True)]
+        layers += [nn.ReflectionPad2d(3), nn.Conv2d(width, channels, 7), nn.Tanh()]
+        self.layers = nn.Sequential(*layers)
+        init_normal(self)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """N x C x H x W in [-1, 1] to the same."""
+        return cast(Tensor, self.layers(x))
+
+
+class EncoderDecoder(nn.Module):
+    """Halves a square image `depth` times and doubles it again; depth 0 goes down to 1 x 1 pixel.
+
+    An autoencoder, or with `skip` the U-Net of Isola et al. 2017 (pix2pix). A step down: c4s2 with
+    width, 2, 4, 8, 8 ... times width channels, norm (not on the first, not on 1 x 1 pixel),
+    LeakyReLU 0.2, dropout on the last three, then `blocks` residual blocks where there is more
+    than one pixel. A step up: transposed c4s2, norm, ReLU, dropout on the first two. The last one
+    doubles the nearest pixels: c4, tanh. `skip` hands each encoder map to the decoder step of its
+    size by concatenation or by addition. Width 64 at 64 pixels has 22,287,745 parameters, with
+    concatenated skips 29,235,585.
+    """
+
+    def __init__(
+        self,
+        size: int,
+        channels: int = 1,
+        width: int = 64,
+        depth: int = 0,
+        skip: Skip = "none",
+        norm: Norm = "instance",
+        dropout: float = 0.5,
+        blocks: int = 0,
+    ) -> None:
+        super().__init__()
+        depth = depth or size.bit_length() - 1
+        widths = [width * min(2**i, WIDEST) for i in range(depth)]
+        self.skip = skip
+        self.down = nn.ModuleList()
+        for i, (wide_in, wide) in enumerate(zip([channels, *widths], widths, strict=False)):
+            one_pixel = size >> (i + 1) == 1
+            layers: list[nn.Module] = [nn.Conv2d(wide_in, wide, 4, stride=2, padding=1)]
+            layers += [norm_layer(norm, wide)] if i > 0 and not one_pixel else []
+            layers += [nn.LeakyReLU(0.2)]
+            layers += [nn.Dropout(dropout)] if dropout > 0 and i >= depth - 3 else []
+            layers += [ResidualBlock(wide, norm, 0.0) for _ in range(0 if one_pixel else blocks)]
+            self.down.append(nn.Sequential(*layers))
+        self.up = nn.ModuleList()
+        doubled = 2 if skip == "concat" else 1
+        for i, wide in enumerate(reversed(widths[:-1])):
+            wide_in = widths[-1] if i == 0 else widths[-1 - i] * doubled
+            layers = [nn.ConvTranspose2d(wide_in, wide, 4, stride=2, padding=1)]
+            layers += [norm_layer(norm, wide), nn.ReLU()]
+            layers += [nn.Dropout(dropout)] if dropout > 0 and i < 2 else []
+            self.up.append(nn.Sequential(*layers))
+        self.last = nn.Sequential(
+            nn.Upsample(scale_factor=2),
+            nn.ZeroPad2d((1, 0, 1, 0)),
+            nn.Conv2d(width * (doubled if depth > 1 else 1), channels, 4, padding=1),
+            nn.Tanh(),
+        )
+        init_normal(self)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """N x C x size x size in [-1, 1] to the same."""
+        maps = []
+        for step in self.down:
+            x = step(x)
+            maps.append(x)
+        for step, encoded in zip(self.up, reversed(maps[:-1]), strict=True):
+            x = step(x)
+            if self.skip == "concat":
+                x = torch.cat([x, encoded], 1)
+            elif self.skip == "add":
+                x = x + encoded
+        return cast(Tensor, self.last(x))
+
+
+class PatchDiscriminator(nn.Module):
+    """The 70 x 70 PatchGAN of Isola et al. 2017: Cw-C2w-C4w-C8w, one logit per patch.
+
+    4 x 4 convolutions, LeakyReLU 0.2, no norm on the first. Every logit sees 70 x 70 pixels; inputs
+    must be at least 32 x 32. Width 64 with instance norm has 2,764,737 parameters. A conditional
+    discriminator sees the image and its source concatenated: twice the channels.
+    """
+
+    def __init__(self, width: int = 64, norm: Norm = "instance", channels: int = 3) -> None:
+        super().__init__()
+        layers: list[nn.Module] = [nn.Conv2d(channels, width, 4, stride=2, padding=1)]
+        layers += [nn.LeakyReLU(0.2, inplace=True)]
+        for wide, stride in ((width, 2), (2 * width, 2), (4 * width, 1)):
+            layers += [nn.Conv2d(wide, 2 * wide, 4, stride=stride, padding=1)]
+            layers += [norm_layer(norm, 2 * wide), nn.LeakyReLU(0.2, inplace=True)]
+        layers += [nn.Conv2d(8 * width, 1, 4, padding=1)]
+        self.layers = nn.Sequential(*layers)
+        init_normal(self)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """N x C x H x W in [-1, 1] to N x 1 x (H/8 - 2) x (W/8 - 2) logits."""
+        return cast(Tensor, self.layers(x))

@@ -1,0 +1,67 @@
+"""What adversarial models share of their optimisation: Adam, its linear decay, whose turn it is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+from torch.optim.lr_scheduler import LambdaLR
+
+from core.task import Params
+
+Update = Callable[[], dict[str, Tensor]]
+
+
+class AlternatingParams(Params):
+    """How often and in which order a step updates the generator and the discriminator."""
+
+    d_steps_per_g: int = Field(
+        1, ge=1, le=100, description="discriminator steps per generator step, each on a new batch"
+    )
+    update_first: Literal["generator", "discriminator"] = Field(
+        "generator", description="which is updated first; both use the same translations"
+    )
+
+
+def adam(
+    weights: Iterable[nn.Parameter], lr: float, beta1: float, fused: bool = False
+) -> torch.optim.Adam:
+    """Adam with beta2 0.999 (Kingma and Ba 2015); `fused` is faster and rounds differently."""
+    return torch.optim.Adam(weights, lr, (beta1, 0.999), fused=fused)
+
+
+def linear_decay(optimiser: torch.optim.Optimizer, epochs: int, decay_from: float) -> LambdaLR:
+    """Constant for the share `decay_from` of the epochs, then linear towards 0 (Zhu et al. 2017).
+
+    The schedule steps once an epoch.
+    """
+    decaying = epochs - decay_from * epochs + 1e-9
+    return LambdaLR(optimiser, lambda epoch: min(1.0, (epochs - epoch) / decaying))
+
+
+def is_generator_step(step: int, d_steps_per_g: int) -> bool:
+    """Whether a step, counted from 1, also updates the generator.
+
+    The generator is updated with the last of every `d_steps_per_g` discriminator steps, as in
+    algorithm 1 of Arjovsky et al. 2017 (arXiv 1701.07875).
+    """
+    return step % d_steps_per_g == 0
+
+
+def update_in_order(
+    params: AlternatingParams, generator: Update | None, discriminator: Update
+) -> dict[str, Tensor]:
+    """Run the updates of one step in the order of `update_first`; the losses of both.
+
+    `generator` is None on a step of the discriminator alone.
+    """
+    updates = [generator, discriminator]
+    if params.update_first == "discriminator":
+        updates.reverse()
+    losses: dict[str, Tensor] = {}
+    for update in updates:
+        losses |= update() if update else {}
+    return losses

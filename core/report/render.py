@@ -1,0 +1,64 @@
+"""Fills templates: each page, Markdown file and sentence that a reader sees lies in templates/."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from core.report import format as fmt
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+TEMPLATES = Path(__file__).parent / "templates"
+FILTERS = (fmt.plain, fmt.fixed, fmt.signed, fmt.gap, fmt.duration, fmt.count, fmt.listed,
+           fmt.guards, fmt.spaced, fmt.percent, fmt.si, fmt.markdown, fmt.code)  # fmt: skip
+
+
+@cache
+def environment() -> Environment:
+    """The environment of all templates; in those named *.html.j2 text is escaped.
+
+    Filters are the functions of `core.report.format` by their names. `svg` marks a plot as markup,
+    `style` and `script` are the page's. A name that is not in the context is an error.
+    """
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+    from markupsafe import Markup
+
+    found = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=lambda name: bool(name and name.endswith(".html.j2")),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    found.filters |= {function.__name__: function for function in FILTERS}
+    script = (TEMPLATES / "sort.js").read_text(encoding="utf-8")
+    found.globals |= {
+        "count": fmt.count,
+        "style": Markup((TEMPLATES / "style.css").read_text(encoding="utf-8")),
+        "script": Markup(script),
+        "script_hash": base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+    }
+    return found
+
+
+def render(template: str, context: Mapping[str, Any]) -> str:
+    """The text of a template of templates/, filled with the context."""
+    return environment().get_template(template).render(context)
+
+
+def sentences(template: str, context: Mapping[str, Any]) -> list[str]:
+    """The items of a text template, each on one line: empty lines or a leading dash part them."""
+    items = re.split(r"\n\s*\n|^- ", render(template, context), flags=re.MULTILINE)
+    return [line for item in items if (line := re.sub(r"[ \t\n]+", " ", item).strip())]
+
+
+def sentence(template: str, context: Mapping[str, Any]) -> str:
+    """The text of a template of plain text on one line."""
+    return " ".join(sentences(template, context))

@@ -1,0 +1,68 @@
+"""The cache of evaluators' networks: trained once a recipe, by one seed, and mended."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from core.metrics.cache import load_or_train
+
+
+def prepare(folder: Path, recipe: dict[str, Any], trained: list[nn.Linear]) -> Any:
+    def build() -> nn.Linear:
+        return nn.Linear(3, 2)
+
+    def train() -> tuple[nn.Linear, dict[str, Any]]:
+        trained.append(build())
+        return trained[-1], {"evaluator": "toy"}
+
+    return load_or_train(folder, "toy", recipe, 7, build, train)
+
+
+def test_it_is_trained_once_a_recipe_by_the_seed_and_leaves_other_draws_alone(
+    tmp_path: Path,
+) -> None:
+    trained: list[nn.Linear] = []
+    state = torch.get_rng_state()
+    first, facts = prepare(tmp_path, {"a": 1}, trained)
+    torch.manual_seed(99)
+    again, same = prepare(tmp_path, {"a": 1}, trained)
+    assert len(trained) == 1
+    assert same == facts == {"evaluator": "toy", "seconds": facts["seconds"]}
+    assert torch.equal(first.weight, again.weight)
+    assert not again.training
+    assert not again.weight.requires_grad
+    torch.set_rng_state(state)
+    other, _ = prepare(tmp_path / "elsewhere", {"a": 1}, trained)
+    assert torch.equal(torch.get_rng_state(), state)
+    assert torch.equal(first.weight, other.weight)
+    prepare(tmp_path, {"a": 2}, trained)
+    assert len(trained) == 3
+    assert len(list(tmp_path.glob("toy-*"))) == 2
+
+
+@pytest.mark.parametrize("name", ["facts.json", "weights.pt"])
+@pytest.mark.parametrize("damage", [
+    lambda path: path.unlink(),
+    lambda path: path.write_bytes(b""),
+    lambda path: path.write_bytes(path.read_bytes()[:40]),
+    lambda path: path.write_text(json.dumps({"other": 1})),
+    lambda path: torch.save({"other": torch.zeros(1)}, path),
+])  # fmt: skip
+def test_what_is_damaged_is_trained_anew(
+    tmp_path: Path, name: str, damage: Callable[[Path], object]
+) -> None:
+    trained: list[nn.Linear] = []
+    prepare(tmp_path, {}, trained)
+    (path,) = tmp_path.glob(f"toy-*/{name}")
+    damage(path)
+    prepare(tmp_path, {}, trained)
+    assert len(trained) == 2
+    prepare(tmp_path, {}, trained)
+    assert len(trained) == 2
