@@ -125,10 +125,7 @@ def curve(point: Mapping[str, Any], seed: int) -> Curve:
 
 
 def follow(trial: OptunaTrial, epochs: int = EPOCHS) -> tuple[Outcome, int]:
-    """Report a trial's curve until it is pruned or ends, for so many epochs at most.
-
-    How it ended, and the epochs it took. Its engine is not told of the end.
-    """
+    """Report a trial's curve for so many epochs at most; how it ended, and the epochs it took."""
     drawn = curve(dict(trial.params), trial.params.seed)
     score = None
     for epoch, value in enumerate(drawn.scores[:epochs], 1):

@@ -6,6 +6,7 @@ python -m benchmarks.glyph_exam runs/STUDY/TRIAL          writes benchmarks/glyp
 from __future__ import annotations
 
 import argparse
+import shlex
 from pathlib import Path
 
 import torch
@@ -37,10 +38,10 @@ def main() -> None:
         for name, score in sorted(scores.items(), key=lambda item: rank(item[1]))
     ]
     changed = [(k, v) for k, v in params if v != task.params.model_fields[k].default]
-    flags = " ".join(f"{flag(name)} {value}" for name, value in changed)
-    source = f"{origin()}; {len(record.epochs())} epochs of `python -m trials.{task.name} {flags}`"
-    notes = "; ".join(record.trial()["notes"])
-    save(__file__, f"{source}; {notes}", table(["output", *PARTS, "guards broken"], rows))
+    flags = shlex.join(word for k, v in changed for word in (flag(k), str(v)))
+    trained = f"{len(record.epochs())} epochs of `python -m trials.{task.name} {flags}`"
+    source = "; ".join([origin(), trained, *record.trial()["notes"]])
+    save(__file__, source, table(["output", *PARTS, "guards broken"], rows))
 
 
 if __name__ == "__main__":

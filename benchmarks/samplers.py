@@ -20,16 +20,15 @@ from typing import Any, cast
 
 import numpy as np
 import optuna
-from core.search.pruners import PRUNERS
 from optuna.storages import InMemoryStorage
 from scipy.optimize import differential_evolution
 
 from benchmarks.curves import EPOCHS, SOURCE, SPACE, TASK, Array, CurveParams, follow, truth
 from benchmarks.table import origin, save, table
 from core.files import read_json, write_json
-from core.search.config import RETRIES
-from core.search.samplers import SAMPLERS, make_pruner
-from core.search.storage import HEARTBEAT, PatientStorage
+from core.search.config import HEARTBEAT, PRUNERS, SAMPLERS, SearchConfig
+from core.search.samplers import make_pruner
+from core.search.storage import PatientStorage
 from core.search.study import Search
 from core.task import OutcomeKind
 
@@ -60,11 +59,11 @@ def memory_search(sampler: str, pruner: str, seed: int, folder: Path) -> Search:
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     storage = Memory()
-    about = {"study_name": f"curves-{seed}", "direction": TASK.objective.direction}
+    fields = (TASK.name, folder, f"curves-{seed}", "memory", SPACE.source, {"seed": str(seed)})
+    config = SearchConfig(*fields, sampler, pruner, seed=seed, trials=10**9)
+    about = {"study_name": config.study, "direction": TASK.objective.direction}
     study = optuna.create_study(storage=storage, pruner=make_pruner(pruner, EPOCHS), **about)
-    more = (sampler, pruner, seed, folder, RETRIES, str(folder / "artifacts"))
-    database = cast(PatientStorage, storage)
-    return Search(study, database, TASK, SPACE, {"seed": str(seed)}, *more)
+    return Search(config, TASK, SPACE, study, cast(PatientStorage, storage))
 
 
 def search(sampler: str, pruner: str, seed: int, budget: int) -> dict[str, Any]:
@@ -76,7 +75,7 @@ def search(sampler: str, pruner: str, seed: int, budget: int) -> dict[str, Any]:
     spent, trials = 0, []
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="gantune-samplers-") as folder:
-        for trial in memory_search(sampler, pruner, seed, Path(folder)).trials(10**9):
+        for trial in memory_search(sampler, pruner, seed, Path(folder)).trials():
             outcome, epochs = follow(trial, budget - spent)
             trial.finish(outcome)
             scored = outcome.score if outcome.kind is OutcomeKind.COMPLETED else None

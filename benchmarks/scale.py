@@ -24,10 +24,10 @@ from benchmarks.curves import EPOCHS, SPACE, TASK
 from benchmarks.table import origin, save, table
 from core.record import Study
 from core.report import write_report
-from core.search.config import open_search
+from core.search.config import SearchConfig
 from core.search.samplers import make_pruner, make_sampler
 from core.search.storage import default_storage
-from core.search.study import Search
+from core.search.study import Search, open_search
 from core.task import Outcome, OutcomeKind
 from tests.finished import DISTRIBUTIONS, HALF, finished, record, score_of, store
 from tests.postgres import Postgres
@@ -50,12 +50,13 @@ def timed(call: Callable[[], Any]) -> tuple[float, Any]:
 
 def median_search(runs: Path, name: str, url: str) -> Search:
     """A search over the curves, random and with the median pruner; the one call of gantune's."""
-    return open_search(runs, name, url, TASK, SPACE, {"epochs": str(EPOCHS)}, "random", "median", 0)
+    fields = (TASK.name, runs, name, url, SPACE.source, {"epochs": str(EPOCHS)})
+    return open_search(SearchConfig(*fields, "random", "median", trials=10**9), TASK)
 
 
 def gantune(search: Search) -> Times:
     """One trial of gantune's."""
-    trials, score = search.trials(10**9), score_of(0.5)
+    trials, score = search.trials(), score_of(0.5)
     ask, trial = timed(lambda: next(trials))
     report, _ = timed(lambda: trial.report(HALF, score))
     tell, _ = timed(lambda: trial.finish(Outcome(OutcomeKind.COMPLETED, "", score)))
@@ -90,7 +91,7 @@ class Sides:
 
     def turns(self, sampler: str, rounds: int) -> list[tuple[Times, Times]]:
         """Both sides' times, turn by turn."""
-        search = replace(self.search, sampler=sampler)
+        search = replace(self.search, config=replace(self.search.config, sampler=sampler))
         self.study.sampler = make_sampler(sampler, 0, 0)
         return [(gantune(search), bare(self.study)) for _ in range(rounds)]
 

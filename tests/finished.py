@@ -25,7 +25,7 @@ from sqlalchemy.orm import Session
 from benchmarks.curves import EPOCHS, SPACE, TASK, Curve, CurveParams, curve
 from core.files import write_json
 from core.record import EpochLine, Record
-from core.search.recovery import NUMBER, VALUES, place
+from core.search.recovery import NUMBER, VALUES, location
 from core.search.study import Search
 from core.task import Outcome, OutcomeKind, Score
 from core.training.provenance import provenance
@@ -83,7 +83,11 @@ def frozen(trial: Finished, folder: Path) -> FrozenTrial:
     """The trial as gantune's search leaves it in Optuna; `folder` is its study's."""
     outcome = trial.outcome
     scored = outcome.score if outcome.kind in (OutcomeKind.PRUNED, OutcomeKind.COMPLETED) else None
-    attributes: dict[str, Any] = {"runs": place(folder), NUMBER: trial.number, VALUES: trial.values}
+    attributes: dict[str, Any] = {
+        "runs": location(folder),
+        NUMBER: trial.number,
+        VALUES: trial.values,
+    }
     attributes |= {"outcome": str(outcome.kind), "reason": ""}
     attributes["parts"] = dict(outcome.score.parts) if outcome.score else {}
     return create_trial(
@@ -99,7 +103,7 @@ def frozen(trial: Finished, folder: Path) -> FrozenTrial:
 def store(search: Search, trials: Sequence[Finished]) -> None:
     """What `search.study.add_trials` does of new numbers, but all in one transaction."""
     study, now = search.study._study_id, datetime.now(UTC).replace(tzinfo=None)
-    rows = [_row(trial.number, frozen(trial, search.folder)) for trial in trials]
+    rows = [_row(trial.number, frozen(trial, search.config.folder)) for trial in trials]
     with Session(search.storage.engine) as session, session.begin():
         for row in rows:
             row.study_id, row.datetime_start, row.datetime_complete = study, now, now
