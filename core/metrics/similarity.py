@@ -161,8 +161,8 @@ class StandardMeasures:
         from torchvision.models import AlexNet_Weights, Inception_V3_Weights, inception_v3
 
         flag, remedy = "--standard-measures", "leave the flag out"
-        torchvision_weights(AlexNet_Weights.IMAGENET1K_V1, flag, remedy)  # torchmetrics loads it
         imagenet = torchvision_weights(Inception_V3_Weights.IMAGENET1K_V1, flag, remedy)
+        torchvision_weights(AlexNet_Weights.IMAGENET1K_V1, flag, remedy)  # torchmetrics loads it
         self.inception = inception_v3(transform_input=False, init_weights=False)
         self.inception.load_state_dict(imagenet)
         self.inception.fc = nn.Identity()
