@@ -22,13 +22,8 @@ from core.main import main
 from core.metrics.resnet import EvaluatorWeights
 from core.models.cyclegan import Batch, CycleParams, CycleTraining
 from core.task import Task
-from evaluators.painting import (
-    HOLDOUT_SEEDS,
-    OBJECTIVE,
-    DomainName,
-    EvaluatorKind,
-    PaintingEvaluator,
-)
+from evaluators.painting import HOLDOUT_SEEDS, OBJECTIVE, DomainName, EvaluatorKind
+from evaluators.painting import PaintingEvaluator as Evaluator
 
 EVALUATED_INPUTS = 128
 OTHER_DOMAIN: dict[str, DomainName] = {"A": "B", "B": "A"}
@@ -100,12 +95,9 @@ class CycleGAN(CycleTraining):
         return ImagePairs(self.inputs, self.translate(self.inputs))
 
 
-def _evaluator(params: CycleGANParams, seeds: tuple[int, ...] = ()) -> PaintingEvaluator:
-    p = params
-    target = OTHER_DOMAIN[p.source]
-    return PaintingEvaluator(
-        target, p.evaluator_weights, p.device, p.evaluator, seeds, p.standard_measures
-    )
+def _evaluator(p: CycleGANParams, seeds: tuple[int, ...] = ()) -> Evaluator:
+    how = (p.evaluator_weights, p.device, p.evaluator, seeds, p.standard_measures)
+    return Evaluator(OTHER_DOMAIN[p.source], *how)
 
 
 TASK = Task(

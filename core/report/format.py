@@ -22,8 +22,11 @@ def decimals(values: Iterable[float | None]) -> int:
 
 
 def fixed(value: float | None, places: int = 3) -> str:
-    """`0.610`; a dash where there is no number."""
-    return "–" if value is None else f"{value:.{places}f}".replace("-", "−")
+    """`0.610`, `3.7e−06` where the decimals would show nothing; a dash where there is no number."""
+    if value is None:
+        return "–"
+    vanishes = value != 0 and round(value, places) == 0
+    return (f"{value:.2g}" if vanishes else f"{value:.{places}f}").replace("-", "−")
 
 
 def signed(value: float, places: int = 3) -> str:
