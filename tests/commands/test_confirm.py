@@ -47,7 +47,7 @@ def test_luck_is_found_out(gantune: Run, runs: Path) -> None:
     words = ("confirm", "lucky", "--workers", "1", "--seeds")
     done = gantune(*words, "2", "--epochs", "3")
     assert done.returncode == 0, done.stderr
-    assert "cannot be message apart over 2 common seeds. No gain over the baseline" in done.stdout
+    assert "cannot be told apart over 2 common seeds. No gain over the baseline" in done.stdout
     message = read_json(runs / "lucky" / "best.json")
     assert message["best"]["trial"] == 2
     assert set(message["winners"]) == {"trial-0002", "baseline", "trial-0001"}
