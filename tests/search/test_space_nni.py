@@ -199,7 +199,7 @@ def test_nnis_tuners_hand_out_what_params_take() -> None:
 
 
 def test_nnis_own_tuners_fail_on_a_choice_nested_twice() -> None:
-    """Documented in docs/nni.md as long as this passes; Optuna's samplers, inside NNI too, do not fail."""
+    """Documented in docs/nni.md as long as this passes; Optuna's samplers do not fail."""
     tuner = RandomTuner(seed=0)
     tuner.update_search_space(DEEP)
     with pytest.raises(KeyError):
