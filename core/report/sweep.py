@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from core.replicates.stats import Paired
 from core.report.drawing import BEST, INK, SERIES, draw, legend
@@ -52,7 +52,7 @@ class Point:
         """`lr_g 0.0001, batch_size 8`."""
         return ", ".join(f"{name} {plain(value)}" for name, value in self.values.items())
 
-    @cached_property
+    @property
     def key(self) -> str:
         """What tells it from the other points."""
         return key(self.values)
@@ -63,10 +63,10 @@ class Point:
         return statistics.fmean(self.scores.values()) if self.scores else None
 
     @property
-    def spread(self) -> tuple[float, float] | None:
+    def spread(self) -> list[float]:
         """The lowest and the highest score, where there are several."""
         scores = self.scores.values()
-        return (min(scores), max(scores)) if len(scores) > 1 else None
+        return [min(scores), max(scores)] if len(scores) > 1 else []
 
     @property
     def trouble(self) -> str:
@@ -76,8 +76,7 @@ class Point:
         return ", ".join(f"{n} {outcome}" for outcome, n in Counter(self.others).items())
 
 
-@dataclass(frozen=True)
-class HeatMap:
+class HeatMap(NamedTuple):
     """Two parameters against each other: rows of cells, each over all other parameters."""
 
     down: str
@@ -134,9 +133,8 @@ class Grid:
 
     def shown(self, point: Point) -> str:
         """`0.610 (0.580 to 0.640)`."""
-        shown = self.summary.shown
-        spread = " to ".join(map(shown, point.spread or ()))
-        return shown(point.mean) + (f" ({spread})" if spread else "")
+        spread = " to ".join(map(self.summary.shown, point.spread))
+        return self.summary.shown(point.mean) + (f" ({spread})" if spread else "")
 
     @property
     def sentences(self) -> list[str]:
@@ -181,28 +179,21 @@ class Grid:
         return [c for c in order if (c.mean, not c.others) == (order[0].mean, not order[0].others)]
 
     @cached_property
-    def trained(self) -> list[Point]:
-        """The points with losses: the best first, and last those without a score."""
-        order = [*self.order, *(point for point in self.points if not point.scores)]
-        return [p for p in order if any(line.losses for r in p.rows for line in r.epochs)]
-
-    @property
     def panels(self) -> list[Point]:
-        """Those of them whose losses are drawn."""
-        return self.trained[:PANELS]
+        """The points whose losses are drawn: the best first, and last those without a score."""
+        order = [*self.order, *(point for point in self.points if not point.scores)]
+        trained = [p for p in order if any(line.losses for r in p.rows for line in r.epochs)]
+        return trained[:PANELS]
 
     @property
-    def losses(self) -> str:
-        """SVG of the losses of each of these points."""
-        height = 0.6 + 1.6 * math.ceil(len(self.panels) / COLUMNS)
-        return draw("grid_losses", partial(_losses, grid=self), (5.2, height), counted=False)
-
-    @property
-    def plot(self) -> str:
-        """SVG of score against the only parameter; '' where there are several, or no score."""
-        if len(self.axes) != 1 or not self.order:
-            return ""
-        return draw("grid_scores", partial(_scores, grid=self), counted=False)
+    def plots(self) -> dict[str, str]:
+        """SVG of the score against the only parameter, and of losses; '' where there are none."""
+        curve, size = len(self.axes) == 1 and self.order, (5.2, 0.6 + 0.8 * len(self.panels))
+        scores, losses = (partial(plot, grid=self) for plot in (_scores, _losses))
+        return {
+            "scores": draw("grid_scores", scores, counted=False) if curve else "",
+            "losses": draw("grid_losses", losses, size, counted=False) if self.panels else "",
+        }
 
 
 def swept(summary: Summary) -> bool:
@@ -270,18 +261,15 @@ def sweep_csv(grid: Grid) -> str:
 
 
 def _scores(axes: Axes, grid: Grid) -> None:
-    """Every trial and the means, at equal steps in the grid's order; a mark for each failure."""
+    """Every trial, the means and what failed, at equal steps in the grid's order."""
     (name,), points = grid.axes, list(enumerate(grid.points))
     means = [math.nan if point.mean is None else point.mean for _, point in points]
     axes.plot(means, "_-", color=BEST, markersize=12, label="mean")
     dots = [(x, score) for x, point in points for score in point.scores.values()]
     axes.plot(*zip(*dots, strict=True), "o", color=INK, fillstyle="none", label="a trial")
-    outcomes = dict.fromkeys(o for _, point in points for o in point.others if o != "not run")
-    bottom = axes.get_xaxis_transform()
-    for i, (outcome, marker) in enumerate(zip(outcomes, itertools.cycle("x+1234"), strict=False)):
-        at = [x for x, point in points if outcome in point.others]
-        axes.plot(at, [0.03 + 0.06 * i] * len(at), marker, color=SERIES[1], transform=bottom,
-                  label=f"{outcome}: no score")  # fmt: skip
+    for x, point in points:
+        axes.text(x, 0.02, point.trouble, color=SERIES[1], rotation=90, ha="center",
+                  transform=axes.get_xaxis_transform())  # fmt: skip
     texts = [plain(value)[:LETTERS] for value in grid.axes[name]]
     stride = math.ceil(len(texts) / TICKS)
     axes.set_xticks(range(0, len(texts), stride), texts[::stride])

@@ -169,7 +169,7 @@ def test_one_parameter_is_a_curve(sweep: Sweep) -> None:
     assert 'class="heat"' not in page
     (figure,) = re.findall(r'aria-label="toy score against weight, 2 seeds a point.*?</svg>', page)
     texts = re.findall(r"<text[^>]*>(.*?)</text>", figure)
-    for text in ("0.1", "1", "10", "weight", "toy score", "mean", "diverged: no score"):
+    for text in ("0.1", "1", "10", "weight", "toy score", "mean", "2 diverged"):
         assert text in texts, text
 
 
@@ -233,7 +233,6 @@ def test_all_points_failed_and_the_grid_is_still_shown(sweep: Sweep) -> None:
     study = sweep(axes, lambda weight, rate: OutcomeKind.FAILED)
     assert set(map(tuple, cells(study).values())) == {("failed", "failed")}
     assert '<h2 id="grid">The grid</h2>' in (study.folder / "report.html").read_text()
-    assert _grid(study).panels == []
     assert "Losses at each point" not in (study.folder / "report.html").read_text()
 
 
@@ -317,33 +316,23 @@ def test_training_and_validation_losses_share_a_plot(make: Any, made: Any) -> No
 
 
 def test_the_losses_of_the_best_points_are_panels_of_one_figure(sweep: Sweep) -> None:
-    axes = {"weight": [float(w) for w in range(13)], "seed": [0, 1]}
-    study = sweep(axes, lambda weight, seed: OutcomeKind.FAILED if weight == 3 else weight)
+    axes = {"weight": [float(w) for w in range(14)], "seed": [0, 1]}
+    study = sweep(axes, lambda weight, seed: OutcomeKind.FAILED if weight == 13 else weight)
     validate(study)
-    grid = _grid(study)
-    assert (len(grid.points), len(grid.trained), len(grid.panels)) == (13, 12, 12)
-    assert [p.label for p in grid.panels[:2]] == ["weight 12", "weight 11"]
-    texts = re.findall(r"<text[^>]*>(.*?)</text>", grid.losses)
+    losses = _grid(study).plots["losses"]
+    page = write_report(study).read_text()
+    assert losses in page
+    texts = re.findall(r"<text[^>]*>(.*?)</text>", losses)
     titles = [text for text in texts if text.startswith("weight ")]
+    assert len(titles) == 12, "the best ones"
     assert titles[:2] == ["weight 12, score 12, best", "weight 11, score 11"]
     assert {"g", "d", "fixed_l1, training", "fixed_l1, validation"} <= set(texts)
-    panels = re.split(r'<g id="grid_losses-axes_\d+">', grid.losses)[1:]
+    panels = re.split(r'<g id="grid_losses-axes_\d+">', losses)[1:]
     assert len(panels) == 12
     lines = re.findall(r'<path d="[^"]*" clip-path[^>]*style="([^"]*)"', panels[0])
     drawn = [line for line in lines if "series" in line]
     assert len(drawn) == 2 * 4, "three losses and a validation loss, a line a seed"
     assert sum("dasharray" in line for line in drawn) == 2
-
-
-def test_the_page_says_how_many_panels_it_leaves_out(
-    sweep: Sweep, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("core.report.sweep.PANELS", 2)
-    axes = {"weight": [1.0, 2.0, 3.0]}
-    page = write_report(sweep(axes, lambda weight: weight)).read_text()
-    assert "The 2 points with the best scores, of 3 that trained." in page
-    assert "&lt;svg" not in page
-    assert page.count("grid_losses-axes_") == 2
 
 
 def test_names_and_values_are_escaped(sweep: Sweep) -> None:
