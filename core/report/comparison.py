@@ -53,7 +53,8 @@ class Entrant:
     """One task of a comparison.
 
     `runs` are its best trial and the repetitions with other seeds, however they ended, `demand`
-    those with shares of the data.
+    those with shares of the data; `importances` are the parameters' shares in the differences of
+    score.
     """
 
     task: str
@@ -61,6 +62,7 @@ class Entrant:
     runs: list[Row]
     demand: dict[float, Row]
     cost: dict[str, Any]
+    importances: dict[str, float]
 
     @property
     def best(self) -> Row | None:
@@ -139,11 +141,6 @@ class Entrant:
             **{f"score_at_{f}": next(iter(self.scores([r])), None) for f, r in self.demand.items()},
         }
 
-    @cached_property
-    def importances(self) -> dict[str, float]:
-        """The share that each parameter has in the search's differences of score."""
-        return importances(self.summary)
-
 
 @dataclass(frozen=True)
 class Comparison:
@@ -212,9 +209,9 @@ class Comparison:
 
     def spread(self, entrant: Entrant) -> str:
         """`0.610 ± 0.012` (no-break spaces), without a spread where there is one run."""
-        mean, deviation = entrant.figures["seeds_mean"], entrant.figures["seeds_sd"]
+        deviation = entrant.figures["seeds_sd"]
         spread = "" if deviation is None else f"\u00a0±\u00a0{self.shown(deviation)}"
-        return f"{self.shown(mean)}{spread}"
+        return self.shown(entrant.figures["seeds_mean"]) + spread
 
 
 def headline(comparison: Comparison) -> str:
@@ -259,14 +256,13 @@ def _entrant(folder: Path, config: dict[str, Any], task: str) -> Entrant:
 
     search = folder.with_name(study_name(folder.name, task))
     summary = summarize(Study(search, read_json(search / "study.json")))
-    best, cost = summary.best, clean(read_json(folder / f"cost-{task}.json"))
+    cost, best = clean(read_json(folder / f"cost-{task}.json")), summary.best
     if best is None:
-        return Entrant(task, summary, [], {}, cost)
-    repeats, demand = runs("seeds"), runs("data")
+        return Entrant(task, summary, [], {}, cost, {})
+    repeats, less = runs("seeds"), runs("data")
     seeds = seeds_of(best.params.get("seed", 0), config["seeds"])[1:]
-    repeated = [repeats[f"seed-{s}"] for s in seeds if f"seed-{s}" in repeats]
-    shares = {f: demand[f"fraction-{f}"] for f in config["data_fractions"]
-              if f"fraction-{f}" in demand}  # fmt: skip
-    if config["data_fractions"]:
-        shares[1.0] = best
-    return Entrant(task, summary, [best, *repeated], dict(sorted(shares.items())), cost)
+    repeated = [repeats[f"seed-{seed}"] for seed in seeds if f"seed-{seed}" in repeats]
+    shares = {share: less.get(f"fraction-{share}") for share in config["data_fractions"]}
+    shares |= {1.0: best} if shares else {}
+    demand = {share: row for share, row in sorted(shares.items()) if row}
+    return Entrant(task, summary, [best, *repeated], demand, cost, importances(summary))

@@ -121,7 +121,11 @@ def _demand(axes: Axes, comparison: Comparison) -> None:
         if points:
             axes.plot(*zip(*points, strict=True), "o-", color=colour, label=entrant.task)
     shares = sorted({share for e in comparison.entrants for share in e.demand})
-    axes.set(xlabel="share of the training data", ylabel=comparison.objective, xscale="log")
+    axes.set(
+        xlabel="share of the training data",
+        ylabel=comparison.objective,
+        xscale="log",
+    )
     axes.set_xticks(shares, [f"{share:g}" for share in shares])
     axes.minorticks_off()
     legend(axes)

@@ -8,10 +8,10 @@ import math
 import statistics
 import textwrap
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from core.replicates.stats import Paired
 from core.report.drawing import BEST, INK, SERIES, draw, legend
@@ -76,14 +76,6 @@ class Point:
         return ", ".join(f"{n} {outcome}" for outcome, n in Counter(self.others).items())
 
 
-class HeatMap(NamedTuple):
-    """Two parameters against each other: rows of cells, each over all other parameters."""
-
-    down: str
-    across: str
-    rows: list[list[Point]]
-
-
 @dataclass(frozen=True)
 class Grid:
     """A sweep's parameters with their values, seeds apart, and its points in grid order."""
@@ -98,9 +90,9 @@ class Grid:
         """1 where a higher score is better, else -1."""
         return 1 if self.summary.maximize else -1
 
-    def ranked(self, points: Sequence[Point]) -> list[Point]:
+    def ranked(self, points: Iterable[Point]) -> list[Point]:
         """Those with a mean, the best first; those with trials missing come after the rest."""
-        scored = [point for point in points if point.scores]
+        scored = [point for point in points if point.mean is not None]
         return sorted(scored, key=lambda p: (bool(p.others), -self.sign * (p.mean or 0.0)))
 
     @cached_property
@@ -111,7 +103,7 @@ class Grid:
     @property
     def best(self) -> Point | None:
         """The point with the best mean."""
-        return self.order[0] if self.order else None
+        return next(iter(self.order), None)
 
     @cached_property
     def paired(self) -> Paired:
@@ -145,24 +137,25 @@ class Grid:
         return sentences("grid.txt.j2", context)
 
     @cached_property
-    def maps(self) -> list[HeatMap]:
-        """A map for each pair of parameters; the longer one goes down, as a phone scrolls."""
-        found = []
+    def maps(self) -> dict[tuple[str, str], list[list[Point]]]:
+        """Rows of cells, each over all other parameters, for each pair of parameters: down, across.
+
+        The longer one goes down, as a phone scrolls.
+        """
+        found = {}
         for pair in itertools.combinations(self.axes, 2):
             down, across = sorted(pair, key=lambda name: -len(self.axes[name]))
-            cells: dict[tuple[str, str], list[Point]] = {}
+            at: dict[str, list[Point]] = {}
             for point in self.points:
-                at = key(point.values[down]), key(point.values[across])
-                cells.setdefault(at, []).append(point)
-            rows = [[Point.merged(cells[key(y), key(x)]) for x in self.axes[across]]
-                    for y in self.axes[down]]  # fmt: skip
-            found.append(HeatMap(down, across, rows))
+                at.setdefault(key([point.values[down], point.values[across]]), []).append(point)
+            xs, ys = self.axes[across], self.axes[down]
+            found[down, across] = [[Point.merged(at[key([y, x])]) for x in xs] for y in ys]
         return found
 
     @cached_property
     def scale(self) -> tuple[float, float] | None:
         """The worst and the best mean of all maps' cells, where they differ."""
-        cells = [cell for heat in self.maps for row in heat.rows for cell in row]
+        cells = [cell for rows in self.maps.values() for row in rows for cell in row]
         means = sorted((c.mean for c in cells if c.mean is not None), key=lambda m: self.sign * m)
         return (means[0], means[-1]) if means and means[0] != means[-1] else None
 
@@ -173,9 +166,9 @@ class Grid:
         worst, best = self.scale
         return round((SHADES - 1) * (cell.mean - worst) / (best - worst))
 
-    def best_cells(self, heat: HeatMap) -> list[Point]:
+    def best_cells(self, rows: list[list[Point]]) -> list[Point]:
         """The cell of a map with the best mean, and those that tie with it."""
-        order = self.ranked([cell for row in heat.rows for cell in row])
+        order = self.ranked(itertools.chain(*rows))
         return [c for c in order if (c.mean, not c.others) == (order[0].mean, not order[0].others)]
 
     @cached_property
@@ -188,7 +181,7 @@ class Grid:
     @property
     def plots(self) -> dict[str, str]:
         """SVG of the score against the only parameter, and of losses; '' where there are none."""
-        curve, size = len(self.axes) == 1 and self.order, (5.2, 0.6 + 0.8 * len(self.panels))
+        curve, size = len(self.axes) == 1 and self.order, (5.2, 1.2 + 0.8 * len(self.panels))
         scores, losses = (partial(plot, grid=self) for plot in (_scores, _losses))
         return {
             "scores": draw("grid_scores", scores, counted=False) if curve else "",
@@ -283,16 +276,13 @@ def _losses(axes: Axes, grid: Grid) -> None:
     axes.remove()
     lines = [line for point in shown for row in point.rows for line in row.epochs]
     names, panel, labels = loss_names(lines), None, dict[str, Any]()
+    height = math.ceil(len(shown) / COLUMNS)
     for i, point in enumerate(shown, 1):
-        panel = figure.add_subplot(
-            math.ceil(len(shown) / COLUMNS), COLUMNS, i, sharex=panel, sharey=panel
-        )
+        panel = figure.add_subplot(height, COLUMNS, i, sharex=panel, sharey=panel)
         for row in point.rows:
             loss_lines(panel, row.epochs, names, 0.9)
-        score = f"score {grid.summary.shown(point.mean)}" if point.scores else ""
-        facts = (point.label, score, point.trouble, "best" if point is grid.best else "")
-        title = textwrap.fill(", ".join(filter(None, facts)), TITLE)
-        panel.set_title(title, loc="left", fontsize="medium")
+        title = f"{point.label}: {grid.summary.shown(point.mean)} {point.trouble}"
+        panel.set_title(textwrap.fill(title, TITLE), loc="left", fontsize="medium")
         panel.grid(True, axis="y", linewidth=0.6)
         panel.locator_params(axis="x", nbins=4, integer=True, min_n_ticks=1)
         handles = panel.get_legend_handles_labels()

@@ -85,8 +85,8 @@ def test_two_parameters_are_a_map_with_the_spread_over_seeds(sweep: Sweep) -> No
     assert "the mean over 3 seeds" in page
     assert "Best mean: 0.710 (0.700 to 0.720) over 3 seeds, at weight 4, rate 0.001." in page
     grid = _grid(study)
-    (heat,) = grid.maps
-    assert [list(map(grid.shade, row)) for row in heat.rows] == [[0, 4], [1, 5], [4, 8]]
+    (heat,) = grid.maps.values()
+    assert [list(map(grid.shade, row)) for row in heat] == [[0, 4], [1, 5], [4, 8]]
     assert grid.scale == (pytest.approx(0.11), pytest.approx(0.71))
     notes = " ".join(cautions(grid.summary))
     assert "Compare the means over 3 seeds" in notes
@@ -99,10 +99,10 @@ def test_where_less_is_better_the_least_is_best_and_strongest(sweep: Sweep) -> N
     grid = _grid(study)
     assert grid.best is not None
     assert grid.best.values == {"weight": 1.0, "rate": 0.01}
-    (heat,) = grid.maps
-    assert grid.best_cells(heat) == [heat.rows[0][0]]
-    assert grid.shade(heat.rows[0][0]) == 8
-    assert grid.shade(heat.rows[1][1]) == 0
+    (heat,) = grid.maps.values()
+    assert grid.best_cells(heat) == [heat[0][0]]
+    assert grid.shade(heat[0][0]) == 8
+    assert grid.shade(heat[1][1]) == 0
     assert "Best: 1.010 over 1 seed, at weight 1, rate 0.01." in grid.sentences
     assert "the noise has not been measured" in " ".join(cautions(grid.summary))
 
@@ -325,7 +325,7 @@ def test_the_losses_of_the_best_points_are_panels_of_one_figure(sweep: Sweep) ->
     texts = re.findall(r"<text[^>]*>(.*?)</text>", losses)
     titles = [text for text in texts if text.startswith("weight ")]
     assert len(titles) == 12, "the best ones"
-    assert titles[:2] == ["weight 12, score 12, best", "weight 11, score 11"]
+    assert titles[:2] == ["weight 12: 12", "weight 11: 11"]
     assert {"g", "d", "fixed_l1, training", "fixed_l1, validation"} <= set(texts)
     panels = re.split(r'<g id="grid_losses-axes_\d+">', losses)[1:]
     assert len(panels) == 12
