@@ -250,19 +250,20 @@ def read_comparison(runs: Path, name: str) -> Comparison:
 
 
 def _entrant(folder: Path, config: dict[str, Any], task: str) -> Entrant:
-    def runs(step: str) -> dict[str, Row]:
-        study = Study(folder.with_name(study_name(folder.name, task, step)))
-        return {row.record.folder.name: row for row in read_rows(study) if row.task == task}
-
     search = folder.with_name(study_name(folder.name, task))
     summary = summarize(Study(search, read_json(search / "study.json")))
     cost, best = clean(read_json(folder / f"cost-{task}.json")), summary.best
     if best is None:
         return Entrant(task, summary, [], {}, cost, {})
-    repeats, less = runs("seeds"), runs("data")
-    seeds = seeds_of(best.params.get("seed", 0), config["seeds"])[1:]
-    repeated = [repeats[f"seed-{seed}"] for seed in seeds if f"seed-{seed}" in repeats]
-    shares = {share: less.get(f"fraction-{share}") for share in config["data_fractions"]}
-    shares |= {1.0: best} if shares else {}
-    demand = {share: row for share, row in sorted(shares.items()) if row}
-    return Entrant(task, summary, [best, *repeated], demand, cost, importances(summary))
+
+    def rows(step: str) -> dict[str, Row]:
+        study = Study(folder.with_name(study_name(folder.name, task, step)))
+        return {row.record.folder.name: row for row in read_rows(study) if row.task == task}
+
+    seeds = [f"seed-{s}" for s in seeds_of(best.params.get("seed", 0), config["seeds"])[1:]]
+    shares = {f"fraction-{share}": share for share in config["data_fractions"]}
+    repeats = [row for name, row in rows("seeds").items() if name in seeds]
+    demand = {shares[name]: row for name, row in rows("data").items() if name in shares}
+    demand |= {1.0: best} if shares else {}
+    runs = [best, *repeats]
+    return Entrant(task, summary, runs, dict(sorted(demand.items())), cost, importances(summary))

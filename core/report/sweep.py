@@ -133,8 +133,7 @@ class Grid:
         """What the grid comes to, in words."""
         total = Point.merged(self.points)
         deviation = statistics.stdev(total.scores.values()) if total.spread else None
-        context = {"grid": self, "s": self.summary, "total": total, "deviation": deviation}
-        return sentences("grid.txt.j2", context)
+        return sentences("grid.txt.j2", {"grid": self, "total": total, "deviation": deviation})
 
     @cached_property
     def maps(self) -> dict[tuple[str, str], list[list[Point]]]:
