@@ -148,17 +148,9 @@ class Comparison:
 
     folder: Path
     config: dict[str, Any]
+    objective: str
+    maximize: bool
     entrants: list[Entrant]
-
-    @property
-    def objective(self) -> str:
-        """What all were searched for."""
-        return str(self.config["objective"]["name"])
-
-    @property
-    def maximize(self) -> bool:
-        """Whether a higher score is better."""
-        return bool(self.config["objective"]["direction"] == "maximize")
 
     @cached_property
     def paired(self) -> Paired:
@@ -246,7 +238,9 @@ def read_comparison(runs: Path, name: str) -> Comparison:
     config = clean(read_json(folder / "settings.json"))
     if not config.get("tasks"):
         raise UserError(f"{folder / 'settings.json'}: describes no comparison; `gantune compare`")
-    return Comparison(folder, config, [_entrant(folder, config, task) for task in config["tasks"]])
+    entrants = [_entrant(folder, config, task) for task in config["tasks"]]
+    goal = config["objective"]
+    return Comparison(folder, config, goal["name"], goal["direction"] == "maximize", entrants)
 
 
 def _entrant(folder: Path, config: dict[str, Any], task: str) -> Entrant:

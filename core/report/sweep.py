@@ -78,17 +78,16 @@ class Point:
 
 @dataclass(frozen=True)
 class Grid:
-    """A sweep's parameters with their values, seeds apart, and its points in grid order."""
+    """A sweep's parameters with their values, seeds apart, and its points in grid order.
+
+    `sign` is 1 where a higher score is better, else -1.
+    """
 
     summary: Summary
     axes: dict[str, list[Any]]
     seeds: list[Any]
     points: list[Point]
-
-    @property
-    def sign(self) -> int:
-        """1 where a higher score is better, else -1."""
-        return 1 if self.summary.maximize else -1
+    sign: int
 
     def ranked(self, points: Iterable[Point]) -> list[Point]:
         """Those with a mean, the best first; those with trials missing come after the rest."""
@@ -99,11 +98,6 @@ class Grid:
     def order(self) -> list[Point]:
         """The points with a mean, ranked."""
         return self.ranked(self.points)
-
-    @property
-    def best(self) -> Point | None:
-        """The point with the best mean."""
-        return next(iter(self.order), None)
 
     @cached_property
     def paired(self) -> Paired:
@@ -119,9 +113,9 @@ class Grid:
 
     def behind(self, point: Point) -> str:
         """By how much the best point is better, with the interval; '' where nothing can be said."""
-        if not self.best or point is self.best or point.key not in self.paired.names:
+        if point is self.order[0] or point.key not in self.paired.names:
             return ""
-        return interval(self.paired.difference(self.best.key, point.key), self.summary.places)
+        return interval(self.paired.difference(self.order[0].key, point.key), self.summary.places)
 
     def shown(self, point: Point) -> str:
         """`0.610 (0.580 to 0.640)`."""
@@ -165,26 +159,16 @@ class Grid:
         worst, best = self.scale
         return round((SHADES - 1) * (cell.mean - worst) / (best - worst))
 
-    def best_cells(self, rows: list[list[Point]]) -> list[Point]:
-        """The cell of a map with the best mean, and those that tie with it."""
-        order = self.ranked(itertools.chain(*rows))
-        return [c for c in order if (c.mean, not c.others) == (order[0].mean, not order[0].others)]
-
-    @cached_property
-    def panels(self) -> list[Point]:
-        """The points whose losses are drawn: the best first, and last those without a score."""
-        order = [*self.order, *(point for point in self.points if not point.scores)]
-        trained = [p for p in order if any(line.losses for r in p.rows for line in r.epochs)]
-        return trained[:PANELS]
-
     @property
     def plots(self) -> dict[str, str]:
         """SVG of the score against the only parameter, and of losses; '' where there are none."""
-        curve, size = len(self.axes) == 1 and self.order, (5.2, 1.2 + 0.8 * len(self.panels))
-        scores, losses = (partial(plot, grid=self) for plot in (_scores, _losses))
+        scores, single = partial(_scores, grid=self), len(self.axes) == 1 and self.order
+        order = [*self.order, *(point for point in self.points if not point.scores)]
+        panels = [p for p in order if any(e.losses for row in p.rows for e in row.epochs)][:PANELS]
+        losses, size = partial(_losses, grid=self, points=panels), (5.2, 1.2 + 0.8 * len(panels))
         return {
-            "scores": draw("grid_scores", scores, counted=False) if curve else "",
-            "losses": draw("grid_losses", losses, size, counted=False) if self.panels else "",
+            "scores": draw("grid_scores", scores, counted=False) if single else "",
+            "losses": draw("grid_losses", losses, size, counted=False) if panels else "",
         }
 
 
@@ -215,7 +199,7 @@ def sweep_grid(summary: Summary) -> Grid | None:
                   if row and row.record.folder in counted and row.score is not None}  # fmt: skip
         others = tuple(_trouble(row) for run, row in rows.items() if run not in scores)
         points.append(Point(point, tuple(filter(None, rows.values())), scores, others))
-    return Grid(summary, values, seeds, points)
+    return Grid(summary, values, seeds, points, 1 if summary.maximize else -1)
 
 
 def key(value: Any) -> str:
@@ -269,14 +253,13 @@ def _scores(axes: Axes, grid: Grid) -> None:
     legend(axes)
 
 
-def _losses(axes: Axes, grid: Grid) -> None:
+def _losses(axes: Axes, grid: Grid, points: Sequence[Point]) -> None:
     """The figure of `axes` as a panel for each point, all on the same scales; a line a seed."""
-    figure, shown = axes.figure, grid.panels
+    figure, panel, labels = axes.figure, None, dict[str, Any]()
     axes.remove()
-    lines = [line for point in shown for row in point.rows for line in row.epochs]
-    names, panel, labels = loss_names(lines), None, dict[str, Any]()
-    height = math.ceil(len(shown) / COLUMNS)
-    for i, point in enumerate(shown, 1):
+    lines = [line for point in points for row in point.rows for line in row.epochs]
+    names, height = loss_names(lines), math.ceil(len(points) / COLUMNS)
+    for i, point in enumerate(points, 1):
         panel = figure.add_subplot(height, COLUMNS, i, sharex=panel, sharey=panel)
         for row in point.rows:
             loss_lines(panel, row.epochs, names, 0.9)

@@ -97,10 +97,9 @@ def test_where_less_is_better_the_least_is_best_and_strongest(sweep: Sweep) -> N
     axes = {"weight": [1.0, 2.0], "rate": [0.01, 0.1]}
     study = sweep(axes, lambda weight, rate: weight + rate, direction="minimize")
     grid = _grid(study)
-    assert grid.best is not None
-    assert grid.best.values == {"weight": 1.0, "rate": 0.01}
+    assert grid.order[0].values == {"weight": 1.0, "rate": 0.01}
     (heat,) = grid.maps.values()
-    assert grid.best_cells(heat) == [heat[0][0]]
+    assert grid.ranked(itertools.chain(*heat))[0] is heat[0][0]
     assert grid.shade(heat[0][0]) == 8
     assert grid.shade(heat[1][1]) == 0
     assert "Best: 1.010 over 1 seed, at weight 1, rate 0.01." in grid.sentences
