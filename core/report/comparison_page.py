@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from core.files import now, write_bytes, write_json
-from core.report.comparison import Comparison, Entrant, cautions, headline, read_comparison
+from core.report.comparison import Comparison, cautions, headline, read_comparison
 from core.report.drawing import SERIES, draw, legend
 from core.report.format import decimals
 from core.report.pictures import picture_rows
@@ -38,21 +38,21 @@ def write_comparison(runs: Path, name: str) -> Path:
 
 
 def _json(comparison: Comparison) -> dict[str, Any]:
-    def task(e: Entrant) -> dict[str, Any]:
-        seeds = {r.record.folder.name: r.score if e.usable(r) else None for r in e.runs}
-        more = {"params": e.best.params if e.best else None, "cost": e.cost}
-        return {**e.figures, "seeds": seeds, **more, "importance": e.importances}
-
-    winners = comparison.winners
     return {
         "comparison": comparison.folder.name,
         "objective": comparison.config["objective"],
         "headline": headline(comparison),
         "winner": comparison.winner,
-        "cannot_be_told_apart": winners if len(winners) > 1 else [],
+        "cannot_be_told_apart": comparison.winners if len(comparison.winners) > 1 else [],
         "order": [entrant.task for entrant in comparison.scored],
         "cautions": cautions(comparison),
-        "tasks": [task(entrant) for entrant in comparison.entrants],
+        "tasks": [
+            e.figures
+            | {"seeds": {r.record.folder.name: r.score if e.usable(r) else None for r in e.runs}}
+            | {"params": e.best.params if e.best else None, "cost": e.cost}
+            | {"importance": e.importances}
+            for e in comparison.entrants
+        ],
         "settings": comparison.config,
     }
 
