@@ -26,7 +26,7 @@ from core.report.format import decimals, fixed, plain
 from core.report.noise import interval
 from core.report.optuna_plots import importances
 from core.report.render import sentence, sentences
-from core.report.rows import Row, clean, mapping, numbers, read_rows
+from core.report.rows import Row, clean, numbers, read_rows
 from core.report.summary import CONDITIONS, Summary, summarize
 from core.task import RUNTIME_FIELDS, OutcomeKind, UserError
 
@@ -35,7 +35,6 @@ COST = (
     "parameters", "parameters_output", "flops_train_image", "flops_translate_image", "step_ms",
     "items_per_second", "batch", "memory_bytes",
 )  # fmt: skip
-ENDED = (OutcomeKind.COMPLETED, OutcomeKind.PRUNED, *WRONG)
 ALIKE = (CONDITIONS | {"size", "width", "batch_size", "data_fraction"}) - RUNTIME_FIELDS - {"seed"}
 
 
@@ -51,18 +50,24 @@ def seeds_of(first: int, number: int) -> list[int]:
 
 @dataclass(frozen=True)
 class Entrant:
-    """One task of a comparison; `repeats` are its best trial's runs with other seeds."""
+    """One task of a comparison.
+
+    `runs` are its best trial and the repetitions with other seeds, however they ended, `demand`
+    those with shares of the data; `importances` are the parameters' shares in the differences of
+    score.
+    """
 
     task: str
-    summary: Summary | None
-    repeats: tuple[Row, ...]
+    summary: Summary
+    runs: list[Row]
     demand: dict[float, Row]
     cost: dict[str, Any]
+    importances: dict[str, float]
 
     @property
     def best(self) -> Row | None:
         """The best trial of the search; None where none came to a score."""
-        return self.summary.best if self.summary else None
+        return self.summary.best
 
     @property
     def broken(self) -> list[str]:
@@ -72,12 +77,7 @@ class Entrant:
     @property
     def rows(self) -> list[Row]:
         """The trials of the search."""
-        return self.summary.rows if self.summary else []
-
-    @property
-    def runs(self) -> list[Row]:
-        """The best trial and its repetitions with other seeds, however they ended."""
-        return [self.best, *self.repeats] if self.best else []
+        return self.summary.rows
 
     def usable(self, row: Row) -> bool:
         """Whether its score may be compared: completed, no guard broken but the best trial's."""
@@ -99,16 +99,19 @@ class Entrant:
         Shares are of the trials that ended, near the best one means within 10 % of its score.
         """
         best, cost, outcomes = self.best, numbers(self.cost), Counter(r.outcome for r in self.rows)
-        scores, others, finals = map(self.scores, (self.runs, self.repeats, self.rows))
+        scores, others, finals = map(self.scores, (self.runs, self.runs[1:], self.rows))
         seconds = [line.seconds for row in self.runs for line in row.epochs if line.seconds > 0]
-        ended = [row for row in self.rows if row.outcome in ENDED]
         score = best.score if best else None
+        ended = [r for r in self.rows if r.outcome in {"completed", "pruned", *WRONG}]
         near = [s for s in finals if score is not None and abs(s - score) <= NEAR * abs(score)]
-        failed = [row for row in ended if row.outcome in WRONG or row.broken]
-        pruned = [row for row in ended if row.outcome == OutcomeKind.PRUNED and not row.broken]
-        quartiles = (
-            statistics.quantiles(finals, method="inclusive") if len(finals) > 1 else [None] * 3
-        )
+        failed = [r for r in ended if r.outcome in WRONG or r.broken]
+        pruned = [r for r in ended if r.outcome == OutcomeKind.PRUNED and not r.broken]
+        few = len(finals) < 2
+        quartiles = [None] * 3 if few else statistics.quantiles(finals, method="inclusive")
+
+        def share(found: Sequence[Any]) -> float | None:
+            return len(found) / len(ended) if ended else None
+
         return {
             "task": self.task,
             "best_score": score,
@@ -130,56 +133,31 @@ class Entrant:
             "trials_pruned": outcomes[OutcomeKind.PRUNED],
             "trials_failed": sum(outcomes[outcome] for outcome in WRONG),
             **dict(zip(("quartile_1", "median", "quartile_3"), quartiles, strict=True)),
-            "share_near_best": len(near) / len(ended) if ended else None,
-            "share_failed_or_broken": len(failed) / len(ended) if ended else None,
-            "share_pruned": len(pruned) / len(ended) if ended else None,
+            "share_near_best": share(near),
+            "share_failed_or_broken": share(failed),
+            "share_pruned": share(pruned),
             "guards_broken": " ".join(self.broken),
             **{f"part_{name}": value for name, value in (best.parts if best else {}).items()},
-            **{f"score_at_{share}": row.score if self.usable(row) else None
-               for share, row in self.demand.items()},
-        }  # fmt: skip
-
-    @cached_property
-    def importances(self) -> dict[str, float]:
-        """The share that each parameter has in the search's differences of score."""
-        return importances(self.summary) if self.summary else {}
+            **{f"score_at_{f}": next(iter(self.scores([r])), None) for f, r in self.demand.items()},
+        }
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Tasks that share an objective, searched under the same budget."""
+    """Tasks that share an objective, searched under the same budget; `config` is settings.json."""
 
     folder: Path
     config: dict[str, Any]
+    objective: str
+    maximize: bool
     entrants: list[Entrant]
-
-    @property
-    def name(self) -> str:
-        """The comparison's name is its folder's."""
-        return self.folder.name
-
-    @property
-    def objective(self) -> str:
-        """What all were searched for."""
-        return str(mapping(self.config.get("objective")).get("name") or "score")
-
-    @property
-    def maximize(self) -> bool:
-        """Whether a higher score is better."""
-        return mapping(self.config.get("objective")).get("direction") != "minimize"
-
-    @property
-    def seeds(self) -> int:
-        """How many seeds each best trial was to be run with."""
-        return int(numbers(self.config).get("seeds", 1))
 
     @cached_property
     def paired(self) -> Paired:
         """Each task's best trial, by seed; higher is better."""
         sign = 1 if self.maximize else -1
         return Paired({
-            e.task: {row.params.get("seed"): sign * row.score for row in e.runs
-                     if e.usable(row) and row.score is not None}
+            e.task: {r.params.get("seed"): sign * s for r in e.runs for s in e.scores([r])}
             for e in self.entrants
         })  # fmt: skip
 
@@ -210,13 +188,12 @@ class Comparison:
         """By how much the first task is better, with the interval over common seeds."""
         if entrant not in self.scored[1:]:
             return ""
-        difference = self.paired.difference(self.scored[0].task, entrant.task)
-        return interval(difference, self.places)
+        return interval(self.paired.difference(self.scored[0].task, entrant.task), self.places)
 
     @cached_property
     def places(self) -> int:
         """Decimals to show scores with."""
-        return decimals(s for e in self.entrants for s in e.scores([*e.rows, *e.repeats]))
+        return decimals(s for e in self.entrants for s in e.scores([*e.rows, *e.runs]))
 
     def shown(self, score: float | None) -> str:
         """A score with the comparison's decimals."""
@@ -224,9 +201,9 @@ class Comparison:
 
     def spread(self, entrant: Entrant) -> str:
         """`0.610 ± 0.012` (no-break spaces), without a spread where there is one run."""
-        mean, deviation = entrant.figures["seeds_mean"], entrant.figures["seeds_sd"]
+        deviation = entrant.figures["seeds_sd"]
         spread = "" if deviation is None else f"\u00a0±\u00a0{self.shown(deviation)}"
-        return f"{self.shown(mean)}{spread}"
+        return self.shown(entrant.figures["seeds_mean"]) + spread
 
 
 def headline(comparison: Comparison) -> str:
@@ -237,78 +214,50 @@ def headline(comparison: Comparison) -> str:
 def cautions(comparison: Comparison) -> list[str]:
     """What to know before believing the headline, the gravest first."""
     bests = {e.task: e.best for e in comparison.entrants if e.best}
+    searched = {name for e in comparison.entrants for name in e.summary.searched}
     evaluators = [{k: v for k, v in r.evaluator.items() if k != "seconds"} for r in bests.values()]
-    searches = [
-        (sum(row.outcome in ENDED for row in e.rows), len(e.summary.searched))
-        for e in comparison.entrants
-        if e.summary
-    ]
-    inputs = min((r.parts["inputs"] for r in bests.values() if "inputs" in r.parts), default=None)
-    notes = [row.about.get("notes") for row in bests.values()]
+    conditions = {
+        name: {task: plain(row.params[name]) for task, row in bests.items() if name in row.params}
+        for name in sorted(ALIKE - searched)
+    }
     context = {
         "c": comparison,
-        "unlike": _unlike(comparison, bests),
+        "unlike": {name: v for name, v in conditions.items() if len(set(v.values())) > 1},
         "many_evaluators": any(evaluator != evaluators[0] for evaluator in evaluators),
-        "weak": any(row.evaluator.get("weak") for row in bests.values()),
-        "few_inputs": inputs if inputs is not None and inputs < ENOUGH_INPUTS else None,
-        "searches": list(zip(*searches, strict=True)),
-        "notes": list(
-            dict.fromkeys(
-                " ".join(str(n).split()) for some in notes if isinstance(some, list) for n in some
-            )
-        ),
+        "weak": any(evaluator.get("weak") for evaluator in evaluators),
+        "inputs": [row.parts["inputs"] for row in bests.values() if "inputs" in row.parts],
+        "enough": ENOUGH_INPUTS,
+        "notes": dict.fromkeys(n for row in bests.values() for n in row.about.get("notes") or []),
     }
     return sentences("comparison_cautions.txt.j2", context)
-
-
-def _unlike(comparison: Comparison, bests: dict[str, Row]) -> dict[str, dict[str, Any]]:
-    """Conditions that were not searched, and differ between the best trials: values by task."""
-    searched = {n for e in comparison.entrants if e.summary for n in e.summary.searched}
-    found = {}
-    for name in sorted(ALIKE - searched):
-        values = {task: r.params[name] for task, r in bests.items() if name in r.params}
-        if len(set(map(plain, values.values()))) > 1:
-            found[name] = values
-    return found
 
 
 def read_comparison(runs: Path, name: str) -> Comparison:
     """Read a comparison's records; UserError where there is none of that name."""
     folder = runs / name
     config = clean(read_json(folder / "settings.json"))
-    tasks = config.get("tasks")
-    if not isinstance(tasks, list) or not tasks:
+    if not config.get("tasks"):
         raise UserError(f"{folder / 'settings.json'}: describes no comparison; `gantune compare`")
-    comparison = Comparison(folder, config, [])
-    return Comparison(folder, config, [_entrant(runs, comparison, str(task)) for task in tasks])
+    entrants = [_entrant(folder, config, task) for task in config["tasks"]]
+    goal = config["objective"]
+    return Comparison(folder, config, goal["name"], goal["direction"] == "maximize", entrants)
 
 
-def _entrant(runs: Path, comparison: Comparison, task: str) -> Entrant:
-    name, fractions = comparison.name, comparison.config.get("data_fractions")
-    folder = runs / study_name(name, task)
-    study = Study(folder, read_json(folder / "study.json"))
-    summary = summarize(study) if study.records() else None
-    cost = clean(read_json(comparison.folder / f"cost-{task}.json"))
-    best = summary.best if summary else None
+def _entrant(folder: Path, config: dict[str, Any], task: str) -> Entrant:
+    search = folder.with_name(study_name(folder.name, task))
+    summary = summarize(Study(search, read_json(search / "study.json")))
+    cost, best = clean(read_json(folder / f"cost-{task}.json")), summary.best
     if best is None:
-        return Entrant(task, summary, (), {}, cost)
-    seeds = seeds_of(int(numbers(best.params).get("seed", 0)), comparison.seeds)[1:]
-    repeats = _rows(runs / study_name(name, task, "seeds"), task)
-    demand = _rows(runs / study_name(name, task, "data"), task)
-    shares = (
-        {f: demand.get(f"fraction-{f}") for f in fractions} if isinstance(fractions, list) else {}
-    )
-    if shares:
-        shares[1.0] = best
-    return Entrant(
-        task,
-        summary,
-        tuple(repeats[f"seed-{s}"] for s in seeds if f"seed-{s}" in repeats),
-        {share: row for share, row in sorted(shares.items()) if row},
-        cost,
-    )
+        return Entrant(task, summary, [], {}, cost, {})
 
+    def rows(step: str) -> dict[str, Row]:
+        study = Study(folder.with_name(study_name(folder.name, task, step)))
+        return {row.record.folder.name: row for row in read_rows(study) if row.task == task}
 
-def _rows(study: Path, task: str) -> dict[str, Row]:
-    """The trials of the task in a study, by their folders."""
-    return {row.record.folder.name: row for row in read_rows(Study(study)) if row.task == task}
+    seeds = [f"seed-{s}" for s in seeds_of(best.params.get("seed", 0), config["seeds"])[1:]]
+    shares = {f"fraction-{share}": share for share in config["data_fractions"]}
+    repeats = [row for name, row in rows("seeds").items() if name in seeds]
+    demand = {shares[name]: row for name, row in rows("data").items() if name in shares}
+    demand |= {1.0: best} if shares else {}
+    runs = [best, *repeats]
+    return Entrant(task, summary, runs, dict(sorted(demand.items())), cost, importances(summary))

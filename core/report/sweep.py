@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import itertools
 import json
 import math
 import statistics
+import textwrap
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
@@ -18,17 +17,18 @@ from core.replicates.stats import Paired
 from core.report.drawing import BEST, INK, SERIES, draw, legend
 from core.report.format import plain, spaced
 from core.report.noise import interval
-from core.report.plots import loss_lines, loss_names, loss_values, validated, wide
+from core.report.plots import loss_lines, loss_names, loss_values, wide
 from core.report.render import sentences
 from core.report.rows import Row, mapping
 from core.report.summary import Summary
+from core.report.table import csv_text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 SEED = "seed"
 SHADES = 9  # of a map's cells
-PANELS, PANEL_SIZE = 24, (2.2, 1.6)
+PANELS, COLUMNS, TITLE = 12, 2, 44  # points whose losses are drawn; letters in a line of a title
 TICKS, LETTERS = 10, 14
 
 
@@ -52,7 +52,7 @@ class Point:
         """`lr_g 0.0001, batch_size 8`."""
         return ", ".join(f"{name} {plain(value)}" for name, value in self.values.items())
 
-    @cached_property
+    @property
     def key(self) -> str:
         """What tells it from the other points."""
         return key(self.values)
@@ -63,10 +63,10 @@ class Point:
         return statistics.fmean(self.scores.values()) if self.scores else None
 
     @property
-    def spread(self) -> tuple[float, float] | None:
+    def spread(self) -> list[float]:
         """The lowest and the highest score, where there are several."""
         scores = self.scores.values()
-        return (min(scores), max(scores)) if len(scores) > 1 else None
+        return [min(scores), max(scores)] if len(scores) > 1 else []
 
     @property
     def trouble(self) -> str:
@@ -77,130 +77,99 @@ class Point:
 
 
 @dataclass(frozen=True)
-class Cell:
-    """One cell of a map. `shade` is from 0, the worst mean, to 8, the best of all maps."""
-
-    point: Point
-    shade: int | None
-    best: bool
-
-
-@dataclass(frozen=True)
-class HeatMap:
-    """Two parameters against each other: the mean over all others."""
-
-    down: str
-    across: str
-    rows: list[tuple[Any, list[Cell]]]
-
-
-@dataclass(frozen=True)
-class Panels:
-    """The losses of points, drawn alike: a point and its SVG each, and the losses' names.
-
-    `shared` says whether some are measured on validation data too.
-    """
-
-    panels: list[tuple[Point, str]]
-    names: list[str]
-    shared: bool
-    log: bool
-    left_out: int
-
-
-@dataclass(frozen=True)
 class Grid:
-    """A sweep's parameters with their values, seeds apart, and its points in grid order."""
+    """A sweep's parameters with their values, seeds apart, and its points in grid order.
+
+    `sign` is 1 where a higher score is better, else -1.
+    """
 
     summary: Summary
     axes: dict[str, list[Any]]
     seeds: list[Any]
     points: list[Point]
+    sign: int
+
+    def ranked(self, points: Iterable[Point]) -> list[Point]:
+        """Those with a mean, the best first; those with trials missing come after the rest."""
+        scored = [point for point in points if point.mean is not None]
+        return sorted(scored, key=lambda p: (bool(p.others), -self.sign * (p.mean or 0.0)))
 
     @cached_property
-    def ranked(self) -> list[Point]:
-        """The points with a mean, the best first; those with trials missing come after the rest."""
-        sign = -1 if self.summary.maximize else 1
-        scored = [point for point in self.points if point.scores]
-        return sorted(scored, key=lambda p: (bool(p.others), sign * (p.mean or 0.0)))
-
-    @property
-    def best(self) -> Point | None:
-        """The point with the best mean."""
-        return self.ranked[0] if self.ranked else None
+    def order(self) -> list[Point]:
+        """The points with a mean, ranked."""
+        return self.ranked(self.points)
 
     @cached_property
     def paired(self) -> Paired:
         """The points without missing trials, or all where there is none, over common seeds."""
-        sign = 1 if self.summary.maximize else -1
-        whole = [p for p in self.ranked if not p.others] or self.ranked
-        return Paired({p.key: {s: sign * v for s, v in p.scores.items()} for p in whole})
+        whole = [p for p in self.order if not p.others] or self.order
+        return Paired({p.key: {s: self.sign * v for s, v in p.scores.items()} for p in whole})
 
     @cached_property
     def winners(self) -> list[Point]:
         """The winner set, the best point first."""
         keys = self.paired.winners()
-        return [point for point in self.ranked if point.key in keys]
+        return [point for point in self.order if point.key in keys]
 
     def behind(self, point: Point) -> str:
         """By how much the best point is better, with the interval; '' where nothing can be said."""
-        if not self.best or point is self.best or point.key not in self.paired.names:
+        if point is self.order[0] or point.key not in self.paired.names:
             return ""
-        difference = self.paired.difference(self.best.key, point.key)
-        return interval(difference, self.summary.places)
+        return interval(self.paired.difference(self.order[0].key, point.key), self.summary.places)
 
     def shown(self, point: Point) -> str:
         """`0.610 (0.580 to 0.640)`."""
-        shown, spread = self.summary.shown, point.spread
-        return shown(point.mean) + (
-            f" ({shown(spread[0])} to {shown(spread[1])})" if spread else ""
-        )
+        spread = " to ".join(map(self.summary.shown, point.spread))
+        return self.summary.shown(point.mean) + (f" ({spread})" if spread else "")
 
     @property
     def sentences(self) -> list[str]:
         """What the grid comes to, in words."""
         total = Point.merged(self.points)
         deviation = statistics.stdev(total.scores.values()) if total.spread else None
-        context = {"grid": self, "s": self.summary, "total": total, "deviation": deviation}
-        return sentences("grid.txt.j2", context)
+        return sentences("grid.txt.j2", {"grid": self, "total": total, "deviation": deviation})
 
     @cached_property
-    def pairs(self) -> dict[tuple[str, str], dict[tuple[str, str], Point]]:
-        """For each pair of parameters the trials by their values, over all other parameters."""
+    def maps(self) -> dict[tuple[str, str], list[list[Point]]]:
+        """Rows of cells, each over all other parameters, for each pair of parameters: down, across.
+
+        The longer one goes down, as a phone scrolls.
+        """
         found = {}
         for pair in itertools.combinations(self.axes, 2):
-            cells: dict[tuple[str, str], list[Point]] = {}
+            down, across = sorted(pair, key=lambda name: -len(self.axes[name]))
+            at: dict[str, list[Point]] = {}
             for point in self.points:
-                at = (key(point.values[pair[0]]), key(point.values[pair[1]]))
-                cells.setdefault(at, []).append(point)
-            found[pair] = {at: Point.merged(points) for at, points in cells.items()}
+                at.setdefault(key([point.values[down], point.values[across]]), []).append(point)
+            xs, ys = self.axes[across], self.axes[down]
+            found[down, across] = [[Point.merged(at[key([y, x])]) for x in xs] for y in ys]
         return found
 
     @cached_property
     def scale(self) -> tuple[float, float] | None:
         """The worst and the best mean of all maps' cells, where they differ."""
-        cells = [point for cells in self.pairs.values() for point in cells.values()]
-        means = [point.mean for point in cells if point.mean is not None]
-        low, high = min(means, default=0.0), max(means, default=0.0)
-        return None if low == high else (low, high) if self.summary.maximize else (high, low)
+        cells = [cell for rows in self.maps.values() for row in rows for cell in row]
+        means = sorted((c.mean for c in cells if c.mean is not None), key=lambda m: self.sign * m)
+        return (means[0], means[-1]) if means and means[0] != means[-1] else None
 
-    @cached_property
-    def maps(self) -> list[HeatMap]:
-        """A map for each pair of parameters; the longer one goes down, as a phone scrolls."""
-        return [_map(self, *sorted(pair, key=lambda n: -len(self.axes[n]))) for pair in self.pairs]
-
-    @cached_property
-    def panels(self) -> Panels | None:
-        """The losses of each point that has trained, the best-scored where there are too many."""
-        trained = [p for p in self.points if any(line.losses for r in p.rows for line in r.epochs)]
-        return _panels(self, trained) if trained else None
+    def shade(self, cell: Point) -> int | None:
+        """From 0, the worst mean of all maps, to 8, the best."""
+        if not self.scale or cell.mean is None:
+            return None
+        worst, best = self.scale
+        return round((SHADES - 1) * (cell.mean - worst) / (best - worst))
 
     @property
-    def plot(self) -> str:
-        """SVG of score against the only parameter; '' where there are several, or no score."""
-        if len(self.axes) != 1 or not self.ranked:
-            return ""
-        return draw("grid_scores", partial(_scores, grid=self), counted=False)
+    def plots(self) -> dict[str, str]:
+        """SVG of the score against the only parameter, and of losses; '' where there are none."""
+        scores, single = partial(_scores, grid=self), len(self.axes) == 1 and self.order
+        order = [*self.order, *(point for point in self.points if not point.scores)]
+        panels = [p for p in order if any(e.losses for row in p.rows for e in row.epochs)][:PANELS]
+        losses, size = partial(_losses, grid=self, points=panels), (5.2, 1.2 + 0.8 * len(panels))
+        return {
+            "scores": draw("grid_scores", scores, counted=False) if single else "",
+            "losses": draw("grid_losses", losses, size, counted=False) if panels else "",
+        }
 
 
 def swept(summary: Summary) -> bool:
@@ -210,34 +179,31 @@ def swept(summary: Summary) -> bool:
 
 def sweep_grid(summary: Summary) -> Grid | None:
     """The grid of a sweep; None for any other study, and where its space cannot be read."""
-    if not swept(summary):
-        return None
     axes = {name: mapping(spec).get("_value") for name, spec in summary.space.items()}
     values: dict[str, list[Any]] = {n: v for n, v in axes.items() if isinstance(v, list) and v}
-    if not values or values.keys() != axes.keys():
+    if not swept(summary) or not values or values.keys() != axes.keys():
         return None
     seeds = values.pop(SEED, []) if len(values) > 1 else []
-    found: dict[tuple[str, ...], dict[str, Row]] = {}
-    for row in summary.rows:
-        if row.task == summary.task and all(name in row.searched for name in axes):
-            at = tuple(key(row.params.get(name)) for name in values)
-            found.setdefault(at, {})[key(row.params.get(SEED) if seeds else None)] = row
+    found = {
+        key({name: row.params.get(name) for name in axes}): row
+        for row in summary.rows
+        if row.task == summary.task and all(name in row.searched for name in axes)
+    }
     counted = {row.record.folder for row in summary.candidates}
-
-    def point(*chosen: Any) -> Point:
-        known = found.get(tuple(map(key, chosen)), {})
-        rows = {key(seed): known.get(key(seed)) for seed in seeds or [None]}
-        scores = {seed: row.score for seed, row in rows.items()
+    points = []
+    for chosen in itertools.product(*values.values()):
+        point = dict(zip(values, chosen, strict=True))
+        runs = [{SEED: seed} for seed in seeds] or [{}]
+        rows = {key(run): found.get(key({**point, **run})) for run in runs}
+        scores = {run: row.score for run, row in rows.items()
                   if row and row.record.folder in counted and row.score is not None}  # fmt: skip
-        others = tuple(_trouble(row) for seed, row in rows.items() if seed not in scores)
-        trials = tuple(row for row in rows.values() if row)
-        return Point(dict(zip(values, chosen, strict=True)), trials, scores, others)
-
-    return Grid(summary, values, seeds, [point(*p) for p in itertools.product(*values.values())])
+        others = tuple(_trouble(row) for run, row in rows.items() if run not in scores)
+        points.append(Point(point, tuple(filter(None, rows.values())), scores, others))
+    return Grid(summary, values, seeds, points, 1 if summary.maximize else -1)
 
 
 def key(value: Any) -> str:
-    """A parameter's value as JSON, which tells it from others."""
+    """A parameter's value, or several, as JSON, which tells it from others."""
     return json.dumps(value, sort_keys=True)
 
 
@@ -252,91 +218,57 @@ def sweep_csv(grid: Grid) -> str:
 
     A trial that did not complete has no score and no parts. Numbers are exact.
     """
-    trials = []
-    for row in sorted((r for p in grid.points for r in p.rows), key=lambda row: row.number):
+    trials = sorted((r for point in grid.points for r in point.rows), key=lambda row: row.number)
+    parts = dict.fromkeys(name for row in trials for name in row.parts)
+    losses = loss_names(line for row in trials for line in row.epochs)
+    table = []
+    for row in trials:
         values = {name: row.params.get(name) for name in grid.summary.space}
-        groups: list[dict[str, Any]] = [
-            {"trial": row.label},
-            {n: v if isinstance(v, str) else json.dumps(v) for n, v in values.items()},
-            {"outcome": row.outcome, "score": row.score if row.completed else None},
-            {f"part.{n}": v if row.completed else None for n, v in row.parts.items()},
-            {f"loss.{n}": v for e in row.epochs for n, v in e.losses.items()},
-            {"epochs_trained": len(row.epochs), "seconds": round(row.seconds, 3)},
-        ]
-        trials.append(groups)
-    names = [name for group in zip(*trials, strict=True) for part in group for name in part]
-    out = io.StringIO()
-    table = csv.DictWriter(out, list(dict.fromkeys(names)), lineterminator="\n")
-    table.writeheader()
-    table.writerows({n: v for group in groups for n, v in group.items()} for groups in trials)
-    return out.getvalue()
-
-
-def _map(grid: Grid, down: str, across: str) -> HeatMap:
-    turned = (down, across) not in grid.pairs
-    points = grid.pairs[(across, down) if turned else (down, across)]
-    scored = [point for point in points.values() if point.scores]
-    whole = [point for point in scored if not point.others] or scored
-    pick = max if grid.summary.maximize else min
-    best = pick((point.mean or 0.0 for point in whole), default=None)
-
-    def cell(y: Any, x: Any) -> Cell:
-        point, shade = points[(key(x), key(y)) if turned else (key(y), key(x))], None
-        if grid.scale and point.mean is not None:
-            worst, top = grid.scale
-            shade = round((SHADES - 1) * (point.mean - worst) / (top - worst))
-        return Cell(point, shade, point in whole and point.mean == best)
-
-    rows = [(y, [cell(y, x) for x in grid.axes[across]]) for y in grid.axes[down]]
-    return HeatMap(down, across, rows)
+        last = {name: loss for line in row.epochs for name, loss in line.losses.items()}
+        table.append(
+            {"trial": row.label}
+            | {n: v if isinstance(v, str) else json.dumps(v) for n, v in values.items()}
+            | {"outcome": row.outcome, "score": row.score if row.completed else None}
+            | {f"part.{n}": row.parts.get(n) if row.completed else None for n in parts}
+            | {f"loss.{name}": last.get(name) for name in losses}
+            | {"epochs_trained": len(row.epochs), "seconds": round(row.seconds, 3)}
+        )
+    return csv_text(table)
 
 
 def _scores(axes: Axes, grid: Grid) -> None:
-    """Every trial, the means, the range over the seeds; equal steps in the grid's order."""
-    (name,) = grid.axes
-    places, points = list(range(len(grid.points))), grid.points
-    means = [math.nan if point.mean is None else point.mean for point in points]
-    if any(point.spread for point in points):
-        ends = [point.spread or (mean, mean) for point, mean in zip(points, means, strict=True)]
-        axes.fill_between(places, [low for low, _ in ends], [high for _, high in ends], color=BEST,
-                          alpha=0.15, linewidth=0, label="lowest to highest")  # fmt: skip
-        axes.plot(places, means, "_-", color=BEST, linewidth=1.8, markersize=12, label="mean")
-    else:
-        axes.plot(places, means, color=BEST, linewidth=1.8)
-    dots = [(x, score) for x, point in enumerate(points) for score in point.scores.values()]
-    axes.scatter([x for x, _ in dots], [y for _, y in dots], 20, facecolors="none", edgecolors=INK,
-                 linewidths=1, label="a trial")  # fmt: skip
-    outcomes = dict.fromkeys(o for point in points for o in point.others if o != "not run")
-    for i, (outcome, marker) in enumerate(zip(outcomes, itertools.cycle("x+1234"), strict=False)):
-        at = [x for x, point in enumerate(points) if outcome in point.others]
-        axes.scatter(at, [0.03 + 0.06 * i] * len(at), 30, color=SERIES[1], marker=marker,
-                     transform=axes.get_xaxis_transform(), label=f"{outcome}: no score",
-                     clip_on=False)  # fmt: skip
-    stride = -(-len(places) // TICKS)
+    """Every trial, the means and what failed, at equal steps in the grid's order."""
+    (name,), points = grid.axes, list(enumerate(grid.points))
+    means = [math.nan if point.mean is None else point.mean for _, point in points]
+    axes.plot(means, "_-", color=BEST, markersize=12, label="mean")
+    dots = [(x, score) for x, point in points for score in point.scores.values()]
+    axes.plot(*zip(*dots, strict=True), "o", color=INK, fillstyle="none", label="a trial")
+    for x, point in points:
+        axes.text(x, 0.02, point.trouble, color=SERIES[1], rotation=90, ha="center",
+                  transform=axes.get_xaxis_transform())  # fmt: skip
     texts = [plain(value)[:LETTERS] for value in grid.axes[name]]
-    axes.set_xticks(places[::stride], texts[::stride])
-    air = 0.08 * max(1, len(places) - 1)
-    axes.set(xlabel=name, ylabel=grid.summary.objective, xlim=(-air, len(places) - 1 + air))
+    stride = math.ceil(len(texts) / TICKS)
+    axes.set_xticks(range(0, len(texts), stride), texts[::stride])
+    axes.set(xlabel=name, ylabel=grid.summary.objective, xlim=(-0.5, len(points) - 0.5))
     legend(axes)
 
 
-def _panels(grid: Grid, trained: Sequence[Point]) -> Panels:
-    order = {id(point): i for i, point in enumerate(grid.ranked)}
-    chosen = sorted(trained, key=lambda p: order.get(id(p), len(order)))[:PANELS]
-    shown = [point for point in trained if any(point is other for other in chosen)]
-    lines = [line for point in shown for row in point.rows for line in row.epochs]
-    names, values = loss_names(lines), loss_values(lines)
-    log, last = wide(values), max(line.epoch for line in lines)
-
-    def plot(axes: Axes, point: Point) -> None:
+def _losses(axes: Axes, grid: Grid, points: Sequence[Point]) -> None:
+    """The figure of `axes` as a panel for each point, all on the same scales; a line a seed."""
+    figure, panel, labels = axes.figure, None, dict[str, Any]()
+    axes.remove()
+    lines = [line for point in points for row in point.rows for line in row.epochs]
+    names, height = loss_names(lines), math.ceil(len(points) / COLUMNS)
+    for i, point in enumerate(points, 1):
+        panel = figure.add_subplot(height, COLUMNS, i, sharex=panel, sharey=panel)
         for row in point.rows:
-            loss_lines(axes, row.epochs, names, 0.9)
-        if log:
-            axes.set_yscale("log")
-        axes.update_datalim([(1, min(values)), (last, max(values))])
-        axes.autoscale_view()
-
-    panels = [(p, draw(f"grid_losses_{i}", partial(plot, point=p), PANEL_SIZE))
-              for i, p in enumerate(shown)]  # fmt: skip
-    shared, left_out = bool(validated(lines)), len(trained) - len(shown)
-    return Panels(panels, [name.lstrip("_") or "loss" for name in names], shared, log, left_out)
+            loss_lines(panel, row.epochs, names, 0.9)
+        title = f"{point.label}: {grid.summary.shown(point.mean)} {point.trouble}"
+        panel.set_title(textwrap.fill(title, TITLE), loc="left", fontsize="medium")
+        panel.grid(True, axis="y", linewidth=0.6)
+        panel.locator_params(axis="x", nbins=4, integer=True, min_n_ticks=1)
+        handles = panel.get_legend_handles_labels()
+        labels |= dict(zip(handles[1], handles[0], strict=True))
+    if panel and wide(loss_values(lines)):
+        panel.set_yscale("log")
+    figure.legend(list(labels.values()), list(labels), loc="outside upper left", ncols=3)

@@ -402,7 +402,7 @@ def test_the_page_is_legible_on_a_phone_and_a_desktop(write: Write) -> None:
             assert page.evaluate("document.documentElement.scrollWidth") == width
             for plot in page.locator(".plot svg").all():
                 assert plot.bounding_box()["height"] > 150
-        assert page.locator(".plot svg").count() == 4
+        assert page.locator(".plot svg").count() == 3
         assert (
             page.locator("img").evaluate_all("all => all.map((i) => i.naturalWidth)") == [128] * 5
         )

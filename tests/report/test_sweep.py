@@ -85,8 +85,8 @@ def test_two_parameters_are_a_map_with_the_spread_over_seeds(sweep: Sweep) -> No
     assert "the mean over 3 seeds" in page
     assert "Best mean: 0.710 (0.700 to 0.720) over 3 seeds, at weight 4, rate 0.001." in page
     grid = _grid(study)
-    (heat,) = grid.maps
-    assert [[c.shade for c in row] for _, row in heat.rows] == [[0, 4], [1, 5], [4, 8]]
+    (heat,) = grid.maps.values()
+    assert [list(map(grid.shade, row)) for row in heat] == [[0, 4], [1, 5], [4, 8]]
     assert grid.scale == (pytest.approx(0.11), pytest.approx(0.71))
     notes = " ".join(cautions(grid.summary))
     assert "Compare the means over 3 seeds" in notes
@@ -97,12 +97,11 @@ def test_where_less_is_better_the_least_is_best_and_strongest(sweep: Sweep) -> N
     axes = {"weight": [1.0, 2.0], "rate": [0.01, 0.1]}
     study = sweep(axes, lambda weight, rate: weight + rate, direction="minimize")
     grid = _grid(study)
-    assert grid.best is not None
-    assert grid.best.values == {"weight": 1.0, "rate": 0.01}
-    (heat,) = grid.maps
-    assert [[c.best for c in row] for _, row in heat.rows] == [[True, False], [False, False]]
-    assert heat.rows[0][1][0].shade == 8
-    assert heat.rows[1][1][1].shade == 0
+    assert grid.order[0].values == {"weight": 1.0, "rate": 0.01}
+    (heat,) = grid.maps.values()
+    assert grid.ranked(itertools.chain(*heat))[0] is heat[0][0]
+    assert grid.shade(heat[0][0]) == 8
+    assert grid.shade(heat[1][1]) == 0
     assert "Best: 1.010 over 1 seed, at weight 1, rate 0.01." in grid.sentences
     assert "the noise has not been measured" in " ".join(cautions(grid.summary))
 
@@ -169,7 +168,7 @@ def test_one_parameter_is_a_curve(sweep: Sweep) -> None:
     assert 'class="heat"' not in page
     (figure,) = re.findall(r'aria-label="toy score against weight, 2 seeds a point.*?</svg>', page)
     texts = re.findall(r"<text[^>]*>(.*?)</text>", figure)
-    for text in ("0.1", "1", "10", "weight", "toy score", "mean", "diverged: no score"):
+    for text in ("0.1", "1", "10", "weight", "toy score", "mean", "2 diverged"):
         assert text in texts, text
 
 
@@ -233,7 +232,7 @@ def test_all_points_failed_and_the_grid_is_still_shown(sweep: Sweep) -> None:
     study = sweep(axes, lambda weight, rate: OutcomeKind.FAILED)
     assert set(map(tuple, cells(study).values())) == {("failed", "failed")}
     assert '<h2 id="grid">The grid</h2>' in (study.folder / "report.html").read_text()
-    assert _grid(study).panels is None
+    assert "Losses at each point" not in (study.folder / "report.html").read_text()
 
 
 def test_another_study_has_no_grid(make: Any, made: Any) -> None:
@@ -315,35 +314,24 @@ def test_training_and_validation_losses_share_a_plot(make: Any, made: Any) -> No
         assert sum(colour[0] in line for line in lines) == 2, "the same colour"
 
 
-def test_every_point_has_its_losses_up_to_24(sweep: Sweep) -> None:
-    weights = [float(w) for w in range(13)]
-    axes = {"weight": weights, "rate": [0.1, 0.2], "seed": [0, 1]}
-    study = sweep(axes, lambda weight, rate, seed: weight + rate)
+def test_the_losses_of_the_best_points_are_panels_of_one_figure(sweep: Sweep) -> None:
+    axes = {"weight": [float(w) for w in range(14)], "seed": [0, 1]}
+    study = sweep(axes, lambda weight, seed: OutcomeKind.FAILED if weight == 13 else weight)
     validate(study)
-    panels = _grid(study).panels
-    assert panels is not None
-    assert len(panels.panels) == 24
-    assert panels.left_out == 2
-    assert panels.shared
-    assert panels.names == ["g", "d", "fixed_l1"]
-    assert panels.panels[0][0].label == "weight 1, rate 0.1", "the worst are left out"
-    assert _grid(study).best.label == "weight 12, rate 0.2"
-    lines = re.findall(r'<path d="[^"]*" clip-path[^>]*style="([^"]*)"', panels.panels[0][1])
+    losses = _grid(study).plots["losses"]
+    page = write_report(study).read_text()
+    assert losses in page
+    texts = re.findall(r"<text[^>]*>(.*?)</text>", losses)
+    titles = [text for text in texts if text.startswith("weight ")]
+    assert len(titles) == 12, "the best ones"
+    assert titles[:2] == ["weight 12: 12", "weight 11: 11"]
+    assert {"g", "d", "fixed_l1, training", "fixed_l1, validation"} <= set(texts)
+    panels = re.split(r'<g id="grid_losses-axes_\d+">', losses)[1:]
+    assert len(panels) == 12
+    lines = re.findall(r'<path d="[^"]*" clip-path[^>]*style="([^"]*)"', panels[0])
     drawn = [line for line in lines if "series" in line]
     assert len(drawn) == 2 * 4, "three losses and a validation loss, a line a seed"
-    ids = [i for _, svg in panels.panels for i in re.findall(r'\bid="(.*?)"', svg)]
-    assert len(ids) == len(set(ids))
-
-
-def test_the_page_says_how_many_panels_it_leaves_out(
-    sweep: Sweep, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("core.report.sweep.PANELS", 2)
-    axes = {"weight": [1.0, 2.0, 3.0]}
-    page = write_report(sweep(axes, lambda weight: weight)).read_text()
-    assert "The 2 points with the best scores, of 3 that trained." in page
-    assert "&lt;svg" not in page
-    assert page.count('aria-label="losses at') == 2
+    assert sum("dasharray" in line for line in drawn) == 2
 
 
 def test_names_and_values_are_escaped(sweep: Sweep) -> None:
@@ -410,13 +398,9 @@ def test_a_large_grid_fits_a_phone(sweep: Sweep) -> None:
             page.on("console", lambda message, trouble=trouble: trouble.append(message.text))
             page.goto(address)
             assert page.evaluate("document.documentElement.scrollWidth") == width
-            boxes = page.locator(".panels svg").evaluate_all(
-                "all => all.map((svg) => svg.getBoundingClientRect().width)"
-            )
-            assert len(boxes) == 24
-            assert all(150 < box < 400 for box in boxes)
-            text = page.locator(".panels svg text").first.bounding_box()
-            assert text["height"] > 9
+            losses = page.locator("figure", has_text="Mean of each epoch").locator("svg")
+            assert 300 < losses.bounding_box()["width"] < 700
+            assert losses.locator("text").first.bounding_box()["height"] > 9
             grounds = page.locator(".heat td[style]").evaluate_all(
                 "all => all.map((cell) => getComputedStyle(cell).backgroundColor)"
             )
