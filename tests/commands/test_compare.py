@@ -96,7 +96,7 @@ def test_killed_it_goes_on_and_ends_in_a_page(checkout: Path, runs: Path, domain
     for name in SPACES:
         _check_task(runs, name)
     page = (runs / "compare" / "compare.html").read_text()
-    assert len(re.findall("<svg", page)) == 4
+    assert len(re.findall("<svg", page)) == 3
     assert "--lr-g" in page
 
     after = moments(runs)
