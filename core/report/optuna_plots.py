@@ -31,21 +31,22 @@ STYLE: Any = {"svg.fonttype": "none", "svg.hashsalt": "gantune", "savefig.dpi": 
 def rebuilt(summary: Summary, rows: Sequence[Row]) -> optuna.Study:
     """A study in memory with these trials, but those whose values lie outside the search space.
 
-    Its parameters are the values that trials took. Ranges that the search space does not declare,
-    or not as plain numbers, are taken from the values that were tried.
+    Its parameters are the values that trials took.
     """
     import optuna
     from optuna.trial import TrialState, create_trial
 
+    states: dict[str, TrialState] = {
+        OutcomeKind.COMPLETED: TrialState.COMPLETE,
+        OutcomeKind.PRUNED: TrialState.PRUNED,
+    }
     space = _distributions(summary)
     study = optuna.create_study(direction="maximize" if summary.maximize else "minimize")
     for row in rows:
         names = [n for n in row.searched or summary.searched if n in space and n in row.params]
-        pruned = row.outcome == OutcomeKind.PRUNED
-        state = TrialState.PRUNED if pruned else TrialState.FAIL
         try:
             trial = create_trial(
-                state=TrialState.COMPLETE if row.completed else state,
+                state=states.get(row.outcome, TrialState.FAIL),
                 value=row.score if row.completed else None,
                 params={name: _shown(row.params[name], space[name]) for name in names},
                 distributions={name: space[name] for name in names},
@@ -65,25 +66,22 @@ def _time(text: str) -> datetime:
 
 
 def _distributions(summary: Summary) -> dict[str, BaseDistribution]:
+    """By parameter; from the values tried where the space declares none, or no plain numbers."""
+    from optuna.distributions import CategoricalDistribution, FloatDistribution
+
     declared = dimensions(summary.space)
     found: dict[str, BaseDistribution] = {}
     for name in summary.searched:
         d = declared.get(name)
+        values = [row.params[name] for row in summary.candidates if name in row.params]
         if d and d.kind not in NORMAL and (d.plain or d.kind != "choice"):
             found[name] = d.distribution
-        else:
-            values = [row.params[name] for row in summary.candidates if name in row.params]
-            found |= {name: inferred} if (inferred := _inferred(values)) else {}
+        elif values and all(type(value) in (int, float) for value in values):
+            low, high = float(min(values)), float(max(values))
+            found[name] = FloatDistribution(low, high, log=low > 0 and high / low > WIDE)
+        elif values:
+            found[name] = CategoricalDistribution(list(dict.fromkeys(map(plain, values))))
     return {name: distribution for name, distribution in found.items() if not distribution.single()}
-
-
-def _inferred(values: Sequence[Any]) -> BaseDistribution | None:
-    from optuna.distributions import CategoricalDistribution, FloatDistribution
-
-    if values and all(isinstance(v, int | float) and not isinstance(v, bool) for v in values):
-        low, high = float(min(values)), float(max(values))
-        return FloatDistribution(low, high, log=low > 0 and high / low > WIDE)
-    return CategoricalDistribution(list(dict.fromkeys(map(plain, values)))) if values else None
 
 
 def _shown(value: Any, distribution: BaseDistribution) -> Any:
@@ -96,10 +94,11 @@ def importances(summary: Summary) -> dict[str, float]:
     """Optuna's importances (PED-ANOVA), the largest first, adding up to 1; {} where none show."""
     from optuna.importance import get_param_importances
 
+    if len(summary.candidates) < FEWEST:
+        return {}
     with _quiet():
         study = rebuilt(summary, summary.candidates)
-        trials = study.get_trials(deepcopy=False)
-        if len(trials) < FEWEST or len({trial.value for trial in trials}) < 2:
+        if len({trial.value for trial in study.get_trials(deepcopy=False)}) < 2:
             return {}
         found = get_param_importances(study, normalize=False)
     total = sum(found.values())
@@ -108,10 +107,7 @@ def importances(summary: Summary) -> dict[str, float]:
 
 def optuna_plots(summary: Summary, shares: Mapping[str, float]) -> tuple[dict[str, str], list[str]]:
     """SVG by name, of the parameters with the largest shares; and what could not be drawn."""
-    import matplotlib
     import optuna.visualization.matplotlib as visual
-    from matplotlib import pyplot as plt
-    from matplotlib.collections import Collection
 
     rows = [row for row in summary.rows if row.outcome != RUNNING]
     with _quiet():
@@ -119,8 +115,6 @@ def optuna_plots(summary: Summary, shares: Mapping[str, float]) -> tuple[dict[st
     trials = study.get_trials(deepcopy=False)
     tried = {name for trial in trials if trial.values for name in trial.params}
     names = [name for name in shares or sorted(tried) if name in tried][:PARAMETERS]
-    if not names:
-        return {}, []
     value: dict[str, Any] = {"target_name": summary.objective}
     plots: dict[str, Callable[[], object]] = {
         "slice": lambda: visual.plot_slice(study, names, **value),
@@ -131,6 +125,16 @@ def optuna_plots(summary: Summary, shares: Mapping[str, float]) -> tuple[dict[st
     }
     if len(names) == 1:
         del plots["contour"]
+    return _drawn(plots, len(trials) > VECTOR) if names else ({}, [])
+
+
+def _drawn(
+    plots: Mapping[str, Callable[[], object]], rasterized: bool
+) -> tuple[dict[str, str], list[str]]:
+    """The SVG of what draws on pyplot's figure; and what failed, with the error."""
+    import matplotlib
+    from matplotlib import pyplot as plt
+
     drawn, failed, backend = {}, [], matplotlib.get_backend()
     with _quiet(), matplotlib.rc_context():
         plt.switch_backend("agg")
@@ -138,11 +142,11 @@ def optuna_plots(summary: Summary, shares: Mapping[str, float]) -> tuple[dict[st
             matplotlib.rcParams |= STYLE | {"figure.figsize": SIZES.get(name, (7.5, 3.8))}
             try:
                 plot()
-                plt.gcf().suptitle("")
+                plt.suptitle("")
                 for axes in plt.gcf().axes:
                     axes.set_title("")
-                for points in plt.gcf().findobj(Collection):
-                    points.set_rasterized(len(trials) > VECTOR)
+                    for points in axes.collections:
+                        points.set_rasterized(rasterized)
                 drawn[name] = inline(plt.gcf(), f"optuna-{name.split()[0]}", bbox_inches="tight")
             except Exception as error:  # what Optuna cannot draw must not cost the page
                 failed.append(f"{name}: {error}")

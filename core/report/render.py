@@ -7,6 +7,7 @@ import hashlib
 import re
 from collections.abc import Mapping
 from functools import cache
+from inspect import getmembers, isfunction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,16 +17,14 @@ if TYPE_CHECKING:
     from jinja2 import Environment
 
 TEMPLATES = Path(__file__).parent / "templates"
-FILTERS = (fmt.plain, fmt.fixed, fmt.signed, fmt.gap, fmt.duration, fmt.count, fmt.listed,
-           fmt.guards, fmt.spaced, fmt.percent, fmt.si, fmt.markdown, fmt.code)  # fmt: skip
 
 
 @cache
 def environment() -> Environment:
     """The environment of all templates; in those named *.html.j2 text is escaped.
 
-    Filters are the functions of `core.report.format` by their names. `svg` marks a plot as markup,
-    `style` and `script` are the page's. A name that is not in the context is an error.
+    Filters are the functions of `core.report.format` by their names. `style` and `script` are the
+    pages'. A name that is not in the context is an error.
     """
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
     from markupsafe import Markup
@@ -37,7 +36,7 @@ def environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    found.filters |= {function.__name__: function for function in FILTERS}
+    found.filters |= dict(getmembers(fmt, isfunction))
     script = (TEMPLATES / "sort.js").read_text(encoding="utf-8")
     found.globals |= {
         "count": fmt.count,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 import unicodedata
 from collections import Counter
 from collections.abc import Mapping
@@ -85,7 +86,7 @@ def read_rows(study: Study) -> list[Row]:
 
 def _read(record: Record) -> Row:
     about = mapping(clean(record.trial()))
-    lines = tuple(line for epoch in record.epochs() if (line := _line(epoch)))
+    lines = tuple(_line(line) for line in record.epochs() if _is_number(line.epoch))
     kind, reason, score = _ending(record, about)
     score = score or (lines[-1].score if lines else None)
     folder, number = record.folder.name, about.get("number")
@@ -98,7 +99,7 @@ def _read(record: Record) -> Row:
         number=number,
         outcome=kind,
         reason=reason,
-        score=_number(score.value) if score else None,
+        score=score.value if score else None,
         parts=numbers(score.parts) if score else {},
         violations=numbers(score.violations) if score else {},
         params=mapping(about.get("params")),
@@ -121,18 +122,11 @@ def _ending(record: Record, about: Mapping[str, Any]) -> tuple[str, str, Score |
     return (RUNNING, "", None) if record.is_running() else (KILLED, "its process is gone", None)
 
 
-def _line(line: EpochLine) -> EpochLine | None:
-    """The epoch with finite numbers only; None where it has no score."""
-    value, epoch = _number(line.score.value), _number(line.epoch)
-    if value is None or epoch is None:
-        return None
-    return EpochLine(
-        int(epoch),
-        numbers(line.losses),
-        Score(value, numbers(line.score.parts), numbers(line.score.violations)),
-        _number(line.seconds) or 0.0,
-        _number(line.items_per_second) or 0.0,
-    )
+def _line(line: EpochLine) -> EpochLine:
+    """The epoch with finite numbers only."""
+    score = Score(line.score.value, numbers(line.score.parts), numbers(line.score.violations))
+    seconds, speed = (v if _is_number(v) else 0.0 for v in (line.seconds, line.items_per_second))
+    return EpochLine(int(line.epoch), numbers(line.losses), score, seconds, speed)
 
 
 def mapping(value: Any) -> dict[str, Any]:
@@ -142,8 +136,12 @@ def mapping(value: Any) -> dict[str, Any]:
 
 def numbers(value: Any) -> dict[str, float]:
     """The entries of a JSON object that are finite numbers."""
-    found = ((name, _number(v)) for name, v in mapping(value).items())
-    return {text(str(name)): v for name, v in found if v is not None}
+    return {text(str(name)): v for name, v in mapping(value).items() if _is_number(v)}
+
+
+def _is_number(value: Any) -> bool:
+    """Whether it is a finite number, and no integer too large for a float."""
+    return type(value) in (float, int) and abs(value) <= sys.float_info.max
 
 
 @lru_cache(4096)
@@ -162,15 +160,3 @@ def clean(value: Any) -> Any:
     if isinstance(value, str):
         return text(value)
     return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def _number(value: Any) -> float | None:
-    if type(value) is float:
-        return value if math.isfinite(value) else None
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    try:
-        number = float(value)
-    except OverflowError:
-        return None
-    return number if math.isfinite(number) else None

@@ -27,10 +27,7 @@ CONDITIONS = frozenset(Params.model_fields) | {"data"}
 
 @dataclass(frozen=True)
 class Front:
-    """Pareto's front: the trials that no other beats in every objective.
-
-    `maximize` by objective; the best trial in the first objective comes first.
-    """
+    """Pareto's front, the best trial in the first objective first; `maximize` by objective."""
 
     maximize: dict[str, bool]
     rows: tuple[Row, ...]
@@ -104,7 +101,7 @@ class Summary:
 
     @cached_property
     def front(self) -> Front | None:
-        """Pareto's front of the candidates; None where the search was for one objective."""
+        """The candidates that no other beats in every objective; None where there is but one."""
         directions = mapping(self.study.about.get("objectives"))
         if len(directions) < 2:
             return None
@@ -133,20 +130,10 @@ class Summary:
     @property
     def gain(self) -> float | None:
         """How much the best beats the baseline: above 0 is better in either direction."""
-        return self._better_by(self.compared.score) if self.compared else None
-
-    @property
-    def gain_over_noise(self) -> float:
-        """The same over the mean of the baseline's seeds; 0 where no noise floor was measured."""
-        return (self._better_by(self.noise.mean) if self.noise else None) or 0.0
-
-    @property
-    def difference(self) -> float:
-        """Best minus baseline, of the scores as they are shown."""
-        if self.gain is None:
-            return 0.0
-        best, baseline = (r.score or 0.0 for r in (self.best, self.compared) if r)
-        return round(best, self.places) - round(baseline, self.places)
+        if self.best is None or self.compared is None:
+            return None
+        difference = (self.best.score or 0.0) - (self.compared.score or 0.0)
+        return difference if self.maximize else -difference
 
     @property
     def outcomes(self) -> dict[str, int]:
@@ -184,19 +171,9 @@ class Summary:
             import pandas as pd
         except ImportError:
             raise UserError("a DataFrame needs pandas: pip install 'gantune[dataframe]'") from None
-        rows = [
-            {"number": row.number, "outcome": row.outcome, "score": row.score}
-            | {f"params.{name}": value for name, value in row.params.items()}
-            | {f"parts.{name}": value for name, value in row.parts.items()}
-            | {"seconds": row.seconds}
-            for row in self.rows
-        ]
-        return pd.DataFrame(rows)
-
-    def _better_by(self, score: float | None) -> float | None:
-        if self.best is None or self.best.score is None or score is None:
-            return None
-        return (self.best.score - score) * (1 if self.maximize else -1)
+        facts = ("number", "outcome", "score", "params", "parts", "seconds")
+        rows = [{name: getattr(row, name) for name in facts} for row in self.rows]
+        return pd.json_normalize(rows, max_level=1)
 
 
 def load(folder: str | Path) -> Summary:
