@@ -16,35 +16,30 @@ from core.report import format as fmt
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-TEMPLATES = Path(__file__).parent / "templates"
-
-
 @cache
 def environment() -> Environment:
     """The environment of all templates; in those named *.html.j2 text is escaped.
 
-    Filters are the functions of `core.report.format` by their names. `style` and `script` are the
-    pages'. A name that is not in the context is an error.
+    Filters are the functions of `core.report.format` by their names. A name that is not in the
+    context is an error.
     """
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
-    from markupsafe import Markup
 
     found = Environment(
-        loader=FileSystemLoader(TEMPLATES),
+        loader=FileSystemLoader(Path(__file__).parent / "templates"),
         autoescape=lambda name: bool(name and name.endswith(".html.j2")),
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    found.filters |= dict(getmembers(fmt, isfunction))
-    script = (TEMPLATES / "sort.js").read_text(encoding="utf-8")
-    found.globals |= {
-        "count": fmt.count,
-        "style": Markup((TEMPLATES / "style.css").read_text(encoding="utf-8")),
-        "script": Markup(script),
-        "script_hash": base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
-    }
+    found.filters |= {**dict(getmembers(fmt, isfunction)), "sha256": _sha256}
+    found.globals["count"] = fmt.count
     return found
+
+
+def _sha256(text: str) -> str:
+    """In base64, as a Content-Security-Policy takes it."""
+    return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
 
 def render(template: str, context: Mapping[str, Any]) -> str:
