@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from functools import partial
@@ -123,7 +123,7 @@ def optuna_plots(summary: Summary, shares: Mapping[str, float]) -> tuple[dict[st
              for name in trial.params}  # fmt: skip
     names = [name for name in shares or sorted(tried) if name in tried][:PARAMETERS]
     score: dict[str, Any] = {"target_name": summary.objective}
-    plots = {
+    plots: dict[str, Callable[[], object]] = {
         "slice": partial(visual.plot_slice, study, names, **score),
         "parallel coordinates": partial(visual.plot_parallel_coordinate, study, names, **score),
         "contour": partial(visual.plot_contour, study, names[:2], **score),

@@ -14,7 +14,7 @@ from core.report.evaluator import read_exam
 from core.report.format import decimals
 from core.report.optuna_plots import importances, optuna_plots
 from core.report.parameters import best_parameters
-from core.report.pictures import best_and_baseline
+from core.report.pictures import picture_rows
 from core.report.plots import CURVES, plots, validated
 from core.report.provenance import cost, origin, train_again, train_baseline
 from core.report.render import render
@@ -51,7 +51,7 @@ def best_json(summary: Summary) -> dict[str, Any]:
         searched = {name: row.params[name] for name in summary.searched if name in row.params}
         return {**known, **{name: getattr(row, name) for name in FACTS}, "searched": searched}
 
-    exam, front = read_exam(summary.evaluator), summary.front
+    exam = read_exam(summary.evaluator)
     about = summary.best.about if summary.best else summary.study.about
     direction = "maximize" if summary.maximize else "minimize"
     return {
@@ -64,7 +64,7 @@ def best_json(summary: Summary) -> dict[str, Any]:
         "gain": summary.gain,
         "noise_floor": summary.noise.floor if summary.noise else None,
         "winners": summary.confirmation.winning_trials if summary.confirmation else None,
-        "front": [facts(row) for row in front.rows] if front else None,
+        "front": [facts(row) for row in summary.front] or None,
         "exam_passed": exam.passed if exam else None,
         "trials": summary.outcomes,
         "provenance": {name: about[name] for name in PROVENANCE if name in about},
@@ -87,7 +87,7 @@ def _context(summary: Summary) -> dict[str, Any]:
         "kinds": len(mapping(evaluator.get("confusion"))),
         "parts": {p: decimals(row.parts.get(p) for row in summary.rows) for p in parts},
         "parameters": best_parameters(summary),
-        "pictures": best_and_baseline(summary),
+        "pictures": picture_rows([(kind, kind, label, row) for kind, label, row in summary.pair]),
         "importances": shares,
         "reasons": {outcome: _reasons(summary, outcome) for outcome in summary.outcomes},
         "plots": plots(summary),

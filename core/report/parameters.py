@@ -46,20 +46,20 @@ def best_parameters(summary: Summary) -> tuple[list[Parameter], list[Parameter]]
     best, space = summary.best, dimensions(summary.space)
     if best is None:
         return [], []
-    searched, others = [], []
-    for name in summary.searched:
+
+    def parameter(name: str) -> Parameter:
         value, published, dimension = (
             best.params.get(name),
             best.defaults.get(name),
             space.get(name),
         )
-        text = _range(dimension) if dimension else ""
-        edge = _edge(dimension, value) if dimension and value != published else ""
-        searched.append(Parameter(name, value, published, text, edge))
-    for name, value in best.params.items():
-        if name not in summary.searched:
-            others.append(Parameter(name, value, best.defaults.get(name)))
-    return searched, others
+        if dimension is None:
+            return Parameter(name, value, published)
+        edge = _edge(dimension, value) if value != published else ""
+        return Parameter(name, value, published, _range(dimension), edge)
+
+    others = [name for name in best.params if name not in summary.searched]
+    return list(map(parameter, summary.searched)), list(map(parameter, others))
 
 
 def _range(dimension: Dimension) -> str:

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from PIL import Image
 
 from core.report.rows import Row
-from core.report.summary import Summary
 
 HIGHEST, SMALL = 320, 136  # pixels; small pictures are enlarged about to SMALL
 ORDER = ("source", "target")  # then other rows by their names, and `output` last
@@ -30,18 +29,6 @@ class Strip:
     tiles: int
     height: int
     small: bool
-
-
-def best_and_baseline(summary: Summary) -> list[Strip]:
-    """The pictures of the best trial and of the baseline."""
-    best, baseline = summary.best, summary.baseline
-    if best is None:
-        return []
-    label = "best, the baseline itself" if best == baseline else "best"
-    trials = [("best", "best", f"{label}: trial {best.label}", best)]
-    if baseline and baseline != best:
-        trials.append(("baseline", "baseline", f"baseline: trial {baseline.label}", baseline))
-    return picture_rows(trials)
 
 
 def picture_rows(trials: Sequence[tuple[str, str, str, Row]]) -> list[Strip]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from core.record import EpochLine
 from core.report.drawing import BASELINE, BEST, MUTED, SERIES, draw, legend
 from core.report.rows import Row
-from core.report.summary import Front, Summary
+from core.report.summary import Summary
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -21,37 +21,31 @@ CURVES, POINTS = 400, 120  # drawn at most, and epochs of each
 
 def plots(summary: Summary) -> dict[str, str]:
     """SVG of each plot there is something for: curves, losses, Pareto's front."""
-    best, baseline, drawn = summary.best, summary.baseline, {}
+    drawn = {}
     if any(row.epochs for row in summary.rows):
         drawn["curves"] = draw("curves", partial(_curves, summary=summary))
-    rows = {"losses_best": best, "losses_baseline": baseline if baseline != best else None}
-    for name, row in rows.items():
-        if row and any(line.losses for line in row.epochs):
-            drawn[name] = draw(name, partial(_losses, epochs=row.epochs))
-    if summary.front and summary.front.rows:
-        drawn["front"] = draw("front", partial(_front, summary=summary, front=summary.front))
+    for kind, _, row in summary.pair:
+        if any(line.losses for line in row.epochs):
+            drawn[kind] = draw(f"losses_{kind}", partial(_losses, epochs=row.epochs))
+    if summary.front:
+        drawn["front"] = draw("front", partial(_front, summary=summary))
     return drawn
 
 
 def _curves(axes: Axes, summary: Summary) -> None:
     """Score per epoch: some of the others thin, best and baseline on top."""
-    best, baseline = summary.best, summary.baseline
-    others = [row for row in summary.rows if row not in (best, baseline) and row.epochs]
+    pair = [row for _, _, row in summary.pair]
+    others = [row for row in summary.rows if row not in pair and row.epochs]
     others = others[:: -(-len(others) // CURVES) or 1]
     joined = [point for row in others for point in (*_points(row), (math.nan, math.nan))]
     lone = [_points(row)[0] for row in others if len(row.epochs) == 1]
-    for points, style in ((joined, "-"), (lone, "o")):
-        if points:
-            axes.plot(*zip(*points, strict=True), style, color=MUTED, linewidth=0.7, markersize=4,
-                      alpha=0.45 if len(others) <= 60 else 0.2)  # fmt: skip
-    same = best == baseline
-    for label, row, colour, style in (
-        ("baseline", None if same else baseline, BASELINE, "--"),
-        ("best, the baseline itself" if same else "best", best, BEST, "-"),
-    ):
-        if row and row.epochs:
-            _line(axes, _points(row), color=colour, linewidth=2, linestyle=style,
-                  label=f"{label}: trial {row.label}")  # fmt: skip
+    alpha = 0.45 if len(others) <= 60 else 0.2
+    _line(axes, joined, color=MUTED, linewidth=0.7, alpha=alpha)
+    _line(axes, lone, color=MUTED, linestyle="", marker="o", alpha=alpha)
+    for kind, label, row in reversed(summary.pair):
+        look = {"color": BEST} if kind == "best" else {"color": BASELINE, "linestyle": "--"}
+        if row.epochs:
+            _line(axes, _points(row), linewidth=2, label=label, **look)
     axes.set(xlabel="epoch", ylabel=summary.objective)
     legend(axes)
 
@@ -63,7 +57,7 @@ def _points(row: Row) -> list[tuple[float, float]]:
 def _line(axes: Axes, points: Sequence[tuple[float, float]], **look: Any) -> None:
     """A line; where it is a single point, a mark."""
     marker = "o" if len(points) == 1 else ""
-    axes.plot(*zip(*points, strict=True), marker=marker, markersize=4, **look)
+    axes.plot(*zip(*points, strict=True), **{"marker": marker, "markersize": 4, **look})
 
 
 def thinned(lines: Sequence[EpochLine]) -> Sequence[EpochLine]:
@@ -118,20 +112,18 @@ def loss_lines(axes: Axes, epochs: Sequence[EpochLine], names: Sequence[str], wi
             _line(axes, points, linestyle="--", label=f"{label}, validation", **look)
 
 
-def _front(axes: Axes, summary: Summary, front: Front) -> None:
+def _front(axes: Axes, summary: Summary) -> None:
     """The first two objectives: every scored trial, the front joined."""
-    x, y = list(front.maximize)[:2]
+    x, y = list(summary.objectives)[:2]
     points = {row.label: (row.parts[x], row.parts[y]) for row in summary.rows
               if {x, y} <= row.parts.keys()}  # fmt: skip
-    axes.plot(*zip(*points.values(), strict=True), "o", color=MUTED, markersize=4, zorder=1,
-              label="other trials")  # fmt: skip
-    leading = [points[row.label] for row in front.rows]
-    axes.plot(*zip(*leading, strict=True), "o-", color=BEST, markersize=6, label="the front")
-    for row in front.rows:
-        axes.annotate(row.label, points[row.label], textcoords="offset points", xytext=(6, 4),
-                      fontsize=8)  # fmt: skip
+    _line(axes, list(points.values()), linestyle="", marker="o", color=MUTED, label="other trials")
+    front = [points[row.label] for row in summary.front]
+    _line(axes, front, marker="o", color=BEST, label="the front")
+    for row, point in zip(summary.front, front, strict=True):
+        axes.annotate(row.label, point, textcoords="offset points", xytext=(6, 4), fontsize=8)
     if summary.baseline and summary.baseline.label in points:
-        axes.plot(*points[summary.baseline.label], "D", color=BASELINE, markersize=7,
-                  fillstyle="none", label="baseline")  # fmt: skip
+        _line(axes, [points[summary.baseline.label]], marker="D", color=BASELINE, markersize=7,
+              fillstyle="none", label="baseline")  # fmt: skip
     axes.set(xlabel=x, ylabel=y)
     legend(axes)

@@ -16,6 +16,7 @@ from core.report import format as fmt
 if TYPE_CHECKING:
     from jinja2 import Environment
 
+
 @cache
 def environment() -> Environment:
     """The environment of all templates; in those named *.html.j2 text is escaped.

@@ -25,14 +25,6 @@ if TYPE_CHECKING:
 CONDITIONS = frozenset(Params.model_fields) | {"data"}
 
 
-@dataclass(frozen=True)
-class Front:
-    """Pareto's front, the best trial in the first objective first; `maximize` by objective."""
-
-    maximize: dict[str, bool]
-    rows: tuple[Row, ...]
-
-
 @dataclass(frozen=True, repr=False)
 class Summary:
     """A study's trials and what follows from them.
@@ -84,6 +76,15 @@ class Summary:
         return self.baseline if self.best and self.baseline and self.baseline.completed else None
 
     @property
+    def pair(self) -> list[tuple[str, str, Row]]:
+        """The best trial and the baseline, where it is another one: kind, label and row."""
+        same = self.best == self.baseline
+        best = "best, the baseline itself" if same else "best"
+        kinds = (("best", best, self.best), ("baseline", "baseline", self.baseline))
+        found = [(kind, f"{label}: trial {row.label}", row) for kind, label, row in kinds if row]
+        return found[:1] if same else found
+
+    @property
     def space(self) -> dict[str, Any]:
         """The search space the study was started with, as in its file; may be empty."""
         return mapping(self.study.about.get("space"))
@@ -99,23 +100,30 @@ class Summary:
         labels = {candidate(row): row.label for row in self.rows}
         return read_confirmation(self.study, self.maximize, labels)
 
+    @property
+    def objectives(self) -> dict[str, bool]:
+        """The parts of the score that the search was for, and whether each is maximized."""
+        found = mapping(self.study.about.get("objectives"))
+        return {name: direction != "minimize" for name, direction in found.items()}
+
     @cached_property
-    def front(self) -> Front | None:
-        """The candidates that no other beats in every objective; None where there is but one."""
-        directions = mapping(self.study.about.get("objectives"))
-        if len(directions) < 2:
-            return None
-        maximize = {name: direction != "minimize" for name, direction in directions.items()}
+    def front(self) -> list[Row]:
+        """Pareto's front of several objectives: the candidates that none beats in all of them.
+
+        The best trial in the first objective comes first.
+        """
+        maximize = self.objectives
 
         def values(row: Row) -> list[float]:
             return [row.parts[n] if up else -row.parts[n] for n, up in maximize.items()]
 
-        def beats(a: list[float], b: list[float]) -> bool:
-            return a != b and all(x >= y for x, y in zip(a, b, strict=True))
+        def beats(a: Row, b: Row) -> bool:
+            pairs = list(zip(values(a), values(b), strict=True))
+            return all(x >= y for x, y in pairs) and any(x > y for x, y in pairs)
 
         rows = [row for row in self.candidates if maximize.keys() <= row.parts.keys()]
-        best = [r for r in rows if not any(beats(values(other), values(r)) for other in rows)]
-        return Front(maximize, tuple(sorted(best, key=values, reverse=True)))
+        best = [row for row in rows if not any(beats(other, row) for other in rows)]
+        return sorted(best, key=values, reverse=True) if len(maximize) > 1 else []
 
     @cached_property
     def places(self) -> int:
