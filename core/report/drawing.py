@@ -41,8 +41,7 @@ def draw(
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
 
-    with matplotlib.rc_context(STYLE), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with matplotlib.rc_context(STYLE), warnings.catch_warnings(action="ignore"):
         figure = Figure(figsize=size, layout="constrained")
         axes = figure.subplots()
         axes.grid(True, axis="y", linewidth=0.6)
@@ -50,8 +49,7 @@ def draw(
         axes.spines["left"].set_visible(False)
         plot(axes)
         if counted:
-            most = 10 if size[0] > 3 else 4
-            axes.xaxis.set_major_locator(MaxNLocator(most, integer=True, min_n_ticks=1))
+            axes.xaxis.set_major_locator(MaxNLocator(10, integer=True, min_n_ticks=1))
         return inline(figure, name, transparent=True)
 
 

@@ -61,11 +61,10 @@ def train_baseline(summary: Summary) -> str:
     runs = summary.study.folder.parent
     words = [] if runs == Path("runs") else ["--runs", str(runs)]
     words += ["--study", summary.study.name, "--trial", "baseline"]
-    params = row.params if row else {}
-    kept = {n: v for n, v in params.items() if n not in summary.searched}
-    if not summary.searched:
-        kept = {n: v for n, v in kept.items() if n in CONDITIONS}
-    return _command(summary.task, words, kept, row.defaults if row else {})
+    params, defaults = (row.params, row.defaults) if row else ({}, {})
+    searched = summary.searched
+    kept = (n for n in params if (n not in searched if searched else n in CONDITIONS))
+    return _command(summary.task, words, {n: params[n] for n in kept}, defaults)
 
 
 def _command(

@@ -108,22 +108,20 @@ class Summary:
 
     @cached_property
     def front(self) -> list[Row]:
-        """Pareto's front of several objectives: the candidates that none beats in all of them.
+        """Pareto's front of several objectives, the best in the first one first; else empty.
 
-        The best trial in the first objective comes first.
+        These are the candidates that no other beats in every objective.
         """
         maximize = self.objectives
+        points = [([row.parts[n] if up else -row.parts[n] for n, up in maximize.items()], row)
+                  for row in self.candidates if maximize.keys() <= row.parts.keys()]  # fmt: skip
 
-        def values(row: Row) -> list[float]:
-            return [row.parts[n] if up else -row.parts[n] for n, up in maximize.items()]
+        def beaten(point: list[float]) -> bool:
+            others = (other for other, _ in points if other != point)
+            return any(all(x >= y for x, y in zip(other, point, strict=True)) for other in others)
 
-        def beats(a: Row, b: Row) -> bool:
-            pairs = list(zip(values(a), values(b), strict=True))
-            return all(x >= y for x, y in pairs) and any(x > y for x, y in pairs)
-
-        rows = [row for row in self.candidates if maximize.keys() <= row.parts.keys()]
-        best = [row for row in rows if not any(beats(other, row) for other in rows)]
-        return sorted(best, key=values, reverse=True) if len(maximize) > 1 else []
+        best = sorted((p for p in points if not beaten(p[0])), key=lambda p: p[0], reverse=True)
+        return [row for _, row in best] if len(maximize) > 1 else []
 
     @cached_property
     def places(self) -> int:
