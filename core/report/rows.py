@@ -23,12 +23,15 @@ class Row:
     """One trial. `score` is its last one, final only where the outcome is completed.
 
     `label` is unique in its study: the number of a trial that an engine proposed, else the name of
-    its folder. `about` is all of trial.json, `ended` an ISO time or ''.
+    its folder. `about` is all of trial.json, of which `task`, `params`, `defaults`, `searched` and
+    `evaluator` are parts; `planned` are the epochs it was to train, `seconds` the time it trained
+    and scored, `ended` is an ISO time or ''.
     """
 
     record: Record
     label: str
     number: int
+    task: str
     outcome: str
     reason: str
     score: float | None
@@ -37,19 +40,12 @@ class Row:
     params: dict[str, Any]
     defaults: dict[str, Any]
     searched: tuple[str, ...]
+    evaluator: dict[str, Any]
     epochs: tuple[EpochLine, ...]
+    planned: int | None
+    seconds: float
     about: dict[str, Any]
     ended: str
-
-    @property
-    def task(self) -> str:
-        """The task it is a trial of; '' where the record does not say."""
-        return str(self.about.get("task") or "")
-
-    @property
-    def evaluator(self) -> dict[str, Any]:
-        """What its record says of the evaluator."""
-        return mapping(self.about.get("evaluator"))
 
     @property
     def completed(self) -> bool:
@@ -60,17 +56,6 @@ class Row:
     def broken(self) -> list[str]:
         """The guards it breaks."""
         return [name for name, amount in self.violations.items() if amount > 0]
-
-    @property
-    def planned(self) -> int | None:
-        """How many epochs it was to train."""
-        epochs = self.params.get("epochs")
-        return epochs if isinstance(epochs, int) else None
-
-    @property
-    def seconds(self) -> float:
-        """Training and scoring time over its epochs."""
-        return sum(line.seconds for line in self.epochs)
 
 
 def read_rows(study: Study) -> list[Row]:
@@ -89,23 +74,27 @@ def _read(record: Record) -> Row:
     lines = tuple(_line(line) for line in record.epochs() if _is_number(line.epoch))
     kind, reason, score = _ending(record, about)
     score = score or (lines[-1].score if lines else None)
-    folder, number = record.folder.name, about.get("number")
+    folder, number, params = record.folder.name, about.get("number"), mapping(about.get("params"))
     if not isinstance(number, int):
         number = int(folder) if folder.isdecimal() else 0
-    searched = about.get("searched")
+    searched, planned = about.get("searched"), params.get("epochs")
     return Row(
         record=record,
         label=str(number) if folder.isdecimal() or about.get("engine") == "nni" else folder,
         number=number,
+        task=str(about.get("task") or ""),
         outcome=kind,
         reason=reason,
         score=score.value if score else None,
         parts=numbers(score.parts) if score else {},
         violations=numbers(score.violations) if score else {},
-        params=mapping(about.get("params")),
+        params=params,
         defaults=mapping(about.get("defaults")),
         searched=tuple(map(str, searched)) if isinstance(searched, list) else (),
+        evaluator=mapping(about.get("evaluator")),
         epochs=lines,
+        planned=planned if isinstance(planned, int) else None,
+        seconds=sum(line.seconds for line in lines),
         about=about,
         ended=str(read_json(record.folder / "outcome.json").get("ended") or ""),
     )
