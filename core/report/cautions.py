@@ -34,14 +34,13 @@ def cautions(summary: Summary, audit: Audit | None = None) -> list[str]:
         "later_exam": later if later != exam else None,
         "inputs": best.parts.get("inputs") if best else None,
         "enough": ENOUGH_INPUTS,
-        "many_evaluators": len({_identity(row) for row in summary.candidates}) > 1,
+        "many_evaluators": len(set(map(_evaluator, summary.candidates))) > 1,
         "notes": [" ".join(str(n).split()) for n in notes] if isinstance(notes, list) else [],
         "others": sorted({row.task for row in summary.rows if row.task} - {summary.task}),
     }
     return sentences("cautions.txt.j2", context)
 
 
-def _identity(row: Row) -> str:
+def _evaluator(row: Row) -> str:
     """What tells one evaluator from another: all but how long it took, and its exam."""
-    facts = {k: v for k, v in row.evaluator.items() if k not in ("seconds", "exam")}
-    return json.dumps(facts, sort_keys=True)
+    return json.dumps({**row.evaluator, "seconds": None, "exam": None}, sort_keys=True)

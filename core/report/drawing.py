@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
     from matplotlib.figure import Figure
 
 # Colours that nothing else has, replaced by those of style.css.
@@ -40,8 +41,7 @@ def draw(
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
 
-    with matplotlib.rc_context(STYLE), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with matplotlib.rc_context(STYLE), warnings.catch_warnings(action="ignore"):
         figure = Figure(figsize=size, layout="constrained")
         axes = figure.subplots()
         axes.grid(True, axis="y", linewidth=0.6)
@@ -49,8 +49,7 @@ def draw(
         axes.spines["left"].set_visible(False)
         plot(axes)
         if counted:
-            most = 10 if size[0] > 3 else 4
-            axes.xaxis.set_major_locator(MaxNLocator(most, integer=True, min_n_ticks=1))
+            axes.xaxis.set_major_locator(MaxNLocator(10, integer=True, min_n_ticks=1))
         return inline(figure, name, transparent=True)
 
 
@@ -59,31 +58,42 @@ def inline(figure: Figure, name: str, **options: Any) -> str:
 
     `options` are those of matplotlib's savefig.
     """
+    for axes in figure.axes:
+        _simplify(axes.xaxis)
+        _simplify(axes.yaxis)
     buffer = io.StringIO()
     figure.savefig(buffer, format="svg", **options)
     svg = buffer.getvalue()
-    svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>", "", svg, flags=re.DOTALL)
-    svg = re.sub(
-        r'<svg[^>]*?viewBox="([^"]*)"[^>]*>', r'<svg viewBox="\1" aria-hidden="true">', svg
-    )
+    svg = re.sub(r'^.*?<svg[^>]*?viewBox="([^"]*)"[^>]*>', r'<svg viewBox="\1" aria-hidden="true">',
+                 svg, flags=re.DOTALL)  # fmt: skip
     svg = re.sub(r"font-family: [^;]*?sans-serif; ?", "", svg)
-    svg = re.sub(r'(\bid="|url\(#|xlink:href="#)', rf"\g<1>{name}-", svg)
-    svg = svg.replace("xlink:href", "href")
+    svg = re.sub(r'(\bid="|url\(#|href="#)', rf"\g<1>{name}-", svg).replace("xlink:href", "href")
     svg = re.sub(r'\b(?:d|x|y|transform)="[^"]*"', _coarse, svg)
     for stand_in, variable in COLOURS.items():
         svg = svg.replace(stand_in, f"var(--{variable})")
     return re.sub(r"\s*\n\s*", " ", svg)
 
 
+def _simplify(axis: Axis) -> None:
+    """Log scales without mathtext, and over two decades without minor ticks: both are slow."""
+    from matplotlib.ticker import LogFormatter, LogFormatterSciNotation, NullLocator
+
+    if isinstance(axis.get_major_formatter(), LogFormatterSciNotation):
+        axis.set_major_formatter("{x:g}")
+        axis.set_minor_formatter(LogFormatter(labelOnlyBase=False))
+        low, high = axis.get_view_interval()
+        if high > 100 * low:
+            axis.set_minor_locator(NullLocator())
+
+
 def _coarse(attribute: re.Match[str]) -> str:
     """Coordinates to a tenth of a point."""
-    return re.sub(r"\d+\.\d+", lambda number: f"{float(number[0]):.1f}", attribute[0])
+    return re.sub(r"(\.\d)\d+", r"\1", attribute[0])
 
 
 def legend(axes: Axes, columns: int = 3) -> None:
     """A legend above the plot, where it covers nothing."""
-    handles, _ = axes.get_legend_handles_labels()
-    if handles:
+    if axes.get_legend_handles_labels()[0]:
         axes.legend(loc="lower left", bbox_to_anchor=(-0.02, 1.0), ncols=columns, handlelength=1.6,
                     columnspacing=1.2, borderpad=0.2)  # fmt: skip

@@ -1,4 +1,4 @@
-"""What the trials' records say of the evaluator: its exam, and its answers on held-out data."""
+"""What the trials' records say of the evaluator's exam."""
 
 from __future__ import annotations
 
@@ -13,13 +13,12 @@ from core.report.rows import mapping, numbers
 
 @dataclass(frozen=True)
 class ExamCase:
-    """How the evaluator scored one kind of outputs, and the guards that they break."""
+    """How the evaluator scored one kind of outputs; the good ones, or those that must not win."""
 
     name: str
     good: bool
     value: float
     passed: bool
-    broken: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -59,21 +58,9 @@ def read_exam(evaluator: Mapping[str, Any]) -> ExamResult | None:
     if not isinstance(found, list) or "reference" not in known:
         return None
     cases = tuple(
-        ExamCase(
-            name=str(case.get("name")),
-            good=bool(case.get("good")),
-            value=numbers(case)["value"],
-            passed=bool(case.get("passed")),
-            broken=tuple(map(str, case.get("broken") or ())),
-        )
+        ExamCase(str(case.get("name")), bool(case.get("good")), value, bool(case.get("passed")))
         for case in map(mapping, found)
-        if "value" in numbers(case)
+        if (value := numbers(case).get("value")) is not None
     )
-    passed, inputs = bool(exam.get("passed")), int(known.get("inputs", 0))
-    return ExamResult(cases, passed, known["reference"], inputs)
-
-
-def confusion(evaluator: Mapping[str, Any]) -> dict[str, dict[str, float]]:
-    """Its confusion on held-out data, truth -> answer -> count; may be empty."""
-    rows = {str(k): numbers(v) for k, v in mapping(evaluator.get("confusion")).items()}
-    return rows if all(rows.values()) else {}
+    inputs = int(known.get("inputs", 0))
+    return ExamResult(cases, bool(exam.get("passed")), known["reference"], inputs)

@@ -56,10 +56,9 @@ def duration(seconds: float | None) -> str:
     if seconds < 10:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    if hours:
-        return f"{hours} h {minutes} min"
-    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+    if minutes < 60:
+        return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+    return f"{minutes // 60} h {minutes % 60} min"
 
 
 def count(number: int, noun: str) -> str:
@@ -91,10 +90,8 @@ def si(value: float | None) -> str:
     """`1.23 G`: three digits and a unit's prefix; a dash where there is no number."""
     if value is None:
         return "–"
-    for size, prefix in UNITS:
-        if abs(value) >= 0.9995 * size:
-            return f"{value / size:.3g} {prefix}"
-    return f"{value:.3g}"
+    size, prefix = next((u for u in UNITS if abs(value) >= 0.9995 * u[0]), (1.0, ""))
+    return f"{value / size:.3g} {prefix}".rstrip()
 
 
 def markdown(text: object) -> str:

@@ -10,19 +10,20 @@ from core.files import now, write_bytes, write_json
 from core.record import Study
 from core.report.audit import read_audit
 from core.report.cautions import cautions
-from core.report.evaluator import confusion, read_exam
+from core.report.evaluator import read_exam
 from core.report.format import decimals
 from core.report.optuna_plots import importances, optuna_plots
 from core.report.parameters import best_parameters
-from core.report.pictures import best_and_baseline
-from core.report.plots import other_curves, plots, validated
+from core.report.pictures import picture_rows
+from core.report.plots import CURVES, plots, validated
 from core.report.provenance import cost, origin, train_again, train_baseline
 from core.report.render import render
-from core.report.rows import Row, numbers
+from core.report.rows import Row, mapping, numbers
 from core.report.summary import Summary, summarize
 from core.report.sweep import sweep_csv, sweep_grid
 
 REASONS = 3
+FACTS = ("outcome", "score", "parts", "violations", "params")
 PROVENANCE = ("started", "command", "git", "versions", "machine", "hardware", "engine", "evaluator")
 
 
@@ -32,13 +33,12 @@ def write_report(study: Study) -> Path:
     Raises UserError where the study's folder cannot be read.
     """
     summary = summarize(study)
-    page, context = study.folder / "report.html", _context(summary)
+    context = _context(summary)
     write_json(study.folder / "best.json", best_json(summary))
     if grid := context["grid"]:
         _write(study.folder / "sweep.csv", sweep_csv(grid))
     _write(study.folder / "report.md", render("report.md.j2", context))
-    _write(page, render("page.html.j2", context))
-    return page
+    return _write(study.folder / "report.html", render("page.html.j2", context))
 
 
 def best_json(summary: Summary) -> dict[str, Any]:
@@ -47,12 +47,11 @@ def best_json(summary: Summary) -> dict[str, Any]:
     def facts(row: Row | None) -> dict[str, Any] | None:
         if row is None:
             return None
-        known = {"trial": row.number, "folder": row.record.folder.name, "outcome": row.outcome}
-        scored = {"score": row.score, "parts": row.parts, "violations": row.violations}
+        known = {"trial": row.number, "folder": row.record.folder.name}
         searched = {name: row.params[name] for name in summary.searched if name in row.params}
-        return {**known, **scored, "params": row.params, "searched": searched}
+        return {**known, **{name: getattr(row, name) for name in FACTS}, "searched": searched}
 
-    exam, front = read_exam(summary.evaluator), summary.front
+    exam = read_exam(summary.evaluator)
     about = summary.best.about if summary.best else summary.study.about
     direction = "maximize" if summary.maximize else "minimize"
     return {
@@ -65,7 +64,7 @@ def best_json(summary: Summary) -> dict[str, Any]:
         "gain": summary.gain,
         "noise_floor": summary.noise.floor if summary.noise else None,
         "winners": summary.confirmation.winning_trials if summary.confirmation else None,
-        "front": [facts(row) for row in front.rows] if front else None,
+        "front": [facts(row) for row in summary.front] or None,
         "exam_passed": exam.passed if exam else None,
         "trials": summary.outcomes,
         "provenance": {name: about[name] for name in PROVENANCE if name in about},
@@ -74,7 +73,7 @@ def best_json(summary: Summary) -> dict[str, Any]:
 
 def _context(summary: Summary) -> dict[str, Any]:
     """The facts that the templates word."""
-    best, audit, shares = summary.best, read_audit(summary), importances(summary)
+    audit, shares, evaluator = read_audit(summary), importances(summary), summary.evaluator
     parts = dict.fromkeys(name for row in summary.rows for name in row.parts)
     drawn, failed = optuna_plots(summary, shares)
     return {
@@ -83,34 +82,35 @@ def _context(summary: Summary) -> dict[str, Any]:
         "confirmed": summary.confirmation,
         "grid": sweep_grid(summary),
         "audit": audit,
-        "exam": read_exam(summary.evaluator),
-        "accuracy": numbers(summary.evaluator).get("accuracy"),
-        "confusion": confusion(summary.evaluator),
+        "exam": read_exam(evaluator),
+        "accuracy": numbers(evaluator).get("accuracy"),
+        "kinds": len(mapping(evaluator.get("confusion"))),
         "parts": {p: decimals(row.parts.get(p) for row in summary.rows) for p in parts},
         "parameters": best_parameters(summary),
-        "pictures": best_and_baseline(summary),
+        "pictures": picture_rows([(kind, kind, label, row) for kind, label, row in summary.pair]),
         "importances": shares,
         "reasons": {outcome: _reasons(summary, outcome) for outcome in summary.outcomes},
         "plots": plots(summary),
+        "curves": CURVES,
+        "validated": lambda row: bool(validated(row.epochs)),
         "optuna_plots": drawn,
         "not_drawn": failed,
-        "curves": [len(rows) for rows in other_curves(summary)],
-        "validated": [bool(r and validated(r.epochs)) for r in (best, summary.baseline)],
         "cost": cost(summary),
         "origin": origin(summary.rows, summary.study.about),
-        "again": train_again(summary, best) if best else "",
+        "again": train_again(summary, summary.best) if summary.best else "",
         "add_baseline": train_baseline(summary),
         "written": now(),
     }
 
 
 def _reasons(summary: Summary, outcome: str) -> tuple[list[tuple[str, str, int]], int]:
-    """The commonest reasons: each with the first trial that gives it and how many; and the rest."""
+    """The commonest reasons, each with its first trial and how many; how many reasons are left."""
     rows = [row for row in summary.rows if row.outcome == outcome and row.reason]
     first = {row.reason: row.label for row in reversed(rows)}
     times = Counter(row.reason for row in rows).most_common()
     return [(first[r], r, n) for r, n in times[:REASONS]], max(0, len(times) - REASONS)
 
 
-def _write(path: Path, text: str) -> None:
+def _write(path: Path, text: str) -> Path:
     write_bytes(path, text.encode("utf-8", "replace"))
+    return path

@@ -1,4 +1,4 @@
-"""The best trial's parameters beside the published defaults, each with its place in its range."""
+"""The best trial's parameters beside the published defaults, with the ranges searched."""
 
 from __future__ import annotations
 
@@ -17,26 +17,13 @@ EDGE = 0.02
 
 @dataclass(frozen=True)
 class Parameter:
-    """One parameter. The places in its range go from 0 to 1; None: it has none, or lies outside."""
+    """One parameter; `edge`: the end of its range the search went to, `lower` or `upper`, or ""."""
 
     name: str
     best: Any
     baseline: Any
     range: str = ""
-    best_at: float | None = None
-    baseline_at: float | None = None
-
-    @property
-    def changed(self) -> bool:
-        """Whether best and baseline differ."""
-        return bool(self.best != self.baseline)
-
-    @property
-    def edge(self) -> str:
-        """`lower` or `upper` where the search took the value to that end of its range."""
-        if self.best_at is None or not self.changed:
-            return ""
-        return "lower" if self.best_at <= EDGE else "upper" if self.best_at >= 1 - EDGE else ""
+    edge: str = ""
 
 
 def dimensions(space: dict[str, Any]) -> dict[str, Dimension]:
@@ -59,20 +46,24 @@ def best_parameters(summary: Summary) -> tuple[list[Parameter], list[Parameter]]
     best, space = summary.best, dimensions(summary.space)
     if best is None:
         return [], []
-    searched = []
-    for name in summary.searched:
-        values = best.params.get(name), best.defaults.get(name)
-        dimension = space.get(name)
-        places = [_place(dimension, value) for value in values]
-        searched.append(Parameter(name, *values, _range(dimension), *places))
-    names = [name for name in best.params if name not in summary.searched]
-    return searched, [Parameter(n, best.params[n], best.defaults.get(n)) for n in names]
+
+    def parameter(name: str) -> Parameter:
+        value, published, dimension = (
+            best.params.get(name),
+            best.defaults.get(name),
+            space.get(name),
+        )
+        if dimension is None:
+            return Parameter(name, value, published)
+        edge = _edge(dimension, value) if value != published else ""
+        return Parameter(name, value, published, _range(dimension), edge)
+
+    others = [name for name in best.params if name not in summary.searched]
+    return list(map(parameter, summary.searched)), list(map(parameter, others))
 
 
-def _range(dimension: Dimension | None) -> str:
-    """`0.1 to 10, log`, `a, b or c`; '' where the space declares nothing."""
-    if dimension is None:
-        return ""
+def _range(dimension: Dimension) -> str:
+    """`0.1 to 10, log`, `a, b or c`."""
     kind, args = dimension.kind, [plain(arg) for arg in dimension.args]
     if kind == "choice":
         return listed(args, "or")
@@ -84,10 +75,10 @@ def _range(dimension: Dimension | None) -> str:
     return f"{args[0]} to {args[1]}" + (", log" if "log" in kind else "") + step
 
 
-def _place(dimension: Dimension | None, value: Any) -> float | None:
-    if dimension is None or dimension.kind in ("choice", *NORMAL) or not dimension.holds(value):
-        return None
-    low, high = dimension.args[0], dimension.args[1] - (dimension.kind == "randint")
-    if "log" in dimension.kind:
-        low, high, value = math.log(low), math.log(high), math.log(value)
-    return float((value - low) / (high - low)) if high > low else None
+def _edge(dimension: Dimension, value: Any) -> str:
+    if dimension.kind in ("choice", *NORMAL) or not dimension.holds(value):
+        return ""
+    ends = dimension.args[0], dimension.args[1] - (dimension.kind == "randint")
+    low, high, at = map(math.log, (*ends, value)) if "log" in dimension.kind else (*ends, value)
+    margin = EDGE * (high - low)
+    return "lower" if at <= low + margin else "upper" if at >= high - margin else ""

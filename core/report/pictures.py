@@ -10,10 +10,9 @@ from dataclasses import dataclass
 from PIL import Image
 
 from core.report.rows import Row
-from core.report.summary import Summary
 
 HIGHEST, SMALL = 320, 136  # pixels; small pictures are enlarged about to SMALL
-ORDER = ("source", "target")
+ORDER = ("source", "target")  # then other rows by their names, and `output` last
 LABELS = {"source": "input"}
 
 
@@ -30,18 +29,6 @@ class Strip:
     tiles: int
     height: int
     small: bool
-
-
-def best_and_baseline(summary: Summary) -> list[Strip]:
-    """The pictures of the best trial and of the baseline."""
-    best, baseline = summary.best, summary.baseline
-    trials = []
-    if best:
-        label = "best, the baseline itself" if best == baseline else "best"
-        trials.append(("best", "best", f"{label}: trial {best.label}", best))
-    if best and baseline and baseline != best:
-        trials.append(("baseline", "baseline", f"baseline: trial {baseline.label}", baseline))
-    return picture_rows(trials)
 
 
 def picture_rows(trials: Sequence[tuple[str, str, str, Row]]) -> list[Strip]:
@@ -65,7 +52,7 @@ def picture_rows(trials: Sequence[tuple[str, str, str, Row]]) -> list[Strip]:
 
 
 def _pictures(row: Row) -> dict[str, bytes]:
-    """The content of a trial's pictures by name, the output's last."""
+    """The content of a trial's pictures by name."""
 
     def order(name: str) -> tuple[bool, int, str]:
         return name == "output", ORDER.index(name) if name in ORDER else len(ORDER), name
@@ -83,11 +70,11 @@ def _strip(label: str, colour: str, content: bytes) -> Strip | None:
         return None
     tiles, rest = divmod(image.width, image.height)
     lone = bool(rest) or tiles <= 1
-    highest = 2 * HIGHEST if lone else HIGHEST
-    image.thumbnail((image.width, highest))
+    image.thumbnail((image.width, 2 * HIGHEST if lone else HIGHEST))
     buffer = io.BytesIO()
     image.save(buffer, "PNG", optimize=True)
     uri = "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
-    small = image.height <= SMALL
-    height = image.height * max(1, round(SMALL / image.height)) if small else image.height
-    return Strip(label, colour, uri, 1 if lone else tiles, height, small)
+    scale = max(1, round(SMALL / image.height))
+    return Strip(
+        label, colour, uri, 1 if lone else tiles, scale * image.height, image.height <= SMALL
+    )

@@ -16,39 +16,37 @@ from core.report.summary import CONDITIONS, Summary
 COMMANDS = 10
 
 
-def cost(summary: Summary) -> dict[str, float | None]:
+def cost(summary: Summary) -> dict[str, Any]:
     """Seconds, epochs and items a second (median, slowest, fastest) over all trials."""
     lines = [line for row in summary.rows for line in row.epochs]
     rates = [line.items_per_second for line in lines if line.items_per_second > 0]
     return {
         "seconds": sum(line.seconds for line in lines),
         "epochs": len(lines),
-        "rate": statistics.median(rates) if rates else None,
-        "slowest": min(rates, default=None),
-        "fastest": max(rates, default=None),
+        "rates": [statistics.median(rates), min(rates), max(rates)] if rates else None,
         "evaluator_seconds": numbers(summary.evaluator).get("seconds"),
     }
 
 
-def origin(rows: Sequence[Row], study: Mapping[str, Any]) -> dict[str, Any]:
+def origin(rows: Sequence[Row], study: Mapping[str, Any]) -> dict[str, list[str]]:
     """Where these trials come from; what differs between them is listed, not hidden.
 
     `study` is what study.json says. The first commands come first.
     """
     records = [study, *(row.about for row in rows)]
-    versions = [mapping(record.get("versions")) for record in records]
+    versions = [mapping(record.get("versions")).items() for record in records]
+
+    def distinct(*keys: str) -> list[str]:
+        return _distinct(record.get(key) for key in keys for record in records)
+
     return {
-        "commands": _distinct(record.get("command") for record in records)[:COMMANDS],
-        "seeds": _distinct(row.params.get("seed") for row in rows),
-        "commits": _distinct(record.get("git") for record in records),
-        "machines": _distinct(record.get("machine") for record in records),
-        "hardware": _distinct(record.get("hardware") for record in records),
-        "versions": {
-            package: ", ".join(_distinct(version.get(package) for version in versions))
-            for package in dict.fromkeys(name for version in versions for name in version)
-        },
-        "started": min((str(r["started"]) for r in records if r.get("started")), default=""),
-        "ended": max((row.ended for row in rows), default=""),
+        "command": distinct("command")[:COMMANDS],
+        "seed": _distinct(row.params.get("seed") for row in rows),
+        "commit": distinct("git"),
+        "machine": distinct("machine", "hardware"),
+        "from": sorted(distinct("started"))[:1],
+        "to": sorted(row.ended for row in rows)[-1:],
+        "versions": _distinct(f"{name} {version}" for of in versions for name, version in of),
     }
 
 
@@ -63,24 +61,21 @@ def train_baseline(summary: Summary) -> str:
     runs = summary.study.folder.parent
     words = [] if runs == Path("runs") else ["--runs", str(runs)]
     words += ["--study", summary.study.name, "--trial", "baseline"]
-    params = row.params if row else {}
-    kept = {n: v for n, v in params.items() if n not in summary.searched}
-    if not summary.searched:
-        kept = {n: v for n, v in kept.items() if n in CONDITIONS}
-    return _command(summary.task, words, kept, row.defaults if row else {})
+    params, defaults = (row.params, row.defaults) if row else ({}, {})
+    searched = summary.searched
+    kept = (n for n in params if (n not in searched if searched else n in CONDITIONS))
+    return _command(summary.task, words, {n: params[n] for n in kept}, defaults)
 
 
 def _command(
-    task: str, words: list[str], params: Mapping[str, Any], defaults: Mapping[str, Any]
+    task: str, words: Sequence[str], params: Mapping[str, Any], defaults: Mapping[str, Any]
 ) -> str:
-    changed = {n: v for n, v in params.items() if n not in defaults or defaults[n] != v}
-    flags = [word for name, value in changed.items() for word in _flag(name, value)]
+    flags: list[str] = []
+    for name, value in params.items():
+        if name not in defaults or defaults[name] != value:
+            text = value if isinstance(value, str) else json.dumps(value)
+            flags += [f"{flag(name)}={text}"] if text.startswith("-") else [flag(name), text]
     return shlex.join(["python", "-m", f"trials.{task}", *words, *flags])
-
-
-def _flag(name: str, value: Any) -> list[str]:
-    text = value if isinstance(value, str) else json.dumps(value)
-    return [f"{flag(name)}={text}"] if text.startswith("-") else [flag(name), text]
 
 
 def _distinct(values: Iterable[Any]) -> list[str]:

@@ -7,6 +7,7 @@ import hashlib
 import re
 from collections.abc import Mapping
 from functools import cache
+from inspect import getmembers, isfunction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,37 +16,31 @@ from core.report import format as fmt
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-TEMPLATES = Path(__file__).parent / "templates"
-FILTERS = (fmt.plain, fmt.fixed, fmt.signed, fmt.gap, fmt.duration, fmt.count, fmt.listed,
-           fmt.guards, fmt.spaced, fmt.percent, fmt.si, fmt.markdown, fmt.code)  # fmt: skip
-
 
 @cache
 def environment() -> Environment:
     """The environment of all templates; in those named *.html.j2 text is escaped.
 
-    Filters are the functions of `core.report.format` by their names. `svg` marks a plot as markup,
-    `style` and `script` are the page's. A name that is not in the context is an error.
+    Filters are the functions of `core.report.format` by their names. A name that is not in the
+    context is an error.
     """
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
-    from markupsafe import Markup
 
     found = Environment(
-        loader=FileSystemLoader(TEMPLATES),
+        loader=FileSystemLoader(Path(__file__).parent / "templates"),
         autoescape=lambda name: bool(name and name.endswith(".html.j2")),
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    found.filters |= {function.__name__: function for function in FILTERS}
-    script = (TEMPLATES / "sort.js").read_text(encoding="utf-8")
-    found.globals |= {
-        "count": fmt.count,
-        "style": Markup((TEMPLATES / "style.css").read_text(encoding="utf-8")),
-        "script": Markup(script),
-        "script_hash": base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
-    }
+    found.filters |= {**dict(getmembers(fmt, isfunction)), "sha256": _sha256}
+    found.globals["count"] = fmt.count
     return found
+
+
+def _sha256(text: str) -> str:
+    """In base64, as a Content-Security-Policy takes it."""
+    return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
 
 def render(template: str, context: Mapping[str, Any]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 import unicodedata
 from collections import Counter
 from collections.abc import Mapping
@@ -22,12 +23,15 @@ class Row:
     """One trial. `score` is its last one, final only where the outcome is completed.
 
     `label` is unique in its study: the number of a trial that an engine proposed, else the name of
-    its folder. `about` is all of trial.json, `ended` an ISO time or ''.
+    its folder. `about` is all of trial.json, of which `task`, `params`, `defaults`, `searched` and
+    `evaluator` are parts; `planned` are the epochs it was to train, `seconds` the time it trained
+    and scored, `ended` is an ISO time or ''.
     """
 
     record: Record
     label: str
     number: int
+    task: str
     outcome: str
     reason: str
     score: float | None
@@ -36,19 +40,12 @@ class Row:
     params: dict[str, Any]
     defaults: dict[str, Any]
     searched: tuple[str, ...]
+    evaluator: dict[str, Any]
     epochs: tuple[EpochLine, ...]
+    planned: int | None
+    seconds: float
     about: dict[str, Any]
     ended: str
-
-    @property
-    def task(self) -> str:
-        """The task it is a trial of; '' where the record does not say."""
-        return str(self.about.get("task") or "")
-
-    @property
-    def evaluator(self) -> dict[str, Any]:
-        """What its record says of the evaluator."""
-        return mapping(self.about.get("evaluator"))
 
     @property
     def completed(self) -> bool:
@@ -59,17 +56,6 @@ class Row:
     def broken(self) -> list[str]:
         """The guards it breaks."""
         return [name for name, amount in self.violations.items() if amount > 0]
-
-    @property
-    def planned(self) -> int | None:
-        """How many epochs it was to train."""
-        epochs = self.params.get("epochs")
-        return epochs if isinstance(epochs, int) else None
-
-    @property
-    def seconds(self) -> float:
-        """Training and scoring time over its epochs."""
-        return sum(line.seconds for line in self.epochs)
 
 
 def read_rows(study: Study) -> list[Row]:
@@ -85,26 +71,30 @@ def read_rows(study: Study) -> list[Row]:
 
 def _read(record: Record) -> Row:
     about = mapping(clean(record.trial()))
-    lines = tuple(line for epoch in record.epochs() if (line := _line(epoch)))
+    lines = tuple(_line(line) for line in record.epochs() if _is_number(line.epoch))
     kind, reason, score = _ending(record, about)
     score = score or (lines[-1].score if lines else None)
-    folder, number = record.folder.name, about.get("number")
+    folder, number, params = record.folder.name, about.get("number"), mapping(about.get("params"))
     if not isinstance(number, int):
         number = int(folder) if folder.isdecimal() else 0
-    searched = about.get("searched")
+    searched, planned = about.get("searched"), params.get("epochs")
     return Row(
         record=record,
         label=str(number) if folder.isdecimal() or about.get("engine") == "nni" else folder,
         number=number,
+        task=str(about.get("task") or ""),
         outcome=kind,
         reason=reason,
-        score=_number(score.value) if score else None,
+        score=score.value if score else None,
         parts=numbers(score.parts) if score else {},
         violations=numbers(score.violations) if score else {},
-        params=mapping(about.get("params")),
+        params=params,
         defaults=mapping(about.get("defaults")),
         searched=tuple(map(str, searched)) if isinstance(searched, list) else (),
+        evaluator=mapping(about.get("evaluator")),
         epochs=lines,
+        planned=planned if isinstance(planned, int) else None,
+        seconds=sum(line.seconds for line in lines),
         about=about,
         ended=str(read_json(record.folder / "outcome.json").get("ended") or ""),
     )
@@ -121,18 +111,11 @@ def _ending(record: Record, about: Mapping[str, Any]) -> tuple[str, str, Score |
     return (RUNNING, "", None) if record.is_running() else (KILLED, "its process is gone", None)
 
 
-def _line(line: EpochLine) -> EpochLine | None:
-    """The epoch with finite numbers only; None where it has no score."""
-    value, epoch = _number(line.score.value), _number(line.epoch)
-    if value is None or epoch is None:
-        return None
-    return EpochLine(
-        int(epoch),
-        numbers(line.losses),
-        Score(value, numbers(line.score.parts), numbers(line.score.violations)),
-        _number(line.seconds) or 0.0,
-        _number(line.items_per_second) or 0.0,
-    )
+def _line(line: EpochLine) -> EpochLine:
+    """The epoch with finite numbers only."""
+    score = Score(line.score.value, numbers(line.score.parts), numbers(line.score.violations))
+    seconds, speed = (v if _is_number(v) else 0.0 for v in (line.seconds, line.items_per_second))
+    return EpochLine(int(line.epoch), numbers(line.losses), score, seconds, speed)
 
 
 def mapping(value: Any) -> dict[str, Any]:
@@ -142,8 +125,12 @@ def mapping(value: Any) -> dict[str, Any]:
 
 def numbers(value: Any) -> dict[str, float]:
     """The entries of a JSON object that are finite numbers."""
-    found = ((name, _number(v)) for name, v in mapping(value).items())
-    return {text(str(name)): v for name, v in found if v is not None}
+    return {text(str(name)): v for name, v in mapping(value).items() if _is_number(v)}
+
+
+def _is_number(value: Any) -> bool:
+    """Whether it is a finite number, and no integer too large for a float."""
+    return type(value) in (float, int) and abs(value) <= sys.float_info.max
 
 
 @lru_cache(4096)
@@ -162,15 +149,3 @@ def clean(value: Any) -> Any:
     if isinstance(value, str):
         return text(value)
     return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def _number(value: Any) -> float | None:
-    if type(value) is float:
-        return value if math.isfinite(value) else None
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    try:
-        number = float(value)
-    except OverflowError:
-        return None
-    return number if math.isfinite(number) else None

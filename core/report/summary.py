@@ -25,17 +25,6 @@ if TYPE_CHECKING:
 CONDITIONS = frozenset(Params.model_fields) | {"data"}
 
 
-@dataclass(frozen=True)
-class Front:
-    """Pareto's front: the trials that no other beats in every objective.
-
-    `maximize` by objective; the best trial in the first objective comes first.
-    """
-
-    maximize: dict[str, bool]
-    rows: tuple[Row, ...]
-
-
 @dataclass(frozen=True, repr=False)
 class Summary:
     """A study's trials and what follows from them.
@@ -87,6 +76,15 @@ class Summary:
         return self.baseline if self.best and self.baseline and self.baseline.completed else None
 
     @property
+    def pair(self) -> list[tuple[str, str, Row]]:
+        """The best trial and the baseline, where it is another one: kind, label and row."""
+        same = self.best == self.baseline
+        best = "best, the baseline itself" if same else "best"
+        kinds = (("best", best, self.best), ("baseline", "baseline", self.baseline))
+        found = [(kind, f"{label}: trial {row.label}", row) for kind, label, row in kinds if row]
+        return found[:1] if same else found
+
+    @property
     def space(self) -> dict[str, Any]:
         """The search space the study was started with, as in its file; may be empty."""
         return mapping(self.study.about.get("space"))
@@ -102,23 +100,28 @@ class Summary:
         labels = {candidate(row): row.label for row in self.rows}
         return read_confirmation(self.study, self.maximize, labels)
 
+    @property
+    def objectives(self) -> dict[str, bool]:
+        """The parts of the score that the search was for, and whether each is maximized."""
+        found = mapping(self.study.about.get("objectives"))
+        return {name: direction != "minimize" for name, direction in found.items()}
+
     @cached_property
-    def front(self) -> Front | None:
-        """Pareto's front of the candidates; None where the search was for one objective."""
-        directions = mapping(self.study.about.get("objectives"))
-        if len(directions) < 2:
-            return None
-        maximize = {name: direction != "minimize" for name, direction in directions.items()}
+    def front(self) -> list[Row]:
+        """Pareto's front of several objectives, the best in the first one first; else empty.
 
-        def values(row: Row) -> list[float]:
-            return [row.parts[n] if up else -row.parts[n] for n, up in maximize.items()]
+        These are the candidates that no other beats in every objective.
+        """
+        maximize = self.objectives
+        points = [([row.parts[n] if up else -row.parts[n] for n, up in maximize.items()], row)
+                  for row in self.candidates if maximize.keys() <= row.parts.keys()]  # fmt: skip
 
-        def beats(a: list[float], b: list[float]) -> bool:
-            return a != b and all(x >= y for x, y in zip(a, b, strict=True))
+        def beaten(point: list[float]) -> bool:
+            others = (other for other, _ in points if other != point)
+            return any(all(x >= y for x, y in zip(other, point, strict=True)) for other in others)
 
-        rows = [row for row in self.candidates if maximize.keys() <= row.parts.keys()]
-        best = [r for r in rows if not any(beats(values(other), values(r)) for other in rows)]
-        return Front(maximize, tuple(sorted(best, key=values, reverse=True)))
+        best = sorted((p for p in points if not beaten(p[0])), key=lambda p: p[0], reverse=True)
+        return [row for _, row in best] if len(maximize) > 1 else []
 
     @cached_property
     def places(self) -> int:
@@ -133,20 +136,10 @@ class Summary:
     @property
     def gain(self) -> float | None:
         """How much the best beats the baseline: above 0 is better in either direction."""
-        return self._better_by(self.compared.score) if self.compared else None
-
-    @property
-    def gain_over_noise(self) -> float:
-        """The same over the mean of the baseline's seeds; 0 where no noise floor was measured."""
-        return (self._better_by(self.noise.mean) if self.noise else None) or 0.0
-
-    @property
-    def difference(self) -> float:
-        """Best minus baseline, of the scores as they are shown."""
-        if self.gain is None:
-            return 0.0
-        best, baseline = (r.score or 0.0 for r in (self.best, self.compared) if r)
-        return round(best, self.places) - round(baseline, self.places)
+        if self.best is None or self.compared is None:
+            return None
+        difference = (self.best.score or 0.0) - (self.compared.score or 0.0)
+        return difference if self.maximize else -difference
 
     @property
     def outcomes(self) -> dict[str, int]:
@@ -184,19 +177,9 @@ class Summary:
             import pandas as pd
         except ImportError:
             raise UserError("a DataFrame needs pandas: pip install 'gantune[dataframe]'") from None
-        rows = [
-            {"number": row.number, "outcome": row.outcome, "score": row.score}
-            | {f"params.{name}": value for name, value in row.params.items()}
-            | {f"parts.{name}": value for name, value in row.parts.items()}
-            | {"seconds": row.seconds}
-            for row in self.rows
-        ]
-        return pd.DataFrame(rows)
-
-    def _better_by(self, score: float | None) -> float | None:
-        if self.best is None or self.best.score is None or score is None:
-            return None
-        return (self.best.score - score) * (1 if self.maximize else -1)
+        facts = ("number", "outcome", "score", "params", "parts", "seconds")
+        rows = [{name: getattr(row, name) for name in facts} for row in self.rows]
+        return pd.json_normalize(rows, max_level=1)
 
 
 def load(folder: str | Path) -> Summary:

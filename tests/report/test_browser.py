@@ -51,7 +51,7 @@ def test_the_page_works(make: Any, made: Any, browser: Any) -> None:
     for width in (390, 1200):
         page.set_viewport_size({"width": width, "height": 800})
         assert page.evaluate("document.documentElement.scrollWidth") == width
-        assert page.locator(".plot svg").count() == 4 + len(PLOTS)
+        assert page.locator(".plot svg").count() == 3 + len(PLOTS)
         assert page.locator(".plot svg").first.bounding_box()["height"] > 150
 
     def column(number: int) -> list[str]:

@@ -15,6 +15,7 @@ from PIL import Image
 import core.report
 from core.record import Study
 from core.report import write_report
+from core.report.drawing import draw
 from core.report.format import code, markdown
 from core.report.page import best_json
 from core.report.summary import summarize
@@ -178,6 +179,16 @@ def test_markdown_shows_text_as_it_is(text: str, shown: str) -> None:
 
 def test_a_fence_is_longer_than_what_it_holds() -> None:
     assert code("a ```` b") == "`````\na ```` b\n`````"
+
+
+def test_a_log_scale_has_plain_labels() -> None:
+    def plot(axes: Any) -> None:
+        axes.plot([1, 2, 3], [0.001, 1, 100])
+        axes.set_yscale("log")
+
+    labels = re.findall(r">([^<>]+)</text>", draw("losses", plot))
+    assert {"0.001", "0.1", "100"} <= set(labels)
+    assert not any("$" in label for label in labels)
 
 
 @pytest.mark.parametrize("scheme", [0, 1])

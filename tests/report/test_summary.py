@@ -225,23 +225,24 @@ def test_a_damaged_record_spoils_nothing_else(make: Any, made: Any, file: str, t
         assert [row.outcome for row in summary.rows].count("completed") == 2
 
 
-def test_places_in_the_range(make: Any, made: Any) -> None:
-    summary = summarize(make([made(0.5), made(0.6, {"weight": 0.1, "rate": 0.05})]))
-    assert summary.best is not None
-    weight, rate = best_parameters(summary)[0]
+def test_ranges_and_their_ends(make: Any, made: Any) -> None:
+    trials = [made(0.5), made(0.6, {"weight": 0.1, "rate": 0.05})]
+    weight, rate = best_parameters(summarize(make(trials)))[0]
     assert (weight.name, weight.range, weight.edge) == ("weight", "0.1 to 10, log", "lower")
-    assert (weight.best_at, weight.baseline_at) == (pytest.approx(0.0), pytest.approx(0.5))
-    assert (rate.best_at, rate.baseline_at) == (pytest.approx(0.5), pytest.approx(0.01))
-    assert rate.edge == ""
+    assert (rate.range, rate.edge) == ("0 to 0.1", "")
+    for value, edge in ((9.9, "upper"), (0.105, "lower"), (0.15, ""), (99.0, ""), (1.0, "")):
+        trials = [made(0.5), made(0.6, {"weight": value})]
+        weight, _ = best_parameters(summarize(make(trials, name=f"w{value}")))[0]
+        assert weight.edge == edge, value
 
 
-def test_a_space_that_cannot_be_read_leaves_places_out(make: Any, made: Any) -> None:
+def test_a_space_that_cannot_be_read_leaves_ranges_out(make: Any, made: Any) -> None:
     study: Study = make([made(0.5), made(0.6, {"weight": 2.0})])
     odd = {"weight": {"_type": "uniform", "_value": ["a", None]}, "rate": 3}
     write_json(study.folder / "study.json", {"task": "toy", "space": odd})
     summary = summarize(Study.open(study.folder.parent, study.name))
-    assert summary.best is not None
-    assert [p.best_at for p in best_parameters(summary)[0]] == [None, None]
+    found = [(p.name, p.best, p.range, p.edge) for p in best_parameters(summary)[0]]
+    assert found == [("weight", 2.0, "", ""), ("rate", 0.001, "", "")]
 
 
 def test_a_trial_is_called_by_its_number_where_an_engine_counted_it(make: Any, made: Any) -> None:

@@ -1,4 +1,4 @@
-for (const table of document.querySelectorAll("table.sortable")) {
+for (const table of document.querySelectorAll(".trials table")) {
   const heads = [...table.tHead.rows[0].cells];
   heads.forEach((head, column) => head.firstElementChild.addEventListener("click", () => {
     const up = head.getAttribute("aria-sort") !== "ascending";
