@@ -1,16 +1,11 @@
-"""Which configurations are better, and how sure that is: the statistics of all reports.
-
-`Paired` compares configurations over common seeds, `Noise` says what the best of many runs reaches
-by luck, and `spearman` how far two orders agree.
-"""
+"""Which configurations are better, and how sure that is: the statistics of all reports."""
 
 from __future__ import annotations
 
 import json
 import math
 import statistics
-import warnings
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any, NamedTuple
@@ -24,7 +19,6 @@ CONFIDENCE = 0.95
 ROUNDING = 1e-9
 RESAMPLES, SEED = 4000, 0
 DIGITS = 12  # what least squares and ranks leave of a float; the rest is rounding
-TAILS = (2.5, 97.5)  # per cent
 
 
 def configuration(params: Mapping[str, Any]) -> str:
@@ -57,10 +51,9 @@ class Paired:
     """Scores by configuration and seed; higher is better. Single seeds may be missing.
 
     A score is a configuration's mean plus a seed's effect plus noise (a randomized block design),
-    fitted by least squares: a seed that is lucky for all favours none. The differences of means
-    have simultaneous intervals, which all hold at once with this confidence (Kramer, "Extension of
-    multiple range tests", 1956, after Tukey). The winner set is the best configuration and those
-    that the intervals cannot tell apart from it.
+    fitted by least squares: a seed that is lucky for all favours none. The intervals of differences
+    of means all hold at once with this confidence (Kramer, "Extension of multiple range tests",
+    1956, after Tukey).
     """
 
     scores: Mapping[str, Mapping[Any, float]]
@@ -113,7 +106,10 @@ class Paired:
         return Difference(value, value - margin, value + margin)
 
     def winners(self, excluded: Collection[str] = ()) -> list[str]:
-        """The winner set, the best mean first; those `excluded` take part in the fit alone."""
+        """The best mean, and those that its interval cannot tell apart from it, in that order.
+
+        Those `excluded` take part in the fit alone.
+        """
         ranked = sorted((n for n in self.names if n not in excluded), key=self.mean, reverse=True)
         return [n for n in ranked if self.difference(ranked[0], n).low <= ROUNDING]
 
@@ -145,8 +141,7 @@ class Noise:
     def luck(self, trials: int) -> float:
         """How far above the mean the best of so many new runs may come, in units of the score.
 
-        Student's one-sided 95 % prediction bound for a new run, with Bonferroni's correction for
-        the number of runs.
+        Student's one-sided 95 % prediction bound, with Bonferroni's correction for the trials.
         """
         from scipy.stats import t
 
@@ -167,52 +162,28 @@ class Rho:
 def spearman(xs: Sequence[float], ys: Sequence[float]) -> Rho:
     """Spearman's rank correlation of two equally long lists, with its 95 % bootstrap interval.
 
-    Tied values have the average of their ranks (Spearman, "The proof and measurement of
-    association between two things", 1904). Where an order is kept exactly, the interval has no
-    width, however few the pairs are.
+    The interval is the percentile bootstrap's over 4,000 seeded draws (Efron, "Bootstrap methods:
+    another look at the jackknife", 1979), without the draws that are constant. Where an order is
+    kept exactly it has no width, however few the pairs are.
     """
-    value = float(_rho(np.asarray(xs), np.asarray(ys)))
+    pairs = np.array([xs, ys], float)
+    value = float(_rho(pairs))
     if math.isnan(value):
         return Rho()
-    low, high = _bootstrap(_rho, xs, ys)
-    return Rho(round(value, DIGITS), round(low, DIGITS), round(high, DIGITS))
+    draws = np.random.default_rng(SEED).integers(len(xs), size=(RESAMPLES, len(xs)))
+    tails = (50 * (1 - CONFIDENCE), 50 * (1 + CONFIDENCE))
+    low, high = np.nanpercentile(_rho(pairs[:, draws]), tails, method="inverted_cdf")
+    return Rho(*(round(float(number), DIGITS) for number in (value, low, high)))
 
 
-def shared_leaders(xs: Sequence[float], ys: Sequence[float], top: int) -> tuple[int, int]:
-    """How many of the `top` smallest of two lists are the same pairs: the bootstrap's interval.
+def _rho(pairs: NDArray[Any]) -> NDArray[Any]:
+    """Rho of 2 x ... x N, along the last axis; NaN where one of the two is constant.
 
-    Of tied values the first leads.
+    Tied values have the average of their ranks.
     """
-
-    def shared(x: NDArray[Any], y: NDArray[Any], axis: int) -> Any:
-        a, b = (np.argsort(v, axis=axis, kind="stable")[..., :top] for v in (x, y))
-        return (a[..., :, None] == b[..., None, :]).sum((-2, -1), float)
-
-    low, high = _bootstrap(shared, xs, ys)
-    return int(low), int(high)
-
-
-def _rho(x: NDArray[Any], y: NDArray[Any], axis: int = -1) -> Any:
-    """Rho along an axis; NaN where one of the two is constant."""
     from scipy.stats import rankdata
 
-    a, b = (rankdata(v, axis=axis) - (v.shape[axis] + 1) / 2 for v in (x, y))
-    spread = np.sqrt((a * a).sum(axis) * (b * b).sum(axis))
-    return np.divide((a * b).sum(axis), spread, out=np.full_like(spread, np.nan), where=spread > 0)
-
-
-def _bootstrap(
-    statistic: Callable[..., Any], xs: Sequence[float], ys: Sequence[float]
-) -> tuple[float, float]:
-    """The percentile bootstrap's 95 % interval of a statistic of pairs, over 4,000 seeded draws.
-
-    Efron, "Bootstrap methods: another look at the jackknife", 1979. NaN is left out.
-    """
-    from scipy.stats import bootstrap
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of resamples that are constant
-        result = bootstrap((xs, ys), statistic, paired=True, vectorized=True, method="percentile",
-                           n_resamples=RESAMPLES, rng=np.random.default_rng(SEED))  # fmt: skip
-    low, high = np.nanpercentile(result.bootstrap_distribution, TAILS, method="inverted_cdf")
-    return float(low), float(high)
+    a, b = rankdata(pairs, axis=-1) - (pairs.shape[-1] + 1) / 2
+    with np.errstate(invalid="ignore"):
+        rho: NDArray[Any] = (a * b).sum(-1) / np.sqrt((a * a).sum(-1) * (b * b).sum(-1))
+    return rho

@@ -14,7 +14,6 @@ from core.replicates.stats import (
     Paired,
     Rho,
     configuration,
-    shared_leaders,
     spearman,
 )
 
@@ -166,15 +165,6 @@ def test_the_interval_is_the_middle_95_percent_of_resampled_rhos() -> None:
     rho = spearman(list(x), list(y))
     assert rho.low == pytest.approx(low, abs=0.04)
     assert rho.high == pytest.approx(high, abs=0.04)
-
-
-def test_leaders_that_are_shared_have_an_interval_too() -> None:
-    values = [float(v) for v in range(10)]
-    assert shared_leaders(values, values, 3) == (3, 3)
-    assert shared_leaders(values, values[::-1], 3)[0] == 0
-    assert shared_leaders(values, values[::-1], 3)[1] <= 1
-    low, high = shared_leaders(values, [1.0, 4.0, 0.0, 2.0, 3.0, *values[5:]], 3)
-    assert low < 2 <= high, "two of three, and any of the next may take their place"
 
 
 def test_of_things_that_are_all_alike_there_is_no_rho() -> None:
