@@ -38,14 +38,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Train what has not been trained, write the figures and the report; 1 without figures."""
     from core.replicates.runs import Replicate, queue_config, recorded_params, run_replicates
     from core.report import write_report
-    from core.report.audit import (
-        FEWEST,
-        audit_folder,
-        audit_json,
-        read_audit,
-        run_name,
-        sentences,
-    )
+    from core.report.audit import FEWEST, audit_folder, audit_json, read_audit, run_name
     from core.report.summary import summarize
     from core.training.provenance import provenance
 
@@ -71,7 +64,7 @@ def run(arguments: argparse.Namespace) -> int:
     page = write_report(summary.study)
     if audit:
         write_json(folder / "audit.json", audit_json(audit))
-        print(" ".join(sentences(audit)))
+        print(" ".join(audit.sentences))
     else:
         print(f"Fewer than {FEWEST} long runs have come to an end that counts: see {folder}/")
     print(f"report: {page}")

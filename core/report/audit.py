@@ -6,7 +6,6 @@ the records of both: the short trials, and the long runs in runs/<study>-audit/t
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property, partial
@@ -15,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 from core.files import read_json
 from core.record import Study
-from core.replicates.stats import Rho, configuration, shared_leaders, spearman
+from core.replicates.stats import Rho, configuration, spearman
 from core.report.drawing import BASELINE, BEST, MUTED, draw, legend
 from core.report.ranking import Key, epoch_keys, final_key, leaders, ranks, trial_key, warm_up
-from core.report.render import sentences as paragraphs
+from core.report.render import sentences
 from core.report.rows import Row, read_rows
 from core.report.summary import Summary
 from core.task import OutcomeKind
@@ -41,15 +40,14 @@ LONG = (OutcomeKind.COMPLETED, OutcomeKind.DIVERGED, OutcomeKind.COLLAPSED, Outc
 
 @dataclass(frozen=True)
 class Agreement:
-    """How the order after `epochs` agrees with that at the end of the long runs.
+    """Rho between the orders after `epochs` and at the end of the long runs.
 
-    `kept` says how many of the leaders at the end lead already, `between` is its 95 % interval.
+    `kept` says how many of the leaders at the end lead already.
     """
 
     epochs: int
     rho: Rho
     kept: int
-    between: tuple[int, int]
 
 
 @dataclass(frozen=True)
@@ -94,8 +92,8 @@ class Audit:
         where no budget is that sure, or the configurations are too few.
         """
         evidence = [self.trial if a.epochs == self.short else a for a in self.budgets]
-        sure = [a for a in evidence if a.rho.low is not None and a.rho.low >= TRUSTED]
-        return sure[0] if sure and len(self.configurations) >= ENOUGH else None
+        sure = (a for a in evidence if a.rho.low is not None and a.rho.low >= TRUSTED)
+        return next(sure, None) if len(self.configurations) >= ENOUGH else None
 
     @property
     def unpruned(self) -> int:
@@ -120,17 +118,14 @@ class Audit:
 
     @cached_property
     def sentences(self) -> list[str]:
-        """The verdict in words."""
-        limits = {"enough": ENOUGH, "trusted": TRUSTED}
-        return paragraphs("audit.txt.j2", {"a": self, **limits})
+        """The verdict: how a trial ranks, what to do, and what wins early and loses late."""
+        return sentences("audit.txt.j2", {"a": self, "enough": ENOUGH, "trusted": TRUSTED})
 
     @property
     def plot(self) -> str:
         """SVG of rho by epoch; '' where there is no rho."""
-        agreements = (self.trial, *self.budgets)
-        if all(agreement.rho.value is None for agreement in agreements):
-            return ""
-        return draw("audit", partial(_plot, audit=self))
+        known = any(a.rho.value is not None for a in (self.trial, *self.budgets))
+        return draw("audit", partial(_plot, audit=self)) if known else ""
 
 
 def audit_folder(study: Path) -> Path:
@@ -144,11 +139,9 @@ def run_name(row: Row) -> str:
 
 
 def short_epochs(summary: Summary) -> int | None:
-    """How many epochs the study's trials train: the best one's, or what most of them do."""
-    if summary.best and summary.best.planned:
-        return summary.best.planned
-    planned = Counter(row.planned for row in summary.rows if row.planned)
-    return max(planned, key=planned.__getitem__, default=None)
+    """How many epochs the study's trials train, the best one above all."""
+    rows = (summary.best, *summary.rows)
+    return next((row.planned for row in rows if row and row.planned), None)
 
 
 def scored(summary: Summary) -> list[Row]:
@@ -163,7 +156,7 @@ def scored(summary: Summary) -> list[Row]:
         if row.task == summary.task and row.outcome in SHORT and row.score is not None
         and row.planned == epochs
     ]  # fmt: skip
-    return sorted(rows, key=lambda row: (trial_key(row, summary.maximize), row.number, row.label))
+    return sorted(rows, key=lambda row: trial_key(row, summary.maximize))
 
 
 def eligible(summary: Summary, kept: Sequence[Row] = ()) -> list[Row]:
@@ -180,20 +173,18 @@ def choose(summary: Summary, configs: int, kept: Sequence[Row] = ()) -> list[Row
     Those `kept` from before stay; then the best trial and the baseline, where they fit in.
     """
     rows = eligible(summary, kept)
-    places = {configuration(row.params): i for i, row in enumerate(rows)}
-    chosen = list(dict.fromkeys(places[configuration(row.params)] for row in kept))
-    configs = max(len(chosen), min(configs, len(rows)))
-    for row in (summary.best, summary.baseline):
-        place = places.get(configuration(row.params)) if row else None
-        if place is not None and place not in chosen and len(chosen) < configs:
-            chosen.append(place)
-    targets = [i * (len(rows) - 1) / max(1, configs - 1) for i in range(configs)]
-    for place in chosen:
+    ranked = {configuration(row.params): i for i, row in enumerate(rows)}
+    wanted = [configuration(row.params) for row in (*kept, summary.best, summary.baseline) if row]
+    places = list(dict.fromkeys(ranked[key] for key in wanted if key in ranked))
+    configs = max(len(set(wanted[: len(kept)])), min(configs, len(rows)))
+    del places[configs:]
+    targets = [i * (len(rows) - 1) / (configs - 1) for i in range(configs)]
+    for place in places:
         targets.remove(min(targets, key=lambda target: abs(target - place)))
     for target in targets:
-        free = [i for i in range(len(rows)) if i not in chosen]
-        chosen.append(min(free, key=lambda place: abs(place - target)))
-    return sorted((rows[i] for i in chosen), key=lambda row: (row.number, row.label))
+        free = [i for i in range(len(rows)) if i not in places]
+        places.append(min(free, key=lambda place: abs(place - target)))
+    return sorted((rows[i] for i in places), key=lambda row: row.number)
 
 
 def read_audit(summary: Summary) -> Audit | None:
@@ -203,38 +194,35 @@ def read_audit(summary: Summary) -> Audit | None:
     """
     folder = audit_folder(summary.study.folder)
     about = read_json(folder / "study.json")
-    long, chosen = about.get("epochs"), about.get("trials")
-    if about.get("audited") != summary.study.name or not isinstance(long, int):
+    if about.get("audited") != summary.study.name:
         return None
     shorts = {run_name(row): row for row in scored(summary)}
     pairs = [
         (shorts[run.record.folder.name], run)
-        for run in read_rows(Study(folder, about))
-        if run.record.folder.name in shorts and run.planned == long and run.outcome in LONG
+        for run in read_rows(Study(folder))
+        if run.record.folder.name in shorts and run.outcome in LONG
     ]
     if len(pairs) < FEWEST:
         return None
-    pairs.sort(key=lambda pair: (pair[0].number, pair[0].label))
-    early = [trial_key(short, summary.maximize) for short, _ in pairs]
-    late = [final_key(run, summary.maximize) for _, run in pairs]
-    by_epoch = list(
-        zip(*(epoch_keys(run, long, summary.maximize) for _, run in pairs), strict=True)
-    )
-    short, leading = pairs[0][0].planned or 0, leaders(late)
+    pairs.sort(key=lambda pair: pair[0].number)
+    maximize, long, short = summary.maximize, int(about["epochs"]), pairs[0][0].planned or 0
+    early = [trial_key(row, maximize) for row, _ in pairs]
+    late = [final_key(run, maximize) for _, run in pairs]
+    by_epoch = list(zip(*(epoch_keys(run, long, maximize) for _, run in pairs), strict=True))
     budgets = sorted({2**i for i in range(long.bit_length())} | {short})
     return Audit(
         study=summary.study.name,
         short=short,
         long=long,
         configurations=tuple(row.label for row, _ in pairs),
-        top=len(leading),
+        top=len(leaders(late)),
         trial=_agreement(short, early, late),
-        budgets=tuple(_agreement(e, by_epoch[e - 1], late) for e in budgets if 0 < e < long),
-        warm_up=warm_up(by_epoch, leading),
-        drift=_drift(summary, [row for row, _ in pairs], ranks(early), ranks(late)),
+        budgets=tuple(_agreement(e, by_epoch[e - 1], late) for e in budgets if e < long),
+        warm_up=warm_up(by_epoch, leaders(late)),
+        drift=_drift(summary, [row for row, _ in pairs], early, late),
         pruned=sum(row.outcome == OutcomeKind.PRUNED for row, _ in pairs),
         unscored=tuple(row.label for row, run in pairs if not run.completed),
-        waiting=len(chosen) - len(pairs) if isinstance(chosen, list) else 0,
+        waiting=len(about["trials"]) - len(pairs),
     )
 
 
@@ -244,57 +232,37 @@ def audit_json(audit: Audit) -> dict[str, Any]:
     return {**asdict(audit), "trusted_epochs": trusted, "flags": audit.flags}
 
 
-def sentences(audit: Audit) -> list[str]:
-    """The verdict: how a trial ranks, what to do, and what wins early and loses late."""
-    return audit.sentences
-
-
-def caution(audit: Audit) -> str:
-    """The audit in one sentence: rho between a short trial's score and the long run's."""
-    return audit.sentences[0]
-
-
 def _agreement(epochs: int, early: Sequence[Key], late: Sequence[Key]) -> Agreement:
-    before, after = ranks(early), ranks(late)
-    leading = leaders(late)
-    kept, between = leaders(early) & leading, shared_leaders(before, after, len(leading))
-    return Agreement(epochs, spearman(before, after), len(kept), between)
+    rho = spearman(ranks(early), ranks(late))
+    return Agreement(epochs, rho, len(leaders(early) & leaders(late)))
 
 
 def _drift(
-    summary: Summary, shorts: Sequence[Row], early: Sequence[float], late: Sequence[float]
+    summary: Summary, shorts: Sequence[Row], early: Sequence[Key], late: Sequence[Key]
 ) -> Drift | None:
     """The learning rate that goes most with ranks lost, where its interval excludes 0.
 
     Ranks lost are those at the end of the long run minus those of the short trial.
     """
-    found = []
-    for name in (name for name in summary.searched if name.startswith("lr")):
-        pairs = [
-            (float(value), late[i] - early[i])
-            for i, row in enumerate(shorts)
-            if isinstance(value := row.params.get(name), int | float)
-        ]
-        if len(pairs) >= ENOUGH and (rho := spearman(*zip(*pairs, strict=True))).value is not None:
-            found.append(Drift(name, rho))
-    best = max(found, key=lambda drift: abs(drift.rho.value or 0.0), default=None)
-    return best if best and (best.rho.low or 0) * (best.rho.high or 0) > 0 else None
+    lost = [end - start for start, end in zip(ranks(early), ranks(late), strict=True)]
+    rates = [name for name in summary.searched if name.startswith("lr")]
+    found = [Drift(n, spearman([row.params[n] for row in shorts], lost)) for n in rates]
+    sure = [drift for drift in found if (drift.rho.low or 0) * (drift.rho.high or 0) > 0]
+    best = max(sure, key=lambda drift: abs(drift.rho.value or 0), default=None)
+    return best if len(shorts) >= ENOUGH else None
 
 
 def _plot(axes: Axes, audit: Audit) -> None:
-    """The long runs as a line with a band, the short trials as a mark with a bar."""
-    points = [(a.epochs, a.rho.value, a.rho.low, a.rho.high) for a in audit.budgets
-              if a.rho.value is not None]  # fmt: skip
-    if points:
-        xs, values, lows, highs = zip(*points, strict=True)
-        axes.fill_between(xs, lows, highs, color=BEST, alpha=0.15, linewidth=0)
-        axes.plot(xs, values, "o-", color=BEST, linewidth=1.8, markersize=4,
-                  label="long run, so far")  # fmt: skip
-    value, low, high = audit.trial.rho.value, audit.trial.rho.low, audit.trial.rho.high
-    if value is not None and low is not None and high is not None:
-        axes.errorbar([audit.short], [value], [[max(0.0, value - low)], [max(0.0, high - value)]],
-                      color=BASELINE, fmt="D", markersize=5, capsize=3,
-                      label="short trial itself")  # fmt: skip
+    for agreements, style, color, label in (
+        (audit.budgets, "o-", BEST, "long run, so far"),
+        ((audit.trial,), "D", BASELINE, "short trial itself"),
+    ):
+        points = [(a.epochs, a.rho.value, a.rho.low, a.rho.high) for a in agreements
+                  if a.rho.value is not None]  # fmt: skip
+        if points:
+            epochs, values, lows, highs = zip(*points, strict=True)
+            axes.plot(epochs, values, style, color=color, markersize=5, label=label)
+            axes.vlines(epochs, lows, highs, color=color)
     axes.axhline(TRUSTED, color=MUTED, linewidth=0.8, linestyle=":")
     axes.set(xlabel="epoch", ylabel="Spearman's rho", ylim=(-1.05, 1.05))
     legend(axes)

@@ -70,14 +70,6 @@ def test_a_run_that_diverged_is_the_worst_from_then_on(row: Row) -> None:
     assert epoch_keys(run, 4, True)[1:] == [(0, 0, -0.5), WORST, WORST]
 
 
-def test_a_damaged_record_has_keys(row: Row) -> None:
-    first, second = lines(0.1, 0.2)
-    odd = (replace(first, epoch=2), replace(second, epoch=1), replace(second, epoch=10**12))
-    assert epoch_keys(replace(row, epochs=odd, score=0.2), 3, True) == [
-        WORST, (0, 0, -0.1), (0, 0, -0.2)
-    ]  # fmt: skip
-
-
 def test_the_leaders_are_three_with_a_score_or_the_better_half() -> None:
     keys = [(0.0, 0, v) for v in (3.0, 1.0, 2.0, 2.0, 9.0)]
     assert leaders(keys) == {1, 2, 3}
