@@ -36,10 +36,11 @@ class Difference(NamedTuple):
 
 
 class _Fit(NamedTuple):
-    """A least-squares fit: `normal` are the seeds' normal equations without configurations."""
+    """A least-squares fit: `runs` and `shares` of seeds by configuration, the normal equations."""
 
     means: NDArray[Any]
-    run: NDArray[Any]
+    runs: NDArray[Any]
+    shares: NDArray[Any]
     normal: NDArray[Any]
     inverse: NDArray[Any]
     variance: float
@@ -77,7 +78,8 @@ class Paired:
         freedom = int(run.sum()) - len(means) - int(np.linalg.matrix_rank(normal))
         squares = float(np.nansum((table - means[:, None] - effects) ** 2))
         variance = squares / freedom if freedom else math.nan
-        return _Fit(means + effects.mean(), run, normal, inverse, variance, freedom)
+        means = means + effects.mean()
+        return _Fit(means, run.sum(1), shares, normal, inverse, variance, freedom)
 
     @property
     def freedom(self) -> int:
@@ -96,11 +98,10 @@ class Paired:
     def difference(self, a: str, b: str) -> Difference:
         """`a` minus `b`; the interval is infinite where no seeds link them or tell of noise."""
         fit, i, j = self._fit, self.names.index(a), self.names.index(b)
-        value, margin = float(fit.means[i] - fit.means[j]), 0.0 if a == b else math.inf
-        unlike = fit.run[i] / fit.run[i].sum() - fit.run[j] / fit.run[j].sum()
-        linked = np.allclose(fit.normal @ fit.inverse @ unlike, unlike)
-        if a != b and fit.freedom and linked:
-            terms = 1 / fit.run[i].sum() + 1 / fit.run[j].sum() + unlike @ fit.inverse @ unlike
+        value, margin = float(fit.means[i] - fit.means[j]), math.inf
+        unlike = fit.shares[i] - fit.shares[j]
+        if fit.freedom and np.allclose(fit.normal @ fit.inverse @ unlike, unlike):
+            terms = 1 / fit.runs[i] + 1 / fit.runs[j] + unlike @ fit.inverse @ unlike
             width = _width(self.confidence, len(self.names), fit.freedom)
             margin = width * math.sqrt(fit.variance * terms)
         return Difference(value, value - margin, value + margin)
@@ -152,24 +153,24 @@ class Noise:
 
 @dataclass(frozen=True)
 class Rho:
-    """Spearman's rho, -1 to 1, and its interval; all None where one of the orders is all ties."""
+    """Spearman's rho, -1 to 1, and its 95 % interval."""
 
-    value: float | None = None
-    low: float | None = None
-    high: float | None = None
+    value: float
+    low: float
+    high: float
 
 
-def spearman(xs: Sequence[float], ys: Sequence[float]) -> Rho:
+def spearman(xs: Sequence[float], ys: Sequence[float]) -> Rho | None:
     """Spearman's rank correlation of two equally long lists, with its 95 % bootstrap interval.
 
     The interval is the percentile bootstrap's over 4,000 seeded draws (Efron, "Bootstrap methods:
     another look at the jackknife", 1979), without the draws that are constant. Where an order is
-    kept exactly it has no width, however few the pairs are.
+    kept exactly it has no width, however few the pairs are. None where one list is constant.
     """
     pairs = np.array([xs, ys], float)
     value = float(_rho(pairs))
     if math.isnan(value):
-        return Rho()
+        return None
     draws = np.random.default_rng(SEED).integers(len(xs), size=(RESAMPLES, len(xs)))
     tails = (50 * (1 - CONFIDENCE), 50 * (1 + CONFIDENCE))
     low, high = np.nanpercentile(_rho(pairs[:, draws]), tails, method="inverted_cdf")

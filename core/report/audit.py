@@ -7,16 +7,16 @@ the records of both: the short trials, and the long runs in runs/<study>-audit/t
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, astuple, dataclass
 from functools import cached_property, partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from core.files import read_json
 from core.record import Study
 from core.replicates.stats import Rho, configuration, spearman
+from core.report.confirmation import candidate
 from core.report.drawing import BASELINE, BEST, MUTED, draw, legend
-from core.report.ranking import Key, epoch_keys, final_key, leaders, ranks, trial_key, warm_up
+from core.report.ranking import Key, epoch_keys, final_key, leaders, ranks, warm_up
 from core.report.render import sentences
 from core.report.rows import Row, read_rows
 from core.report.summary import Summary
@@ -25,37 +25,30 @@ from core.task import OutcomeKind
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-# Fewer make no order worth the name: of 4, one in 24 shuffles is the right one.
-FEWEST = 4
-# Fewer get no recommendation: of 6, one in 720 shuffles is the right one, and where an order is
-# kept exactly the bootstrap sees no doubt at all.
-ENOUGH = 6
-# The lower end of rho's interval from which a budget is trusted.
-TRUSTED = 0.5
-# The median pruner leaves one part in so many of a trial alone (core.search.samplers).
-LEFT_ALONE = 4
+SUFFIX = "-audit"
+FEWEST = 4  # configurations of an audit: one in 24 shuffles of 4 is the right order
+ENOUGH = 6  # for a recommendation: one in 720 of 6; the bootstrap doubts no order that is kept
+TRUSTED = 0.5  # from this lower end of rho's interval
+LEFT_ALONE = 4  # one part in so many of a trial, by the median pruner (core.search.samplers)
 SHORT = (OutcomeKind.COMPLETED, OutcomeKind.PRUNED)
 LONG = (OutcomeKind.COMPLETED, OutcomeKind.DIVERGED, OutcomeKind.COLLAPSED, OutcomeKind.FAILED)
 
 
 @dataclass(frozen=True)
 class Agreement:
-    """Rho between the orders after `epochs` and at the end of the long runs.
+    """Rho between the orders after `epochs` and at the end; how many of its leaders lead already.
 
-    `kept` says how many of the leaders at the end lead already.
+    Rho is None where one of the orders is all ties.
     """
 
     epochs: int
-    rho: Rho
+    rho: Rho | None
     kept: int
 
 
 @dataclass(frozen=True)
 class Drift:
-    """A learning rate, and rho between its value and the ranks that a configuration loses.
-
-    Above 0, high values win early and lose late; below 0, low ones do.
-    """
+    """A learning rate; above 0 its high values win early and lose late, below 0 its low ones do."""
 
     parameter: str
     rho: Rho
@@ -86,13 +79,12 @@ class Audit:
 
     @property
     def trusted(self) -> Agreement | None:
-        """The fewest epochs whose rho is at least 0.5 at the lower end of its interval.
+        """The fewest epochs with 0.5 or more at the lower end of rho's interval, of 6 or more.
 
-        For the study's own number of epochs the short trials themselves are the evidence. None
-        where no budget is that sure, or the configurations are too few.
+        For the study's own number of epochs the short trials themselves are the evidence.
         """
         evidence = [self.trial if a.epochs == self.short else a for a in self.budgets]
-        sure = (a for a in evidence if a.rho.low is not None and a.rho.low >= TRUSTED)
+        sure = (a for a in evidence if a.rho and a.rho.low >= TRUSTED)
         return next(sure, None) if len(self.configurations) >= ENOUGH else None
 
     @property
@@ -124,18 +116,8 @@ class Audit:
     @property
     def plot(self) -> str:
         """SVG of rho by epoch; '' where there is no rho."""
-        known = any(a.rho.value is not None for a in (self.trial, *self.budgets))
+        known = any(agreement.rho for agreement in (self.trial, *self.budgets))
         return draw("audit", partial(_plot, audit=self)) if known else ""
-
-
-def audit_folder(study: Path) -> Path:
-    """The folder of the long runs of a study's audit."""
-    return study.with_name(f"{study.name}-audit")
-
-
-def run_name(row: Row) -> str:
-    """The folder of a trial's long run."""
-    return f"trial-{row.record.folder.name}"
 
 
 def short_epochs(summary: Summary) -> int | None:
@@ -145,10 +127,7 @@ def short_epochs(summary: Summary) -> int | None:
 
 
 def scored(summary: Summary) -> list[Row]:
-    """The trials that completed or were pruned, have a score and train as long as the others.
-
-    The best one first (`ranking.trial_key`), ties by number.
-    """
+    """The trials with a score that completed or were pruned and train alike, the best first."""
     epochs = short_epochs(summary)
     rows = [
         row
@@ -156,7 +135,7 @@ def scored(summary: Summary) -> list[Row]:
         if row.task == summary.task and row.outcome in SHORT and row.score is not None
         and row.planned == epochs
     ]  # fmt: skip
-    return sorted(rows, key=lambda row: trial_key(row, summary.maximize))
+    return sorted(rows, key=lambda row: final_key(row, summary.maximize))
 
 
 def eligible(summary: Summary, kept: Sequence[Row] = ()) -> list[Row]:
@@ -192,11 +171,11 @@ def read_audit(summary: Summary) -> Audit | None:
 
     Budgets are 1, 2, 4, 8 … epochs and the short trials' own, all below those of the long runs.
     """
-    folder = audit_folder(summary.study.folder)
+    folder = summary.study.folder.with_name(summary.study.folder.name + SUFFIX)
     about = read_json(folder / "study.json")
     if about.get("audited") != summary.study.name:
         return None
-    shorts = {run_name(row): row for row in scored(summary)}
+    shorts = {candidate(row): row for row in scored(summary)}
     pairs = [
         (shorts[run.record.folder.name], run)
         for run in read_rows(Study(folder))
@@ -206,7 +185,7 @@ def read_audit(summary: Summary) -> Audit | None:
         return None
     pairs.sort(key=lambda pair: pair[0].number)
     maximize, long, short = summary.maximize, int(about["epochs"]), pairs[0][0].planned or 0
-    early = [trial_key(row, maximize) for row, _ in pairs]
+    early = [final_key(row, maximize) for row, _ in pairs]
     late = [final_key(run, maximize) for _, run in pairs]
     by_epoch = list(zip(*(epoch_keys(run, long, maximize) for _, run in pairs), strict=True))
     budgets = sorted({2**i for i in range(long.bit_length())} | {short})
@@ -240,16 +219,16 @@ def _agreement(epochs: int, early: Sequence[Key], late: Sequence[Key]) -> Agreem
 def _drift(
     summary: Summary, shorts: Sequence[Row], early: Sequence[Key], late: Sequence[Key]
 ) -> Drift | None:
-    """The learning rate that goes most with ranks lost, where its interval excludes 0.
-
-    Ranks lost are those at the end of the long run minus those of the short trial.
-    """
+    """The learning rate that goes most with ranks lost in the long run, if its rho is not 0."""
     lost = [end - start for start, end in zip(ranks(early), ranks(late), strict=True)]
-    rates = [name for name in summary.searched if name.startswith("lr")]
-    found = [Drift(n, spearman([row.params[n] for row in shorts], lost)) for n in rates]
-    sure = [drift for drift in found if (drift.rho.low or 0) * (drift.rho.high or 0) > 0]
-    best = max(sure, key=lambda drift: abs(drift.rho.value or 0), default=None)
-    return best if len(shorts) >= ENOUGH else None
+    found = []
+    for name in summary.searched if len(shorts) >= ENOUGH else ():
+        values = [row.params.get(name) for row in shorts]
+        rates = [value for value in values if isinstance(value, int | float)]
+        if name.startswith("lr") and len(rates) == len(lost):
+            rho = spearman(rates, lost)
+            found += [Drift(name, rho)] if rho and rho.low * rho.high > 0 else []
+    return max(found, key=lambda drift: abs(drift.rho.value), default=None)
 
 
 def _plot(axes: Axes, audit: Audit) -> None:
@@ -257,8 +236,7 @@ def _plot(axes: Axes, audit: Audit) -> None:
         (audit.budgets, "o-", BEST, "long run, so far"),
         ((audit.trial,), "D", BASELINE, "short trial itself"),
     ):
-        points = [(a.epochs, a.rho.value, a.rho.low, a.rho.high) for a in agreements
-                  if a.rho.value is not None]  # fmt: skip
+        points = [(a.epochs, *astuple(a.rho)) for a in agreements if a.rho]
         if points:
             epochs, values, lows, highs = zip(*points, strict=True)
             axes.plot(epochs, values, style, color=color, markersize=5, label=label)

@@ -39,7 +39,17 @@ class Race:
     """Runs by candidate and seed that have come to a score, or gone wrong for good."""
 
     runs: Mapping[str, Mapping[int, Row]]
-    maximize: bool
+    sign: int  # -1 where a lower score is better
+
+    @property
+    def rows(self) -> list[Row]:
+        """All runs."""
+        return [row for runs in self.runs.values() for row in runs.values()]
+
+    def narrowed(self, names: Collection[str], seeds: Collection[int]) -> Race:
+        """The runs of these candidates with these seeds."""
+        runs = {n: {s: row for s, row in self.runs[n].items() if s in seeds} for n in names}
+        return Race(runs, self.sign)
 
     @cached_property
     def allowed(self) -> int:
@@ -64,112 +74,83 @@ class Race:
     @cached_property
     def paired(self) -> Paired:
         """The scores, higher ones better, of the candidates none of whose runs went wrong."""
-        sign = 1 if self.maximize else -1
         return Paired({
-            name: {seed: sign * row.score for seed, row in runs.items() if row.score is not None}
+            name: {s: self.sign * r.score for s, r in runs.items() if r.score is not None}
             for name, runs in self.runs.items()
             if not self.failures(name)
         })  # fmt: skip
 
-
-@dataclass(frozen=True)
-class Confirmation:
-    """A race and what follows; higher scores are better in `paired` and in `gain` alone.
-
-    `same`: further trials of the study, each with the candidate whose configuration it has.
-    `labels`: what a report calls the candidates.
-    """
-
-    runs: Mapping[str, Mapping[int, Row]]
-    same: Mapping[str, str]
-    seeds: Sequence[int]
-    epochs: int
-    holdout: bool
-    maximize: bool
-    labels: Mapping[str, str]
-
-    def label(self, name: str, first: bool = False) -> str:
-        """`trial 3`, `the published baseline`; with a capital where it is `first` in a sentence."""
-        trial = f"trial {self.labels.get(name, name.removeprefix('trial-'))}"
-        text = "the published baseline" if name == BASELINE else trial
-        return text[0].upper() + text[1:] if first else text
-
-    def listed(self, names: Sequence[str]) -> str:
-        """`Trial 3, trial 4 and the published baseline`."""
-        return listed([self.label(name, i == 0) for i, name in enumerate(names)])
-
-    def _race(self, out: Collection[str], seeds: Collection[int]) -> Race:
-        """The runs with these seeds of all candidates but those that are `out`."""
-        runs = {
-            name: {seed: row for seed, row in runs.items() if seed in seeds}
-            for name, runs in self.runs.items()
-            if name not in out
-        }
-        return Race(runs, self.maximize)
-
-    def dropouts(self, done: int) -> dict[str, str]:
-        """The candidates that drop out of the race after at most `done` seeds, and why.
+    def dropouts(self, seeds: Sequence[int], done: int) -> dict[str, str]:
+        """The candidates that drop out after at most `done` of these seeds, and why.
 
         After two seeds, and after each further one but the last, those leave that are behind the
         best or went wrong, but never the baseline. With 95 % probability nothing that is as good as
         the best drops out (Bonferroni's correction for the stages). A missing run delays a stage.
         """
         out: dict[str, str] = {}
-        stages = len(self.seeds) - 2
+        stages = len(seeds) - 2
         for number in range(2, min(done, stages + 1) + 1):
-            race = self._race(out, self.seeds[:number])
-            if any(len(runs) < number for runs in race.runs.values()):
+            stage = self.narrowed([name for name in self.runs if name not in out], seeds[:number])
+            if any(len(runs) < number for runs in stage.runs.values()):
                 break
-            winners = replace(race.paired, confidence=1 - (1 - CONFIDENCE) / stages).winners()
-            for name in race.runs:
+            winners = replace(stage.paired, confidence=1 - (1 - CONFIDENCE) / stages).winners()
+            for name in stage.runs:
                 if name not in (BASELINE, *winners):
-                    out[name] = ", ".join(race.failures(name)) or f"behind with {number} seeds"
+                    out[name] = ", ".join(stage.failures(name)) or f"behind with {number} seeds"
         return out
 
-    @cached_property
-    def dropped(self) -> dict[str, str]:
-        """The candidates that have dropped out so far, and why."""
-        return self.dropouts(len(self.seeds))
 
-    @cached_property
-    def _racing(self) -> Race:
-        return self._race(self.dropped, self.seeds)
+@dataclass(frozen=True)
+class Confirmation:
+    """What a race comes to; higher scores are better in `paired` and in `gain` alone.
 
-    @property
-    def waiting(self) -> int:
-        """How many runs have not ended, of candidates that have not dropped out."""
-        return sum(len(self.seeds) - len(runs) for runs in self._racing.runs.values())
+    `same` are further trials of the study, each with the candidate whose configuration it has;
+    `labels` what a report calls the candidates; `dropped` says why some have dropped out;
+    `waiting` is how many runs of the others have not ended; `counted` holds the runs with the seeds
+    that these all have been run with, on which every conclusion rests.
+    """
 
-    @cached_property
-    def common(self) -> list[int]:
-        """The seeds that all candidates but those that have dropped out have been run with."""
-        return [s for s in self.seeds if all(s in runs for runs in self._racing.runs.values())]
+    race: Race
+    same: Mapping[str, str]
+    seeds: Sequence[int]
+    epochs: int
+    holdout: bool
+    labels: Mapping[str, str]
+    dropped: Mapping[str, str]
+    waiting: int
+    common: Sequence[int]
+    counted: Race
 
-    @cached_property
-    def counted(self) -> Race:
-        """The runs with common seeds, on which every conclusion rests."""
-        return self._race((), self.common)
+    def label(self, name: str) -> str:
+        """`trial 3` or `the published baseline`."""
+        trial = f"trial {self.labels.get(name, name.removeprefix('trial-'))}"
+        return "the published baseline" if name == BASELINE else trial
+
+    def listed(self, names: Sequence[str]) -> str:
+        """`Trial 3, trial 4 and the published baseline`: how a sentence begins."""
+        text = listed([self.label(name) for name in names])
+        return text[0].upper() + text[1:]
 
     @property
     def paired(self) -> Paired:
-        """The scores of the candidates none of whose runs went wrong."""
+        """The scores that count."""
         return self.counted.paired
 
     @property
     def exam(self) -> ExamResult | None:
         """The exam of the evaluator that scored the runs; None where it has taken none."""
-        rows = (row for runs in self.runs.values() for row in runs.values())
-        return next((exam for row in rows if (exam := read_exam(row.evaluator))), None)
+        exams = (read_exam(row.evaluator) for row in self.race.rows)
+        return next(filter(None, exams), None)
 
     @property
     def order(self) -> list[str]:
         """The candidates, the best mean first; those without one last."""
         ranked = sorted(self.paired.names, key=self.paired.mean, reverse=True)
-        return [*ranked, *(name for name in self.runs if name not in ranked)]
+        return [*ranked, *(name for name in self.race.runs if name not in ranked)]
 
     @cached_property
     def winners(self) -> list[str]:
-        """The winner set, the best mean first; nothing that has dropped out is in it."""
+        """The winner set, the best mean first, without what has dropped out."""
         return self.paired.winners(self.dropped)
 
     @property
@@ -197,13 +178,11 @@ class Confirmation:
     @cached_property
     def places(self) -> int:
         """Decimals that the noise carries."""
-        places = decimals(row.score for runs in self.runs.values() for row in runs.values())
-        return carried(self.paired.noise or 0.0, places)
+        return carried(self.paired.noise or 0.0, decimals(row.score for row in self.race.rows))
 
     def mean(self, name: str) -> float | None:
         """A candidate's mean score over the seeds, in the objective's own direction."""
-        sign = 1 if self.maximize else -1
-        return sign * self.paired.mean(name) if name in self.paired.names else None
+        return self.race.sign * self.paired.mean(name) if name in self.paired.names else None
 
     def shown(self, score: float | None) -> str:
         """A score with the decimals that the noise carries."""
@@ -218,11 +197,6 @@ def conclusion(confirmation: Confirmation, floor: float | None = None) -> str:
     return sentence("confirmation.txt.j2", {"c": confirmation, "floor": floor})
 
 
-def unfinished(confirmation: Confirmation, study: str) -> str:
-    """What is left to do; '' where nothing is."""
-    return sentence("unfinished.txt.j2", {"c": confirmation, "study": study})
-
-
 def read_confirmation(
     study: Study, maximize: bool, labels: Mapping[str, str]
 ) -> Confirmation | None:
@@ -232,20 +206,23 @@ def read_confirmation(
     rows = {row.record.folder.name: row for row in read_rows(Study(folder))}
     if not about or not rows:
         return None
-    runs = {
-        name: {
-            seed: row
-            for seed in about["seeds"]
-            if (row := rows.get(run_name(name, seed))) and (row.completed or row.outcome in WRONG)
-        }
-        for name in about["candidates"]
-    }
+    seeds, runs = about["seeds"], {}
+    for name in about["candidates"]:
+        found = ((seed, rows.get(run_name(name, seed))) for seed in seeds)
+        runs[name] = {s: r for s, r in found if r and (r.completed or r.outcome in WRONG)}
+    race = Race(runs, 1 if maximize else -1)
+    dropped = race.dropouts(seeds, len(seeds))
+    racing = [runs[name] for name in runs if name not in dropped]
+    common = [seed for seed in seeds if all(seed in of for of in racing)]
     return Confirmation(
-        runs,
-        about.get("same", {}),
-        about["seeds"],
-        about["epochs"],
-        bool(about.get("holdout", about.get("unseen"))),  # its name in version 0.1.0
-        maximize,
-        labels,
+        race=race,
+        same=about.get("same", {}),
+        seeds=seeds,
+        epochs=about["epochs"],
+        holdout=bool(about.get("holdout", about.get("unseen"))),  # its name in version 0.1.0
+        labels=labels,
+        dropped=dropped,
+        waiting=sum(len(seeds) - len(of) for of in racing),
+        common=common,
+        counted=race.narrowed(runs, common),
     )

@@ -7,27 +7,24 @@ from operator import itemgetter
 from statistics import median
 
 from core.report.rows import Row
+from core.task import OutcomeKind
 
 # Sorts trials: the smaller key is the better one, equal keys are tied.
 Key = tuple[float, ...]
 
 WORST: Key = (2.0,)
-# How many leaders are followed; never more than the better half.
-TOP = 3
+TOP = 3  # leaders that are followed
 
 
 def final_key(row: Row, maximize: bool) -> Key:
-    """The key of a trial at its end; `WORST` where it has no final score."""
-    if not row.completed or row.score is None:
+    """The key of a trial at its end: a pruned one ranks below the completed, by its epochs.
+
+    `WORST` where it came to another end.
+    """
+    if row.score is None or row.outcome not in (OutcomeKind.COMPLETED, OutcomeKind.PRUNED):
         return WORST
-    return (0.0, len(row.broken), -row.score if maximize else row.score)
-
-
-def trial_key(row: Row, maximize: bool) -> Key:
-    """The key of a search's trial: a pruned one ranks below the completed, by its epochs."""
-    if row.completed or row.score is None:
-        return final_key(row, maximize)
-    return (1.0, -len(row.epochs), len(row.broken), -row.score if maximize else row.score)
+    key = (len(row.broken), -row.score if maximize else row.score)
+    return (0.0, *key) if row.completed else (1.0, -len(row.epochs), *key)
 
 
 def epoch_keys(run: Row, epochs: int, maximize: bool) -> list[Key]:
@@ -48,10 +45,7 @@ def ranks(keys: Sequence[Key]) -> list[float]:
 
 
 def leaders(keys: Sequence[Key]) -> set[int]:
-    """The indices of the best three that have a score, of fewer than five the better half.
-
-    Of tied ones the first.
-    """
+    """The indices of the best three with a score, of fewer than five the better half."""
     scored = sorted((i for i, key in enumerate(keys) if key != WORST), key=lambda i: keys[i])
     return set(scored[: min(TOP, (len(keys) + 1) // 2)])
 

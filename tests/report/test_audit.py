@@ -21,9 +21,9 @@ from core.report.audit import (
     Audit,
     audit_json,
     read_audit,
-    run_name,
 )
 from core.report.cautions import cautions
+from core.report.confirmation import candidate
 from core.report.rows import read_rows
 from core.report.summary import summarize
 from core.search.samplers import make_pruner
@@ -61,7 +61,7 @@ def audited(make: Any, made: Any) -> Any:
         found: Study = make(trials, space=space, direction=direction, name=next(names))
         folder = found.folder.with_name(f"{found.name}-audit")
         for i, row in enumerate(read_rows(found)[: len(curves)]):
-            record = Record(folder / run_name(row))
+            record = Record(folder / candidate(row))
             objective = {"name": "toy score", "direction": direction}
             params = {**DEFAULTS, **points[i], "epochs": LONG}
             record.begin({"task": "toy", "objective": objective, "params": params, "number": i})
@@ -221,7 +221,7 @@ def test_a_leader_that_starts_slowly_asks_for_a_later_pruner(audited: Any) -> No
     assert "Use --epochs 2 --pruner none: the fewest epochs to be trusted, as the trials" in told
     assert "Only from epoch 3 on are the top 3 never in the worse half; left to itself the" in told
     (budget,) = (a for a in audit.budgets if a.epochs == 4)
-    longer = replace(audit, trial=replace(audit.trial, rho=Rho()), budgets=(budget,))
+    longer = replace(audit, trial=replace(audit.trial, rho=None), budgets=(budget,))
     assert longer.flags == "--epochs 4 --pruner median:3"
 
 
@@ -239,7 +239,7 @@ def test_the_figures_for_programs(audited: Any, tmp_path: Path) -> None:
 
 def test_configurations_that_are_all_alike_have_no_rho(audited: Any) -> None:
     study = audited([0.5] * 8, [[0.5] * LONG] * 8)
-    assert read(study).trial.rho == Rho()
+    assert read(study).trial.rho is None
     assert "cannot be ranked beside one of 8" in read(study).sentences[0]
     assert 'id="audit"' in write_report(study).read_text()
 

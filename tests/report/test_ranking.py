@@ -14,7 +14,6 @@ from core.report.ranking import (
     final_key,
     leaders,
     ranks,
-    trial_key,
     warm_up,
 )
 from core.report.rows import Row, read_rows
@@ -49,9 +48,9 @@ def test_a_better_score_ranks_higher_unless_it_breaks_a_guard(row: Row, maximize
 def test_a_pruned_trial_ranks_below_the_completed_and_by_how_far_it_got(row: Row) -> None:
     pruned = replace(row, outcome=OutcomeKind.PRUNED, score=0.99, epochs=lines(0.99))
     longer = replace(pruned, score=0.1, epochs=lines(0.1, 0.1))
-    keys = [trial_key(r, True) for r in (row, longer, pruned)]
+    keys = [final_key(r, True) for r in (row, longer, pruned)]
     assert ranks(keys) == [1, 2, 3]
-    assert ranks([trial_key(pruned, True)] * 2) == [1.5, 1.5]
+    assert ranks([final_key(pruned, True)] * 2) == [1.5, 1.5]
 
 
 def test_a_run_has_a_key_an_epoch(row: Row) -> None:
