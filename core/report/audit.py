@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, astuple, dataclass
-from functools import cached_property, partial
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from core.files import read_json
@@ -117,7 +117,21 @@ class Audit:
     def plot(self) -> str:
         """SVG of rho by epoch; '' where there is no rho."""
         known = any(agreement.rho for agreement in (self.trial, *self.budgets))
-        return draw("audit", partial(_plot, audit=self)) if known else ""
+        return draw("audit", self._plot) if known else ""
+
+    def _plot(self, axes: Axes) -> None:
+        for agreements, style, color, label in (
+            (self.budgets, "o-", BEST, "long run, so far"),
+            ((self.trial,), "D", BASELINE, "short trial itself"),
+        ):
+            points = [(a.epochs, *astuple(a.rho)) for a in agreements if a.rho]
+            if points:
+                epochs, values, lows, highs = zip(*points, strict=True)
+                axes.plot(epochs, values, style, color=color, markersize=5, label=label)
+                axes.vlines(epochs, lows, highs, color=color)
+        axes.axhline(TRUSTED, color=MUTED, linewidth=0.8, linestyle=":")
+        axes.set(xlabel="epoch", ylabel="Spearman's rho", ylim=(-1.05, 1.05))
+        legend(axes)
 
 
 def short_epochs(summary: Summary) -> int | None:
@@ -229,18 +243,3 @@ def _drift(
             rho = spearman(rates, lost)
             found += [Drift(name, rho)] if rho and rho.low * rho.high > 0 else []
     return max(found, key=lambda drift: abs(drift.rho.value), default=None)
-
-
-def _plot(axes: Axes, audit: Audit) -> None:
-    for agreements, style, color, label in (
-        (audit.budgets, "o-", BEST, "long run, so far"),
-        ((audit.trial,), "D", BASELINE, "short trial itself"),
-    ):
-        points = [(a.epochs, *astuple(a.rho)) for a in agreements if a.rho]
-        if points:
-            epochs, values, lows, highs = zip(*points, strict=True)
-            axes.plot(epochs, values, style, color=color, markersize=5, label=label)
-            axes.vlines(epochs, lows, highs, color=color)
-    axes.axhline(TRUSTED, color=MUTED, linewidth=0.8, linestyle=":")
-    axes.set(xlabel="epoch", ylabel="Spearman's rho", ylim=(-1.05, 1.05))
-    legend(axes)

@@ -107,7 +107,8 @@ class Confirmation:
     `same` are further trials of the study, each with the candidate whose configuration it has;
     `labels` what a report calls the candidates; `dropped` says why some have dropped out;
     `waiting` is how many runs of the others have not ended; `counted` holds the runs with the seeds
-    that these all have been run with, on which every conclusion rests.
+    that these all have been run with, on which every conclusion rests; `winners` is the winner set,
+    the best mean first.
     """
 
     race: Race
@@ -118,8 +119,8 @@ class Confirmation:
     labels: Mapping[str, str]
     dropped: Mapping[str, str]
     waiting: int
-    common: Sequence[int]
     counted: Race
+    winners: Sequence[str]
 
     def label(self, name: str) -> str:
         """`trial 3` or `the published baseline`."""
@@ -147,11 +148,6 @@ class Confirmation:
         """The candidates, the best mean first; those without one last."""
         ranked = sorted(self.paired.names, key=self.paired.mean, reverse=True)
         return [*ranked, *(name for name in self.race.runs if name not in ranked)]
-
-    @cached_property
-    def winners(self) -> list[str]:
-        """The winner set, the best mean first, without what has dropped out."""
-        return self.paired.winners(self.dropped)
 
     @property
     def winning_trials(self) -> list[str]:
@@ -213,7 +209,7 @@ def read_confirmation(
     race = Race(runs, 1 if maximize else -1)
     dropped = race.dropouts(seeds, len(seeds))
     racing = [runs[name] for name in runs if name not in dropped]
-    common = [seed for seed in seeds if all(seed in of for of in racing)]
+    counted = race.narrowed(runs, [s for s in seeds if all(s in of for of in racing)])
     return Confirmation(
         race=race,
         same=about.get("same", {}),
@@ -223,6 +219,6 @@ def read_confirmation(
         labels=labels,
         dropped=dropped,
         waiting=sum(len(seeds) - len(of) for of in racing),
-        common=common,
-        counted=race.narrowed(runs, common),
+        counted=counted,
+        winners=counted.paired.winners(dropped),
     )
