@@ -23,8 +23,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from core.device import configure_torch, hardware, seed_everything
 from core.files import read_json, write_json
-from core.params import load_task, print_user_error, validate_params
-from core.task import CanTranslate, Params, Task, UserError
+from core.params import load_task, validate_params
+from core.task import CanTranslate, Params, Task
 
 KEPT = 4  # batches
 MOST_SECONDS = 10.0
@@ -117,13 +117,11 @@ def measure_apart(task: str, params: Mapping[str, Any]) -> dict[str, Any]:
     path = [str(Path(__file__).parents[2]), *filter(None, [os.environ.get("PYTHONPATH")])]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path)}
     request = json.dumps({"task": task, "params": dict(params)})
-    ended = subprocess.run(
-        command, input=request, capture_output=True, text=True, env=environment, check=False
-    )
+    ended = subprocess.run(command, input=request, capture_output=True, text=True, env=environment)
     if ended.returncode:
         lines = ended.stderr.strip().splitlines() if ended.returncode > 0 else []
-        lines = lines or [f"exit status {ended.returncode}"]
-        return {"failed": lines[-1].removeprefix("error: ")}
+        reason = lines[-1] if lines else f"exit status {ended.returncode}"
+        return {"failed": reason.removeprefix("core.task.UserError: ")}
     figures: dict[str, Any] = json.loads(ended.stdout.splitlines()[-1])
     return figures
 
@@ -136,17 +134,13 @@ def keep_cost(task: Task, params: Params, path: Path) -> None:
         write_json(path, {**measure_apart(task.name, wanted), "params": wanted})
 
 
-def main() -> int:
-    """Measure what stdin asks for; exit status 2 for a user's mistake."""
+def main() -> None:
+    """Measure what stdin asks for."""
     request = json.load(sys.stdin)
-    try:
-        task = load_task(request["task"])
-        figures = measure(task, validate_params(task.params, request["params"]))
-        print(json.dumps(figures, allow_nan=False))
-    except (UserError, OSError) as error:
-        return print_user_error(error)
-    return 0
+    task = load_task(request["task"])
+    figures = measure(task, validate_params(task.params, request["params"]))
+    print(json.dumps(figures, allow_nan=False))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -54,7 +54,7 @@ class Paired:
     A score is a configuration's mean plus a seed's effect plus noise (a randomized block design),
     fitted by least squares: a seed that is lucky for all favours none. The intervals of differences
     of means all hold at once with this confidence (Kramer, "Extension of multiple range tests",
-    1956, after Tukey).
+    1956, after Tukey). The winner set is the best, and those that they do not tell apart from it.
     """
 
     scores: Mapping[str, Mapping[Any, float]]
@@ -107,10 +107,7 @@ class Paired:
         return Difference(value, value - margin, value + margin)
 
     def winners(self, excluded: Collection[str] = ()) -> list[str]:
-        """The best mean, and those that its interval cannot tell apart from it, in that order.
-
-        Those `excluded` take part in the fit alone.
-        """
+        """The winner set, the best mean first; those `excluded` take part in the fit alone."""
         ranked = sorted((n for n in self.names if n not in excluded), key=self.mean, reverse=True)
         return [n for n in ranked if self.difference(ranked[0], n).low <= ROUNDING]
 
@@ -178,10 +175,7 @@ def spearman(xs: Sequence[float], ys: Sequence[float]) -> Rho | None:
 
 
 def _rho(pairs: NDArray[Any]) -> NDArray[Any]:
-    """Rho of 2 x ... x N, along the last axis; NaN where one of the two is constant.
-
-    Tied values have the average of their ranks.
-    """
+    """Rho of 2 x ... x N along the last axis, with average ranks; NaN where one is constant."""
     from scipy.stats import rankdata
 
     a, b = rankdata(pairs, axis=-1) - (pairs.shape[-1] + 1) / 2
