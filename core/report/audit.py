@@ -36,13 +36,10 @@ LONG = (OutcomeKind.COMPLETED, OutcomeKind.DIVERGED, OutcomeKind.COLLAPSED, Outc
 
 @dataclass(frozen=True)
 class Agreement:
-    """Rho between the orders after `epochs` and at the end; how many of its leaders lead already.
-
-    Rho is None where one of the orders is all ties.
-    """
+    """The orders after `epochs` and at the end; `kept` of the end's leaders lead already."""
 
     epochs: int
-    rho: Rho | None
+    rho: Rho | None  # None where one of the orders is all ties
     kept: int
 
 
@@ -95,11 +92,7 @@ class Audit:
 
     @property
     def flags(self) -> str:
-        """The flags of `gantune tune` that follow from it; '' where none do.
-
-        A median pruner that would stop trials before the warm-up is over is made to wait, or is
-        turned off where no epoch is left after it.
-        """
+        """The flags of `gantune tune` that follow from it; no pruner stops before the warm-up."""
         if not self.trusted:
             return ""
         epochs, wait = self.trusted.epochs, self.warm_up
@@ -143,12 +136,8 @@ def short_epochs(summary: Summary) -> int | None:
 def scored(summary: Summary) -> list[Row]:
     """The trials with a score that completed or were pruned and train alike, the best first."""
     epochs = short_epochs(summary)
-    rows = [
-        row
-        for row in summary.rows
-        if row.task == summary.task and row.outcome in SHORT and row.score is not None
-        and row.planned == epochs
-    ]  # fmt: skip
+    rows = [row for row in summary.rows if row.task == summary.task and row.outcome in SHORT]
+    rows = [row for row in rows if row.score is not None and row.planned == epochs]
     return sorted(rows, key=lambda row: final_key(row, summary.maximize))
 
 

@@ -9,9 +9,7 @@ from statistics import median
 from core.report.rows import Row
 from core.task import OutcomeKind
 
-# Sorts trials: the smaller key is the better one, equal keys are tied.
-Key = tuple[float, ...]
-
+Key = tuple[float, ...]  # the smaller is the better, equal ones are tied
 WORST: Key = (2.0,)
 TOP = 3  # leaders that are followed
 
@@ -28,13 +26,10 @@ def final_key(row: Row, maximize: bool) -> Key:
 
 
 def epoch_keys(run: Row, epochs: int, maximize: bool) -> list[Key]:
-    """The keys of a run after each epoch from 1 to `epochs`; after its last one `final_key`.
-
-    With early stopping the best epoch so far counts, as it does in the trial itself.
-    """
+    """The keys of a run after each epoch from 1 to `epochs`; after its last one `final_key`."""
     sign, scores = -1 if maximize else 1, [line.score for line in run.epochs[:epochs]]
     keys: list[Key] = [(0.0, len(score.broken), sign * score.value) for score in scores]
-    if run.params.get("patience"):
+    if run.params.get("patience"):  # then its best epoch counts
         keys = [min(keys[:epoch], key=itemgetter(-1)) for epoch in range(1, 1 + len(keys))]
     return keys + [final_key(run, maximize)] * (epochs - len(keys))
 
