@@ -38,19 +38,13 @@ def run(arguments: argparse.Namespace) -> int:
     """Train what has not been trained, write the figures and the report; 1 without figures."""
     from core.replicates.runs import Replicate, queue_config, recorded_params, run_replicates
     from core.report import write_report
-    from core.report.audit import (
-        FEWEST,
-        audit_folder,
-        audit_json,
-        read_audit,
-        run_name,
-        sentences,
-    )
+    from core.report.audit import FEWEST, SUFFIX, audit_json, read_audit
+    from core.report.confirmation import candidate
     from core.report.summary import summarize
     from core.training.provenance import provenance
 
     summary = summarize(Study.open(arguments.runs, valid_name(arguments.study)))
-    folder = audit_folder(summary.study.folder)
+    folder = summary.study.folder.with_name(summary.study.folder.name + SUFFIX)
     valid_name(folder.name)
     setup, rows = _setup(summary, folder, arguments)
     task = load_task(summary.task)
@@ -60,7 +54,7 @@ def run(arguments: argparse.Namespace) -> int:
     for row in rows:
         source, epochs = str(row.record.folder), setup["epochs"]
         params = recorded_params(task, row.params, source, epochs=epochs)
-        wanted.append(Replicate(run_name(row), params, summary.searched, row.number))
+        wanted.append(Replicate(candidate(row), params, summary.searched, row.number))
     write_json(folder / "study.json", {**setup, **provenance()})
     flags = {"artifacts": arguments.artifacts or "", "workers": arguments.workers}
     flags |= {"storage": arguments.storage} if arguments.storage else {}
@@ -71,7 +65,7 @@ def run(arguments: argparse.Namespace) -> int:
     page = write_report(summary.study)
     if audit:
         write_json(folder / "audit.json", audit_json(audit))
-        print(" ".join(sentences(audit)))
+        print(" ".join(audit.sentences))
     else:
         print(f"Fewer than {FEWEST} long runs have come to an end that counts: see {folder}/")
     print(f"report: {page}")

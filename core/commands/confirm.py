@@ -98,9 +98,9 @@ def _run_stages(
             examined = True
         run_replicates(config, wanted)
         if confirmation := summarize(summary.study).confirmation:
-            for name, why in confirmation.dropouts(done).items():
+            for name, why in confirmation.race.dropouts(seeds, done).items():
                 if left.pop(name, None):
-                    print(f"{confirmation.label(name, True)} drops out: {why}")
+                    print(f"{confirmation.listed([name])} drops out: {why}")
 
 
 def _examine(task: Task, params: Params, config: SearchConfig) -> None:

@@ -1,16 +1,11 @@
-"""Which configurations are better, and how sure that is: the statistics of all reports.
-
-`Paired` compares configurations over common seeds, `Noise` says what the best of many runs reaches
-by luck, and `spearman` how far two orders agree.
-"""
+"""Which configurations are better, and how sure that is: the statistics of all reports."""
 
 from __future__ import annotations
 
 import json
 import math
 import statistics
-import warnings
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any, NamedTuple
@@ -24,7 +19,6 @@ CONFIDENCE = 0.95
 ROUNDING = 1e-9
 RESAMPLES, SEED = 4000, 0
 DIGITS = 12  # what least squares and ranks leave of a float; the rest is rounding
-TAILS = (2.5, 97.5)  # per cent
 
 
 def configuration(params: Mapping[str, Any]) -> str:
@@ -42,10 +36,11 @@ class Difference(NamedTuple):
 
 
 class _Fit(NamedTuple):
-    """A least-squares fit: `normal` are the seeds' normal equations without configurations."""
+    """A least-squares fit: `runs` and `shares` of seeds by configuration, the normal equations."""
 
     means: NDArray[Any]
-    run: NDArray[Any]
+    runs: NDArray[Any]
+    shares: NDArray[Any]
     normal: NDArray[Any]
     inverse: NDArray[Any]
     variance: float
@@ -57,10 +52,9 @@ class Paired:
     """Scores by configuration and seed; higher is better. Single seeds may be missing.
 
     A score is a configuration's mean plus a seed's effect plus noise (a randomized block design),
-    fitted by least squares: a seed that is lucky for all favours none. The differences of means
-    have simultaneous intervals, which all hold at once with this confidence (Kramer, "Extension of
-    multiple range tests", 1956, after Tukey). The winner set is the best configuration and those
-    that the intervals cannot tell apart from it.
+    fitted by least squares: a seed that is lucky for all favours none. The intervals of differences
+    of means all hold at once with this confidence (Kramer, "Extension of multiple range tests",
+    1956, after Tukey). The winner set is the best, and those that they do not tell apart from it.
     """
 
     scores: Mapping[str, Mapping[Any, float]]
@@ -84,7 +78,8 @@ class Paired:
         freedom = int(run.sum()) - len(means) - int(np.linalg.matrix_rank(normal))
         squares = float(np.nansum((table - means[:, None] - effects) ** 2))
         variance = squares / freedom if freedom else math.nan
-        return _Fit(means + effects.mean(), run, normal, inverse, variance, freedom)
+        means = means + effects.mean()
+        return _Fit(means, run.sum(1), shares, normal, inverse, variance, freedom)
 
     @property
     def freedom(self) -> int:
@@ -103,11 +98,10 @@ class Paired:
     def difference(self, a: str, b: str) -> Difference:
         """`a` minus `b`; the interval is infinite where no seeds link them or tell of noise."""
         fit, i, j = self._fit, self.names.index(a), self.names.index(b)
-        value, margin = float(fit.means[i] - fit.means[j]), 0.0 if a == b else math.inf
-        unlike = fit.run[i] / fit.run[i].sum() - fit.run[j] / fit.run[j].sum()
-        linked = np.allclose(fit.normal @ fit.inverse @ unlike, unlike)
-        if a != b and fit.freedom and linked:
-            terms = 1 / fit.run[i].sum() + 1 / fit.run[j].sum() + unlike @ fit.inverse @ unlike
+        value, margin = float(fit.means[i] - fit.means[j]), math.inf
+        unlike = fit.shares[i] - fit.shares[j]
+        if fit.freedom and np.allclose(fit.normal @ fit.inverse @ unlike, unlike):
+            terms = 1 / fit.runs[i] + 1 / fit.runs[j] + unlike @ fit.inverse @ unlike
             width = _width(self.confidence, len(self.names), fit.freedom)
             margin = width * math.sqrt(fit.variance * terms)
         return Difference(value, value - margin, value + margin)
@@ -145,8 +139,7 @@ class Noise:
     def luck(self, trials: int) -> float:
         """How far above the mean the best of so many new runs may come, in units of the score.
 
-        Student's one-sided 95 % prediction bound for a new run, with Bonferroni's correction for
-        the number of runs.
+        Student's one-sided 95 % prediction bound, with Bonferroni's correction for the trials.
         """
         from scipy.stats import t
 
@@ -157,62 +150,35 @@ class Noise:
 
 @dataclass(frozen=True)
 class Rho:
-    """Spearman's rho, -1 to 1, and its interval; all None where one of the orders is all ties."""
+    """Spearman's rho, -1 to 1, and its 95 % interval."""
 
-    value: float | None = None
-    low: float | None = None
-    high: float | None = None
+    value: float
+    low: float
+    high: float
 
 
-def spearman(xs: Sequence[float], ys: Sequence[float]) -> Rho:
+def spearman(xs: Sequence[float], ys: Sequence[float]) -> Rho | None:
     """Spearman's rank correlation of two equally long lists, with its 95 % bootstrap interval.
 
-    Tied values have the average of their ranks (Spearman, "The proof and measurement of
-    association between two things", 1904). Where an order is kept exactly, the interval has no
-    width, however few the pairs are.
+    The interval is the percentile bootstrap's over 4,000 seeded draws (Efron, "Bootstrap methods:
+    another look at the jackknife", 1979), without the draws that are constant. Where an order is
+    kept exactly it has no width, however few the pairs are. None where one list is constant.
     """
-    value = float(_rho(np.asarray(xs), np.asarray(ys)))
+    pairs = np.array([xs, ys], float)
+    value = float(_rho(pairs))
     if math.isnan(value):
-        return Rho()
-    low, high = _bootstrap(_rho, xs, ys)
-    return Rho(round(value, DIGITS), round(low, DIGITS), round(high, DIGITS))
+        return None
+    draws = np.random.default_rng(SEED).integers(len(xs), size=(RESAMPLES, len(xs)))
+    tails = (50 * (1 - CONFIDENCE), 50 * (1 + CONFIDENCE))
+    low, high = np.nanpercentile(_rho(pairs[:, draws]), tails, method="inverted_cdf")
+    return Rho(*(round(float(number), DIGITS) for number in (value, low, high)))
 
 
-def shared_leaders(xs: Sequence[float], ys: Sequence[float], top: int) -> tuple[int, int]:
-    """How many of the `top` smallest of two lists are the same pairs: the bootstrap's interval.
-
-    Of tied values the first leads.
-    """
-
-    def shared(x: NDArray[Any], y: NDArray[Any], axis: int) -> Any:
-        a, b = (np.argsort(v, axis=axis, kind="stable")[..., :top] for v in (x, y))
-        return (a[..., :, None] == b[..., None, :]).sum((-2, -1), float)
-
-    low, high = _bootstrap(shared, xs, ys)
-    return int(low), int(high)
-
-
-def _rho(x: NDArray[Any], y: NDArray[Any], axis: int = -1) -> Any:
-    """Rho along an axis; NaN where one of the two is constant."""
+def _rho(pairs: NDArray[Any]) -> NDArray[Any]:
+    """Rho of 2 x ... x N along the last axis, with average ranks; NaN where one is constant."""
     from scipy.stats import rankdata
 
-    a, b = (rankdata(v, axis=axis) - (v.shape[axis] + 1) / 2 for v in (x, y))
-    spread = np.sqrt((a * a).sum(axis) * (b * b).sum(axis))
-    return np.divide((a * b).sum(axis), spread, out=np.full_like(spread, np.nan), where=spread > 0)
-
-
-def _bootstrap(
-    statistic: Callable[..., Any], xs: Sequence[float], ys: Sequence[float]
-) -> tuple[float, float]:
-    """The percentile bootstrap's 95 % interval of a statistic of pairs, over 4,000 seeded draws.
-
-    Efron, "Bootstrap methods: another look at the jackknife", 1979. NaN is left out.
-    """
-    from scipy.stats import bootstrap
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of resamples that are constant
-        result = bootstrap((xs, ys), statistic, paired=True, vectorized=True, method="percentile",
-                           n_resamples=RESAMPLES, rng=np.random.default_rng(SEED))  # fmt: skip
-    low, high = np.nanpercentile(result.bootstrap_distribution, TAILS, method="inverted_cdf")
-    return float(low), float(high)
+    a, b = rankdata(pairs, axis=-1) - (pairs.shape[-1] + 1) / 2
+    with np.errstate(invalid="ignore"):
+        rho: NDArray[Any] = (a * b).sum(-1) / np.sqrt((a * a).sum(-1) * (b * b).sum(-1))
+    return rho

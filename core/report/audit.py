@@ -6,19 +6,18 @@ the records of both: the short trials, and the long runs in runs/<study>-audit/t
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from functools import cached_property, partial
-from pathlib import Path
+from dataclasses import asdict, astuple, dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from core.files import read_json
 from core.record import Study
-from core.replicates.stats import Rho, configuration, shared_leaders, spearman
+from core.replicates.stats import Rho, configuration, spearman
+from core.report.confirmation import candidate
 from core.report.drawing import BASELINE, BEST, MUTED, draw, legend
-from core.report.ranking import Key, epoch_keys, final_key, leaders, ranks, trial_key, warm_up
-from core.report.render import sentences as paragraphs
+from core.report.ranking import Key, epoch_keys, final_key, leaders, ranks, warm_up
+from core.report.render import sentences
 from core.report.rows import Row, read_rows
 from core.report.summary import Summary
 from core.task import OutcomeKind
@@ -26,38 +25,27 @@ from core.task import OutcomeKind
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-# Fewer make no order worth the name: of 4, one in 24 shuffles is the right one.
-FEWEST = 4
-# Fewer get no recommendation: of 6, one in 720 shuffles is the right one, and where an order is
-# kept exactly the bootstrap sees no doubt at all.
-ENOUGH = 6
-# The lower end of rho's interval from which a budget is trusted.
-TRUSTED = 0.5
-# The median pruner leaves one part in so many of a trial alone (core.search.samplers).
-LEFT_ALONE = 4
+SUFFIX = "-audit"
+FEWEST = 4  # configurations of an audit: one in 24 shuffles of 4 is the right order
+ENOUGH = 6  # for a recommendation: one in 720 of 6; the bootstrap doubts no order that is kept
+TRUSTED = 0.5  # from this lower end of rho's interval
+LEFT_ALONE = 4  # one part in so many of a trial, by the median pruner (core.search.samplers)
 SHORT = (OutcomeKind.COMPLETED, OutcomeKind.PRUNED)
 LONG = (OutcomeKind.COMPLETED, OutcomeKind.DIVERGED, OutcomeKind.COLLAPSED, OutcomeKind.FAILED)
 
 
 @dataclass(frozen=True)
 class Agreement:
-    """How the order after `epochs` agrees with that at the end of the long runs.
-
-    `kept` says how many of the leaders at the end lead already, `between` is its 95 % interval.
-    """
+    """The orders after `epochs` and at the end; `kept` of the end's leaders lead already."""
 
     epochs: int
-    rho: Rho
+    rho: Rho | None  # None where one of the orders is all ties
     kept: int
-    between: tuple[int, int]
 
 
 @dataclass(frozen=True)
 class Drift:
-    """A learning rate, and rho between its value and the ranks that a configuration loses.
-
-    Above 0, high values win early and lose late; below 0, low ones do.
-    """
+    """A learning rate; above 0 its high values win early and lose late, below 0 its low ones do."""
 
     parameter: str
     rho: Rho
@@ -88,14 +76,13 @@ class Audit:
 
     @property
     def trusted(self) -> Agreement | None:
-        """The fewest epochs whose rho is at least 0.5 at the lower end of its interval.
+        """The fewest epochs with 0.5 or more at the lower end of rho's interval, of 6 or more.
 
-        For the study's own number of epochs the short trials themselves are the evidence. None
-        where no budget is that sure, or the configurations are too few.
+        For the study's own number of epochs the short trials themselves are the evidence.
         """
         evidence = [self.trial if a.epochs == self.short else a for a in self.budgets]
-        sure = [a for a in evidence if a.rho.low is not None and a.rho.low >= TRUSTED]
-        return sure[0] if sure and len(self.configurations) >= ENOUGH else None
+        sure = (a for a in evidence if a.rho and a.rho.low >= TRUSTED)
+        return next(sure, None) if len(self.configurations) >= ENOUGH else None
 
     @property
     def unpruned(self) -> int:
@@ -105,11 +92,7 @@ class Audit:
 
     @property
     def flags(self) -> str:
-        """The flags of `gantune tune` that follow from it; '' where none do.
-
-        A median pruner that would stop trials before the warm-up is over is made to wait, or is
-        turned off where no epoch is left after it.
-        """
+        """The flags of `gantune tune` that follow from it; no pruner stops before the warm-up."""
         if not self.trusted:
             return ""
         epochs, wait = self.trusted.epochs, self.warm_up
@@ -120,50 +103,42 @@ class Audit:
 
     @cached_property
     def sentences(self) -> list[str]:
-        """The verdict in words."""
-        limits = {"enough": ENOUGH, "trusted": TRUSTED}
-        return paragraphs("audit.txt.j2", {"a": self, **limits})
+        """The verdict: how a trial ranks, what to do, and what wins early and loses late."""
+        return sentences("audit.txt.j2", {"a": self, "enough": ENOUGH, "trusted": TRUSTED})
 
     @property
     def plot(self) -> str:
         """SVG of rho by epoch; '' where there is no rho."""
-        agreements = (self.trial, *self.budgets)
-        if all(agreement.rho.value is None for agreement in agreements):
-            return ""
-        return draw("audit", partial(_plot, audit=self))
+        known = any(agreement.rho for agreement in (self.trial, *self.budgets))
+        return draw("audit", self._plot) if known else ""
 
-
-def audit_folder(study: Path) -> Path:
-    """The folder of the long runs of a study's audit."""
-    return study.with_name(f"{study.name}-audit")
-
-
-def run_name(row: Row) -> str:
-    """The folder of a trial's long run."""
-    return f"trial-{row.record.folder.name}"
+    def _plot(self, axes: Axes) -> None:
+        for agreements, style, color, label in (
+            (self.budgets, "o-", BEST, "long run, so far"),
+            ((self.trial,), "D", BASELINE, "short trial itself"),
+        ):
+            points = [(a.epochs, *astuple(a.rho)) for a in agreements if a.rho]
+            if points:
+                epochs, values, lows, highs = zip(*points, strict=True)
+                axes.plot(epochs, values, style, color=color, markersize=5, label=label)
+                axes.vlines(epochs, lows, highs, color=color)
+        axes.axhline(TRUSTED, color=MUTED, linewidth=0.8, linestyle=":")
+        axes.set(xlabel="epoch", ylabel="Spearman's rho", ylim=(-1.05, 1.05))
+        legend(axes)
 
 
 def short_epochs(summary: Summary) -> int | None:
-    """How many epochs the study's trials train: the best one's, or what most of them do."""
-    if summary.best and summary.best.planned:
-        return summary.best.planned
-    planned = Counter(row.planned for row in summary.rows if row.planned)
-    return max(planned, key=planned.__getitem__, default=None)
+    """How many epochs the study's trials train, the best one above all."""
+    rows = (summary.best, *summary.rows)
+    return next((row.planned for row in rows if row and row.planned), None)
 
 
 def scored(summary: Summary) -> list[Row]:
-    """The trials that completed or were pruned, have a score and train as long as the others.
-
-    The best one first (`ranking.trial_key`), ties by number.
-    """
+    """The trials with a score that completed or were pruned and train alike, the best first."""
     epochs = short_epochs(summary)
-    rows = [
-        row
-        for row in summary.rows
-        if row.task == summary.task and row.outcome in SHORT and row.score is not None
-        and row.planned == epochs
-    ]  # fmt: skip
-    return sorted(rows, key=lambda row: (trial_key(row, summary.maximize), row.number, row.label))
+    rows = [row for row in summary.rows if row.task == summary.task and row.outcome in SHORT]
+    rows = [row for row in rows if row.score is not None and row.planned == epochs]
+    return sorted(rows, key=lambda row: final_key(row, summary.maximize))
 
 
 def eligible(summary: Summary, kept: Sequence[Row] = ()) -> list[Row]:
@@ -180,20 +155,18 @@ def choose(summary: Summary, configs: int, kept: Sequence[Row] = ()) -> list[Row
     Those `kept` from before stay; then the best trial and the baseline, where they fit in.
     """
     rows = eligible(summary, kept)
-    places = {configuration(row.params): i for i, row in enumerate(rows)}
-    chosen = list(dict.fromkeys(places[configuration(row.params)] for row in kept))
-    configs = max(len(chosen), min(configs, len(rows)))
-    for row in (summary.best, summary.baseline):
-        place = places.get(configuration(row.params)) if row else None
-        if place is not None and place not in chosen and len(chosen) < configs:
-            chosen.append(place)
-    targets = [i * (len(rows) - 1) / max(1, configs - 1) for i in range(configs)]
-    for place in chosen:
+    ranked = {configuration(row.params): i for i, row in enumerate(rows)}
+    wanted = [configuration(row.params) for row in (*kept, summary.best, summary.baseline) if row]
+    places = list(dict.fromkeys(ranked[key] for key in wanted if key in ranked))
+    configs = max(len(set(wanted[: len(kept)])), min(configs, len(rows)))
+    del places[configs:]
+    targets = [i * (len(rows) - 1) / (configs - 1) for i in range(configs)]
+    for place in places:
         targets.remove(min(targets, key=lambda target: abs(target - place)))
     for target in targets:
-        free = [i for i in range(len(rows)) if i not in chosen]
-        chosen.append(min(free, key=lambda place: abs(place - target)))
-    return sorted((rows[i] for i in chosen), key=lambda row: (row.number, row.label))
+        free = [i for i in range(len(rows)) if i not in places]
+        places.append(min(free, key=lambda place: abs(place - target)))
+    return sorted((rows[i] for i in places), key=lambda row: row.number)
 
 
 def read_audit(summary: Summary) -> Audit | None:
@@ -201,40 +174,37 @@ def read_audit(summary: Summary) -> Audit | None:
 
     Budgets are 1, 2, 4, 8 … epochs and the short trials' own, all below those of the long runs.
     """
-    folder = audit_folder(summary.study.folder)
+    folder = summary.study.folder.with_name(summary.study.folder.name + SUFFIX)
     about = read_json(folder / "study.json")
-    long, chosen = about.get("epochs"), about.get("trials")
-    if about.get("audited") != summary.study.name or not isinstance(long, int):
+    if about.get("audited") != summary.study.name:
         return None
-    shorts = {run_name(row): row for row in scored(summary)}
+    shorts = {candidate(row): row for row in scored(summary)}
     pairs = [
         (shorts[run.record.folder.name], run)
-        for run in read_rows(Study(folder, about))
-        if run.record.folder.name in shorts and run.planned == long and run.outcome in LONG
+        for run in read_rows(Study(folder))
+        if run.record.folder.name in shorts and run.outcome in LONG
     ]
     if len(pairs) < FEWEST:
         return None
-    pairs.sort(key=lambda pair: (pair[0].number, pair[0].label))
-    early = [trial_key(short, summary.maximize) for short, _ in pairs]
-    late = [final_key(run, summary.maximize) for _, run in pairs]
-    by_epoch = list(
-        zip(*(epoch_keys(run, long, summary.maximize) for _, run in pairs), strict=True)
-    )
-    short, leading = pairs[0][0].planned or 0, leaders(late)
+    pairs.sort(key=lambda pair: pair[0].number)
+    maximize, long, short = summary.maximize, int(about["epochs"]), pairs[0][0].planned or 0
+    early = [final_key(row, maximize) for row, _ in pairs]
+    late = [final_key(run, maximize) for _, run in pairs]
+    by_epoch = list(zip(*(epoch_keys(run, long, maximize) for _, run in pairs), strict=True))
     budgets = sorted({2**i for i in range(long.bit_length())} | {short})
     return Audit(
         study=summary.study.name,
         short=short,
         long=long,
         configurations=tuple(row.label for row, _ in pairs),
-        top=len(leading),
+        top=len(leaders(late)),
         trial=_agreement(short, early, late),
-        budgets=tuple(_agreement(e, by_epoch[e - 1], late) for e in budgets if 0 < e < long),
-        warm_up=warm_up(by_epoch, leading),
-        drift=_drift(summary, [row for row, _ in pairs], ranks(early), ranks(late)),
+        budgets=tuple(_agreement(e, by_epoch[e - 1], late) for e in budgets if e < long),
+        warm_up=warm_up(by_epoch, leaders(late)),
+        drift=_drift(summary, [row for row, _ in pairs], early, late),
         pruned=sum(row.outcome == OutcomeKind.PRUNED for row, _ in pairs),
         unscored=tuple(row.label for row, run in pairs if not run.completed),
-        waiting=len(chosen) - len(pairs) if isinstance(chosen, list) else 0,
+        waiting=len(about["trials"]) - len(pairs),
     )
 
 
@@ -244,57 +214,21 @@ def audit_json(audit: Audit) -> dict[str, Any]:
     return {**asdict(audit), "trusted_epochs": trusted, "flags": audit.flags}
 
 
-def sentences(audit: Audit) -> list[str]:
-    """The verdict: how a trial ranks, what to do, and what wins early and loses late."""
-    return audit.sentences
-
-
-def caution(audit: Audit) -> str:
-    """The audit in one sentence: rho between a short trial's score and the long run's."""
-    return audit.sentences[0]
-
-
 def _agreement(epochs: int, early: Sequence[Key], late: Sequence[Key]) -> Agreement:
-    before, after = ranks(early), ranks(late)
-    leading = leaders(late)
-    kept, between = leaders(early) & leading, shared_leaders(before, after, len(leading))
-    return Agreement(epochs, spearman(before, after), len(kept), between)
+    rho = spearman(ranks(early), ranks(late))
+    return Agreement(epochs, rho, len(leaders(early) & leaders(late)))
 
 
 def _drift(
-    summary: Summary, shorts: Sequence[Row], early: Sequence[float], late: Sequence[float]
+    summary: Summary, shorts: Sequence[Row], early: Sequence[Key], late: Sequence[Key]
 ) -> Drift | None:
-    """The learning rate that goes most with ranks lost, where its interval excludes 0.
-
-    Ranks lost are those at the end of the long run minus those of the short trial.
-    """
+    """The learning rate that goes most with ranks lost in the long run, if its rho is not 0."""
+    lost = [end - start for start, end in zip(ranks(early), ranks(late), strict=True)]
     found = []
-    for name in (name for name in summary.searched if name.startswith("lr")):
-        pairs = [
-            (float(value), late[i] - early[i])
-            for i, row in enumerate(shorts)
-            if isinstance(value := row.params.get(name), int | float)
-        ]
-        if len(pairs) >= ENOUGH and (rho := spearman(*zip(*pairs, strict=True))).value is not None:
-            found.append(Drift(name, rho))
-    best = max(found, key=lambda drift: abs(drift.rho.value or 0.0), default=None)
-    return best if best and (best.rho.low or 0) * (best.rho.high or 0) > 0 else None
-
-
-def _plot(axes: Axes, audit: Audit) -> None:
-    """The long runs as a line with a band, the short trials as a mark with a bar."""
-    points = [(a.epochs, a.rho.value, a.rho.low, a.rho.high) for a in audit.budgets
-              if a.rho.value is not None]  # fmt: skip
-    if points:
-        xs, values, lows, highs = zip(*points, strict=True)
-        axes.fill_between(xs, lows, highs, color=BEST, alpha=0.15, linewidth=0)
-        axes.plot(xs, values, "o-", color=BEST, linewidth=1.8, markersize=4,
-                  label="long run, so far")  # fmt: skip
-    value, low, high = audit.trial.rho.value, audit.trial.rho.low, audit.trial.rho.high
-    if value is not None and low is not None and high is not None:
-        axes.errorbar([audit.short], [value], [[max(0.0, value - low)], [max(0.0, high - value)]],
-                      color=BASELINE, fmt="D", markersize=5, capsize=3,
-                      label="short trial itself")  # fmt: skip
-    axes.axhline(TRUSTED, color=MUTED, linewidth=0.8, linestyle=":")
-    axes.set(xlabel="epoch", ylabel="Spearman's rho", ylim=(-1.05, 1.05))
-    legend(axes)
+    for name in summary.searched if len(shorts) >= ENOUGH else ():
+        values = [row.params.get(name) for row in shorts]
+        rates = [value for value in values if isinstance(value, int | float)]
+        if name.startswith("lr") and len(rates) == len(lost):
+            rho = spearman(rates, lost)
+            found += [Drift(name, rho)] if rho and rho.low * rho.high > 0 else []
+    return max(found, key=lambda drift: abs(drift.rho.value), default=None)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 
-from core.report.audit import Audit, caution
-from core.report.confirmation import candidate, unfinished
+from core.report.audit import Audit
+from core.report.confirmation import candidate
 from core.report.evaluator import read_exam
 from core.report.render import sentences
 from core.report.rows import Row, mapping
@@ -22,14 +22,13 @@ def cautions(summary: Summary, audit: Audit | None = None) -> list[str]:
     notes = row.about.get("notes") if row else None
     seeds = mapping(summary.space.get("seed")).get("_value") if swept(summary) else None
     exam, later = read_exam(summary.evaluator), confirmed.exam if confirmed else None
-    tried = {*confirmed.candidates, *confirmed.same} if confirmed else set()
+    tried = {*confirmed.race.runs, *confirmed.same} if confirmed else set()
     context = {
         "s": summary,
         "unlike": summary.unlike(baseline) if best and baseline else [],
         "seeds": len(seeds) if isinstance(seeds, list) and len(seeds) > 1 else 0,
-        "unfinished": unfinished(confirmed, summary.study.name) if confirmed else "",
         "unconfirmed": confirmed and best and best != baseline and candidate(best) not in tried,
-        "audit": caution(audit) if audit else "",
+        "audit": audit.sentences[0] if audit else "",
         "exam": exam,
         "later_exam": later if later != exam else None,
         "inputs": best.parts.get("inputs") if best else None,

@@ -7,9 +7,8 @@ runs/<study>-confirm/trial-<n>-seed-<s>/     a run; `baseline-seed-<s>` is the p
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
 
 from core.files import read_json
 from core.record import Study
@@ -18,7 +17,7 @@ from core.report.evaluator import ExamResult, read_exam
 from core.report.format import decimals, fixed, listed, spaced
 from core.report.noise import carried, interval
 from core.report.render import sentence
-from core.report.rows import Row, clean, mapping, read_rows
+from core.report.rows import Row, clean, read_rows
 from core.task import OutcomeKind
 
 SUFFIX, BASELINE = "-confirm", "baseline"
@@ -37,158 +36,118 @@ def run_name(name: str, seed: int) -> str:
 
 @dataclass(frozen=True)
 class Race:
-    """Runs by configuration and seed that have come to a score, or gone wrong for good."""
+    """Runs by candidate and seed that have come to a score, or gone wrong for good."""
 
     runs: Mapping[str, Mapping[int, Row]]
-    maximize: bool
+    sign: int  # -1 where a lower score is better
+
+    @property
+    def rows(self) -> list[Row]:
+        """All runs."""
+        return [row for runs in self.runs.values() for row in runs.values()]
 
     def narrowed(self, names: Collection[str], seeds: Collection[int]) -> Race:
-        """The runs of these configurations with these seeds."""
+        """The runs of these candidates with these seeds."""
         runs = {n: {s: row for s, row in self.runs[n].items() if s in seeds} for n in names}
-        return Race(runs, self.maximize)
-
-    def missing(self, seeds: Collection[int]) -> int:
-        """How many runs with these seeds have not ended."""
-        return sum(seed not in runs for runs in self.runs.values() for seed in seeds)
+        return Race(runs, self.sign)
 
     @cached_property
     def allowed(self) -> int:
-        """How many guards a run may break: as many as the best-behaved configuration's worst run.
+        """How many guards a run may break: as many as the best-behaved candidate's worst run.
 
-        Only configurations with the most scores set this standard.
+        Only candidates with the most scores set this standard.
         """
         every = self.runs.values()
-        scored = [[len(row.broken) for row in of.values() if row.completed] for of in every]
+        scored = [[len(row.broken) for row in runs.values() if row.completed] for runs in every]
         most = max(map(len, scored), default=0)
         return min((max(broken) for broken in scored if 0 < len(broken) == most), default=0)
 
     def failures(self, name: str) -> list[str]:
-        """What went wrong with a configuration's runs, as `seed 2 diverged`."""
-        found = []
-        for seed, row in self.runs[name].items():
-            if not row.completed:
-                found.append(f"seed {seed} {spaced(row.outcome)}")
-            elif len(row.broken) > self.allowed:
-                found.append(f"seed {seed} breaks {', '.join(row.broken)}")
-        return found
+        """What went wrong with a candidate's runs, as `seed 2 diverged`."""
+        return [
+            f"seed {seed} breaks {', '.join(row.broken)}" if row.completed
+            else f"seed {seed} {spaced(row.outcome)}"
+            for seed, row in self.runs[name].items()
+            if not row.completed or len(row.broken) > self.allowed
+        ]  # fmt: skip
 
     @cached_property
     def paired(self) -> Paired:
-        """The scores, higher ones better, of the configurations none of whose runs went wrong."""
-        sign = 1 if self.maximize else -1
+        """The scores, higher ones better, of the candidates none of whose runs went wrong."""
         return Paired({
-            name: {seed: sign * row.score for seed, row in runs.items() if row.score is not None}
+            name: {s: self.sign * r.score for s, r in runs.items() if r.score is not None}
             for name, runs in self.runs.items()
-            if runs and not self.failures(name)
+            if not self.failures(name)
         })  # fmt: skip
 
-    def dropouts(self, seeds: Sequence[int], done: int, staying: str) -> dict[str, str]:
-        """Which configurations but `staying` drop out after at most `done` seeds, and why.
+    def dropouts(self, seeds: Sequence[int], done: int) -> dict[str, str]:
+        """The candidates that drop out after at most `done` of these seeds, and why.
 
         After two seeds, and after each further one but the last, those leave that are behind the
-        best or went wrong. With 95 % probability nothing that is as good as the best ever drops
-        out (Bonferroni's correction for the stages). A missing run puts the stage off.
+        best or went wrong, but never the baseline. With 95 % probability nothing that is as good as
+        the best drops out (Bonferroni's correction for the stages). A missing run delays a stage.
         """
         out: dict[str, str] = {}
         stages = len(seeds) - 2
         for number in range(2, min(done, stages + 1) + 1):
             stage = self.narrowed([name for name in self.runs if name not in out], seeds[:number])
-            if stage.missing(seeds[:number]):
+            if any(len(runs) < number for runs in stage.runs.values()):
                 break
-            paired = Paired(stage.paired.scores, 1 - (1 - CONFIDENCE) / stages)
-            winners = paired.winners()
-            reasons = {name: ", ".join(stage.failures(name)) for name in stage.runs}
-            reasons |= {name: f"behind with {number} seeds" for name in paired.names
-                        if name not in winners}  # fmt: skip
-            out |= {name: why for name, why in reasons.items() if why and name != staying}
+            winners = replace(stage.paired, confidence=1 - (1 - CONFIDENCE) / stages).winners()
+            for name in stage.runs:
+                if name not in (BASELINE, *winners):
+                    out[name] = ", ".join(stage.failures(name)) or f"behind with {number} seeds"
         return out
 
 
 @dataclass(frozen=True)
 class Confirmation:
-    """Runs by candidate and seed; higher scores are better in `paired` and in `gain` alone.
+    """What a race comes to; higher scores are better in `paired` and in `gain` alone.
 
-    `same`: further trials of the study, each with the candidate whose configuration it has.
-    `labels`: what a report calls the candidates.
+    `same` are further trials of the study, each with the candidate whose configuration it has;
+    `labels` what a report calls the candidates; `dropped` says why some have dropped out;
+    `waiting` is how many runs of the others have not ended; `counted` holds the runs with the seeds
+    that these all have been run with, on which every conclusion rests; `winners` is the winner set,
+    the best mean first.
     """
 
-    candidates: list[str]
+    race: Race
     same: Mapping[str, str]
-    seeds: list[int]
+    seeds: Sequence[int]
     epochs: int
     holdout: bool
-    maximize: bool
-    runs: Mapping[str, Mapping[int, Row]]
     labels: Mapping[str, str]
+    dropped: Mapping[str, str]
+    waiting: int
+    counted: Race
+    winners: Sequence[str]
 
-    def label(self, name: str, first: bool = False) -> str:
-        """`trial 3`, `the published baseline`; with a capital where it is `first` in a sentence."""
+    def label(self, name: str) -> str:
+        """`trial 3` or `the published baseline`."""
         trial = f"trial {self.labels.get(name, name.removeprefix('trial-'))}"
-        text = "the published baseline" if name == BASELINE else trial
-        return text[0].upper() + text[1:] if first else text
+        return "the published baseline" if name == BASELINE else trial
 
     def listed(self, names: Sequence[str]) -> str:
-        """`Trial 3, trial 4 and the published baseline`."""
-        return listed([self.label(name, i == 0) for i, name in enumerate(names)])
-
-    @cached_property
-    def race(self) -> Race:
-        """The runs that have ended."""
-        ended = {
-            name: {s: row for s, row in runs.items() if row.completed or row.outcome in WRONG}
-            for name, runs in self.runs.items()
-        }
-        return Race(ended, self.maximize)
-
-    def dropouts(self, done: int) -> dict[str, str]:
-        """The candidates that drop out of the race after at most `done` seeds, and why."""
-        return self.race.dropouts(self.seeds, done, BASELINE)
-
-    @cached_property
-    def dropped(self) -> dict[str, str]:
-        """The candidates that have dropped out so far, and why."""
-        return self.dropouts(len(self.seeds))
-
-    def _missing(self, seeds: Sequence[int]) -> int:
-        racing = [name for name in self.candidates if name not in self.dropped]
-        return self.race.narrowed(racing, seeds).missing(seeds)
-
-    @cached_property
-    def waiting(self) -> int:
-        """How many runs have not ended, of candidates that have not dropped out."""
-        return self._missing(self.seeds)
-
-    @cached_property
-    def common(self) -> list[int]:
-        """The seeds that all candidates but those that have dropped out have been run with."""
-        return [seed for seed in self.seeds if not self._missing([seed])]
-
-    @cached_property
-    def counted(self) -> Race:
-        """The runs with common seeds, on which every conclusion rests."""
-        return self.race.narrowed(self.candidates, self.common)
+        """`Trial 3, trial 4 and the published baseline`: how a sentence begins."""
+        text = listed([self.label(name) for name in names])
+        return text[0].upper() + text[1:]
 
     @property
     def paired(self) -> Paired:
-        """The scores of the candidates none of whose runs went wrong."""
+        """The scores that count."""
         return self.counted.paired
 
     @property
     def exam(self) -> ExamResult | None:
         """The exam of the evaluator that scored the runs; None where it has taken none."""
-        rows = (row for runs in self.runs.values() for row in runs.values())
-        return next((exam for row in rows if (exam := read_exam(row.evaluator))), None)
+        exams = (read_exam(row.evaluator) for row in self.race.rows)
+        return next(filter(None, exams), None)
 
     @property
     def order(self) -> list[str]:
         """The candidates, the best mean first; those without one last."""
         ranked = sorted(self.paired.names, key=self.paired.mean, reverse=True)
-        return [*ranked, *(name for name in self.candidates if name not in ranked)]
-
-    @cached_property
-    def winners(self) -> list[str]:
-        """The winner set, the best mean first; nothing that has dropped out is in it."""
-        return self.paired.winners(self.dropped)
+        return [*ranked, *(name for name in self.race.runs if name not in ranked)]
 
     @property
     def winning_trials(self) -> list[str]:
@@ -202,26 +161,24 @@ class Confirmation:
             return "yes"
         return self.dropped.get(name) or ", ".join(self.counted.failures(name)) or "no"
 
-    def shown_gain(self, name: str) -> str:
-        """`+0.12 (+0.05 to +0.19)`."""
-        return interval(self.gain(name), self.places)
-
     def gain(self, name: str) -> Difference | None:
         """What a candidate gains over the baseline, where both have scores."""
         if name == BASELINE or not {name, BASELINE} <= set(self.paired.names):
             return None
         return self.paired.difference(name, BASELINE)
 
+    def shown_gain(self, name: str) -> str:
+        """`+0.12 (+0.05 to +0.19)`."""
+        return interval(self.gain(name), self.places)
+
     @cached_property
     def places(self) -> int:
         """Decimals that the noise carries."""
-        places = decimals(row.score for runs in self.runs.values() for row in runs.values())
-        return places if self.paired.noise is None else carried(self.paired.noise, places)
+        return carried(self.paired.noise or 0.0, decimals(row.score for row in self.race.rows))
 
     def mean(self, name: str) -> float | None:
         """A candidate's mean score over the seeds, in the objective's own direction."""
-        sign = 1 if self.maximize else -1
-        return sign * self.paired.mean(name) if name in self.paired.names else None
+        return self.race.sign * self.paired.mean(name) if name in self.paired.names else None
 
     def shown(self, score: float | None) -> str:
         """A score with the decimals that the noise carries."""
@@ -236,35 +193,32 @@ def conclusion(confirmation: Confirmation, floor: float | None = None) -> str:
     return sentence("confirmation.txt.j2", {"c": confirmation, "floor": floor})
 
 
-def unfinished(confirmation: Confirmation, study: str) -> str:
-    """What is left to do; '' where nothing is."""
-    return sentence("unfinished.txt.j2", {"c": confirmation, "study": study})
-
-
 def read_confirmation(
     study: Study, maximize: bool, labels: Mapping[str, str]
 ) -> Confirmation | None:
     """What was confirmed of a study whose trials have these labels; None where nothing was."""
     folder = study.folder.with_name(study.folder.name + SUFFIX)
-    config: dict[str, Any] = clean(read_json(folder / "confirm.json"))
-    names, seeds = config.get("candidates"), config.get("seeds")
-    if not isinstance(names, list) or not isinstance(seeds, list):
-        return None
+    about = clean(read_json(folder / "confirm.json"))
     rows = {row.record.folder.name: row for row in read_rows(Study(folder))}
-    runs = {
-        str(name): {s: rows[run_name(name, s)] for s in seeds if run_name(name, s) in rows}
-        for name in names
-    }
-    if not any(runs.values()):
+    if not about or not rows:
         return None
-    epochs = config.get("epochs")
+    seeds, runs = about["seeds"], {}
+    for name in about["candidates"]:
+        found = ((seed, rows.get(run_name(name, seed))) for seed in seeds)
+        runs[name] = {s: r for s, r in found if r and (r.completed or r.outcome in WRONG)}
+    race = Race(runs, 1 if maximize else -1)
+    dropped = race.dropouts(seeds, len(seeds))
+    racing = [runs[name] for name in runs if name not in dropped]
+    counted = race.narrowed(runs, [s for s in seeds if all(s in of for of in racing)])
     return Confirmation(
-        candidates=list(map(str, names)),
-        same={k: str(v) for k, v in mapping(config.get("same")).items()},
+        race=race,
+        same=about.get("same", {}),
         seeds=seeds,
-        epochs=epochs if isinstance(epochs, int) else 0,
-        holdout=bool(config.get("holdout", config.get("unseen"))),  # its name in version 0.1.0
-        maximize=maximize,
-        runs=runs,
+        epochs=about["epochs"],
+        holdout=bool(about.get("holdout", about.get("unseen"))),  # its name in version 0.1.0
         labels=labels,
+        dropped=dropped,
+        waiting=sum(len(seeds) - len(of) for of in racing),
+        counted=counted,
+        winners=counted.paired.winners(dropped),
     )

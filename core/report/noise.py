@@ -26,9 +26,7 @@ def read_noise(study: Study, baseline: Row | None) -> Noise | None:
 
 def carried(noise: float, places: int) -> int:
     """Decimals down to the noise's first digit, and no more than `places`."""
-    if noise <= 0:
-        return places
-    return next((p for p in range(places + 1) if noise >= 0.5 * 10**-p), places)
+    return next((p for p in range(places) if noise >= 0.5 * 10**-p), places)
 
 
 def interval(difference: Difference | None, places: int) -> str:

@@ -3,68 +3,45 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from operator import itemgetter
 from statistics import median
 
 from core.report.rows import Row
+from core.task import OutcomeKind
 
-# Sorts trials: the smaller key is the better one, equal keys are tied.
-Key = tuple[float, ...]
-
+Key = tuple[float, ...]  # the smaller is the better, equal ones are tied
 WORST: Key = (2.0,)
-# How many leaders are followed; never more than the better half.
-TOP = 3
+TOP = 3  # leaders that are followed
 
 
 def final_key(row: Row, maximize: bool) -> Key:
-    """The key of a trial at its end; `WORST` where it has no final score."""
-    if not row.completed or row.score is None:
+    """The key of a trial at its end: a pruned one ranks below the completed, by its epochs.
+
+    `WORST` where it came to another end.
+    """
+    if row.score is None or row.outcome not in (OutcomeKind.COMPLETED, OutcomeKind.PRUNED):
         return WORST
-    return (0.0, len(row.broken), _cost(row.score, maximize))
-
-
-def trial_key(row: Row, maximize: bool) -> Key:
-    """The key of a search's trial: a pruned one ranks below the completed, by its epochs."""
-    if row.completed or row.score is None:
-        return final_key(row, maximize)
-    return (1.0, -len(row.epochs), len(row.broken), _cost(row.score, maximize))
+    key = (len(row.broken), -row.score if maximize else row.score)
+    return (0.0, *key) if row.completed else (1.0, -len(row.epochs), *key)
 
 
 def epoch_keys(run: Row, epochs: int, maximize: bool) -> list[Key]:
-    """The keys of a run after each epoch from 1 to `epochs`; after its last one `final_key`.
-
-    With early stopping the best epoch so far counts, as it does in the trial itself.
-    """
-    patient = bool(run.params.get("patience"))
-    keys: list[Key] = []
-    best: float | None = None
-    for line in run.epochs:
-        if not len(keys) < line.epoch <= epochs:
-            continue  # a damaged record
-        keys += [keys[-1] if keys else WORST] * (line.epoch - 1 - len(keys))
-        cost = _cost(line.score.value, maximize)
-        if patient and best is not None and cost >= best:
-            keys.append(keys[-1])
-            continue
-        best = cost
-        keys.append((0.0, len(line.score.broken), cost))
+    """The keys of a run after each epoch from 1 to `epochs`; after its last one `final_key`."""
+    sign, scores = -1 if maximize else 1, [line.score for line in run.epochs[:epochs]]
+    keys: list[Key] = [(0.0, len(score.broken), sign * score.value) for score in scores]
+    if run.params.get("patience"):  # then its best epoch counts
+        keys = [min(keys[:epoch], key=itemgetter(-1)) for epoch in range(1, 1 + len(keys))]
     return keys + [final_key(run, maximize)] * (epochs - len(keys))
 
 
 def ranks(keys: Sequence[Key]) -> list[float]:
     """The rank of each key, 1 the best; tied ones share the average of their ranks."""
-    from scipy.stats import rankdata
-
-    order = {key: i for i, key in enumerate(sorted(set(keys)))}
-    return [float(rank) for rank in rankdata([order[key] for key in keys])]
+    return [sum(other < key for other in keys) + (keys.count(key) + 1) / 2 for key in keys]
 
 
 def leaders(keys: Sequence[Key]) -> set[int]:
-    """The indices of the best three that have a score, of fewer than five the better half.
-
-    Of tied ones the first.
-    """
-    scored = [i for i, key in enumerate(keys) if key != WORST]
-    scored.sort(key=lambda i: (keys[i], i))
+    """The indices of the best three with a score, of fewer than five the better half."""
+    scored = sorted((i for i, key in enumerate(keys) if key != WORST), key=lambda i: keys[i])
     return set(scored[: min(TOP, (len(keys) + 1) // 2)])
 
 
@@ -80,8 +57,3 @@ def warm_up(epochs: Sequence[Sequence[Key]], leading: set[int]) -> int | None:
             break
         found = epoch
     return found
-
-
-def _cost(score: float, maximize: bool) -> float:
-    """A score of which less is better."""
-    return -score if maximize else score

@@ -14,7 +14,6 @@ from core.report.ranking import (
     final_key,
     leaders,
     ranks,
-    trial_key,
     warm_up,
 )
 from core.report.rows import Row, read_rows
@@ -49,9 +48,9 @@ def test_a_better_score_ranks_higher_unless_it_breaks_a_guard(row: Row, maximize
 def test_a_pruned_trial_ranks_below_the_completed_and_by_how_far_it_got(row: Row) -> None:
     pruned = replace(row, outcome=OutcomeKind.PRUNED, score=0.99, epochs=lines(0.99))
     longer = replace(pruned, score=0.1, epochs=lines(0.1, 0.1))
-    keys = [trial_key(r, True) for r in (row, longer, pruned)]
+    keys = [final_key(r, True) for r in (row, longer, pruned)]
     assert ranks(keys) == [1, 2, 3]
-    assert ranks([trial_key(pruned, True)] * 2) == [1.5, 1.5]
+    assert ranks([final_key(pruned, True)] * 2) == [1.5, 1.5]
 
 
 def test_a_run_has_a_key_an_epoch(row: Row) -> None:
@@ -68,14 +67,6 @@ def test_patience_keeps_the_best_epoch_and_what_it_ended_with(row: Row) -> None:
 def test_a_run_that_diverged_is_the_worst_from_then_on(row: Row) -> None:
     run = replace(row, epochs=lines(0.1, 0.5), outcome=OutcomeKind.DIVERGED)
     assert epoch_keys(run, 4, True)[1:] == [(0, 0, -0.5), WORST, WORST]
-
-
-def test_a_damaged_record_has_keys(row: Row) -> None:
-    first, second = lines(0.1, 0.2)
-    odd = (replace(first, epoch=2), replace(second, epoch=1), replace(second, epoch=10**12))
-    assert epoch_keys(replace(row, epochs=odd, score=0.2), 3, True) == [
-        WORST, (0, 0, -0.1), (0, 0, -0.2)
-    ]  # fmt: skip
 
 
 def test_the_leaders_are_three_with_a_score_or_the_better_half() -> None:
