@@ -43,7 +43,6 @@ def add_flags(parser: argparse.ArgumentParser, argv: list[str]) -> None:
     add("--data-fractions", type=fractions, default=[], metavar="F,F", help=message)
     add_sampler_flags(parser, "median")
     add_search_flags(parser)
-    parser.set_defaults(study="", storage="", artifacts="")
     parser.epilog = f"`{parser.prog} TASK TASK --help` shows the tasks' own parameters too."
     if names := named_tasks(parser, argv):
         add_param_flags(parser, union([load_task(name).params for name in names]))
@@ -113,9 +112,8 @@ def _config(task: Task, arguments: argparse.Namespace) -> SearchConfig:
     space = Space.load(task.search_space, task.params)
     _check_fractions(task, space, fixed, params, arguments.data_fractions)
     valid_name(study_name(arguments.name, task.name, "seeds"))
-    how = {name: getattr(arguments, name) for name in ("sampler", "pruner", "trials")}
-    how |= {"study": study_name(arguments.name, task.name)}
-    config = search_config(task, space, str(task.search_space), fixed, arguments, **how)
+    source, study = str(task.search_space), study_name(arguments.name, task.name)
+    config = search_config(task, space, source, fixed, arguments, study=study)
     configure_torch(params)
     task.load(params)
     return config

@@ -29,6 +29,9 @@ from core.training.provenance import provenance
 if TYPE_CHECKING:
     from core.search.study import Search
 
+# Flags that a search's configuration takes as they are.
+FLAGS = "sampler", "pruner", "trials", "storage", "artifacts", "workers", "retries", "heartbeat"
+
 
 def add_flags(parser: argparse.ArgumentParser, argv: list[str]) -> None:
     """The search's flags, and the task's own once a task is named."""
@@ -53,9 +56,8 @@ def run(arguments: argparse.Namespace) -> int:
     task = load_task(arguments.task)
     path = arguments.space or task.search_space
     pruner = arguments.pruner or ("none" if arguments.objectives else "median")
-    space = Space.load(path, task.params)
-    how = {"sampler": arguments.sampler, "pruner": pruner, "trials": arguments.trials}
-    config = search_config(task, space, str(path), cli_overrides(arguments), arguments, **how)
+    space, fixed = Space.load(path, task.params), cli_overrides(arguments)
+    config = search_config(task, space, str(path), fixed, arguments, pruner=pruner)
     if names := arguments.objectives:
         evaluator = task.evaluator(point_of(config, task))
         chosen = choose_objectives(evaluator, names, config.sampler, pruner)
@@ -75,10 +77,9 @@ def search_config(
     params = validate_params(task.params, {**space.point(), **fixed})
     if both := [name for name in space.fields if name in fixed]:
         raise UserError(f"{flag(both[0])}: {source} searches it; drop the flag or the key")
-    flags = ("storage", "artifacts", "workers", "retries", "heartbeat")
-    how = {name: getattr(arguments, name) for name in flags}
-    how |= {"study": valid_name(arguments.study or task.name), "seed": params.seed}
-    how |= {"space": space.source, "fixed": fixed, **more}
+    how = {name: getattr(arguments, name) for name in FLAGS if name in arguments}
+    how |= {"space": space.source, "fixed": fixed, "seed": params.seed, **more}
+    how["study"] = valid_name(more.get("study") or arguments.study or task.name)
     return SearchConfig(task.name, arguments.runs, **how)
 
 
