@@ -67,10 +67,7 @@ def run(arguments: argparse.Namespace) -> int:
 def _setup(
     summary: Summary, folder: Path, arguments: argparse.Namespace
 ) -> tuple[dict[str, Any], list[Row]]:
-    """The audit's setup and its trials, from before where there was one.
-
-    Trials may be added. Raises UserError for other changes, and where an audit makes no sense.
-    """
+    """The audit's setup and its trials; UserError where it makes no sense, or was another one."""
     study, fewest = summary.study.name, report.FEWEST
     before = read_json(folder / "study.json")
     used = bool(before) or any(folder.glob("*/trial.json"))

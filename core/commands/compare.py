@@ -85,18 +85,11 @@ def _tasks(names: Sequence[str]) -> list[Task]:
     tasks = [load_task(name) for name in names]
     if len({task.name for task in tasks}) < max(2, len(tasks)):
         raise UserError("compare two tasks or more, each named once")
-    first, *others = tasks
-    for task in others:
-        if _objective(task) != _objective(first):
-            pair = [f"{t.name}: {t.objective.direction} {t.objective.name}" for t in (first, task)]
-            raise UserError(
-                f"tasks with different objectives cannot be compared ({'; '.join(pair)})"
-            )
+    objectives = {t.name: f"{t.objective.direction} {t.objective.name}" for t in tasks}
+    if len(set(objectives.values())) > 1:
+        listed = "; ".join(map(": ".join, objectives.items()))
+        raise UserError(f"tasks with different objectives cannot be compared ({listed})")
     return tasks
-
-
-def _objective(task: Task) -> dict[str, str]:
-    return {"name": task.objective.name, "direction": task.objective.direction}
 
 
 def _config(task: Task, arguments: argparse.Namespace) -> SearchConfig:
@@ -120,11 +113,7 @@ def _config(task: Task, arguments: argparse.Namespace) -> SearchConfig:
 
 
 def _check_fractions(
-    task: Task,
-    space: Space,
-    fixed: Mapping[str, str],
-    params: Params,
-    shares: Sequence[float],
+    task: Task, space: Space, fixed: Mapping[str, str], params: Params, shares: Sequence[float]
 ) -> None:
     """UserError where the task cannot be trained on these shares of its data."""
     from core.replicates.runs import DATA, with_less_data
@@ -145,9 +134,10 @@ def _keep_setup(
 ) -> None:
     """Keep all that the figures depend on. Tasks, seeds and fractions may be added."""
     identities = {task.name: configs[task.name].identity(task) for task in tasks}
+    objective = tasks[0].objective
     setup = {
         "tasks": list(identities),
-        "objective": _objective(tasks[0]),
+        "objective": {"name": objective.name, "direction": objective.direction},
         **{name: getattr(arguments, name) for name in SETTINGS},
         **{key: {n: i[key] for n, i in identities.items()} for key in ("fixed", "space")},
     }

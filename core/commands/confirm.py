@@ -46,10 +46,7 @@ def add_flags(parser: argparse.ArgumentParser, argv: list[str]) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Make the runs, hopeless candidates dropping out on the way, and write the study's report.
-
-    Seeds and trials may be added to an earlier call's; UserError for other epochs.
-    """
+    """Make the runs, hopeless candidates dropping out on the way, and write the study's report."""
     summary = summarize(Study.open(arguments.runs, valid_name(arguments.study)))
     task = load_task(summary.task)
     config = machine_queue(task, arguments.study + SUFFIX, arguments, holdout=True)
@@ -74,11 +71,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _run_stages(
-    config: SearchConfig,
-    task: Task,
-    summary: Summary,
-    candidates: Candidates,
-    seeds: Sequence[int],
+    config: SearchConfig, task: Task, summary: Summary, candidates: Candidates, seeds: list[int]
 ) -> None:
     """Run two seeds at first, since one says nothing, then one more at a time."""
     from core.replicates.runs import Replicate, run_replicates
@@ -118,6 +111,11 @@ def choose_candidates(
     task: Task, summary: Summary, top: int, known: Sequence[str], changes: Mapping[str, Any]
 ) -> Candidates:
     """The `top` best configurations, those `known` from before, and the baseline."""
+    from core.replicates.runs import recorded_params
+
+    def params_of(row: Row, changes: Mapping[str, Any]) -> Params:
+        return recorded_params(task, row.params, str(row.record.folder), **changes)
+
     if summary.best is None:
         raise UserError(
             f"{summary.study.folder}: no trial has completed, so there is none to confirm"
@@ -129,10 +127,10 @@ def choose_candidates(
         )
     defaults = task.params().model_dump()
     published = {name: defaults[name] for name in summary.searched if name in defaults}
-    baseline = _params(task, summary.best, {**published, **changes})
+    baseline = params_of(summary.best, {**published, **changes})
     ranked = sorted(summary.candidates, key=lambda row: row.score or 0.0, reverse=summary.maximize)
     ranked += [row for row in summary.rows if row.completed and candidate(row) in known]
-    params = {candidate(row): _params(task, row, changes) for row in ranked}
+    params = {candidate(row): params_of(row, changes) for row in ranked}
     if summary.baseline:
         params.pop(candidate(summary.baseline), None)
     keys = {name: configuration(p.model_dump(mode="json")) for name, p in params.items()}
@@ -149,12 +147,6 @@ def choose_candidates(
     if not chosen and not same:
         raise UserError(f"{summary.study.folder}: no trial but the baseline has completed yet")
     return Candidates(found, same)
-
-
-def _params(task: Task, row: Row, changes: Mapping[str, Any]) -> Params:
-    from core.replicates.runs import recorded_params
-
-    return recorded_params(task, row.params, str(row.record.folder), **changes)
 
 
 def _seeds(summary: Summary, known: Sequence[int], number: int) -> list[int]:

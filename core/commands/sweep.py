@@ -43,10 +43,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def grid_space(words: Sequence[str], params: type[Params], fixed: Mapping[str, str]) -> Space:
-    """The space of choices that `NAME=VALUE,VALUE` words declare, in their order.
-
-    Every point is checked against the task's Params, `fixed` values included. Raises UserError.
-    """
+    """The space that `NAME=VALUE,VALUE` words declare; UserError for a point that Params refuse."""
     validate_params(params, fixed)
     axes = _axes(words, params)
     if both := next((name for name in axes if name in fixed), None):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from core.commands.flags import (
     add_sampler_flags,
@@ -25,9 +25,6 @@ from core.search.space import Space
 from core.task import OutcomeKind, Params, Task, UserError
 from core.training.progress import Progress
 from core.training.provenance import provenance
-
-if TYPE_CHECKING:
-    from core.search.study import Search
 
 # Flags that a search's configuration takes as they are.
 FLAGS = "sampler", "pruner", "trials", "storage", "artifacts", "workers", "retries", "heartbeat"
@@ -85,11 +82,19 @@ def search_config(
 
 def search(config: SearchConfig, task: Task, ignore_exam: bool, noise_floor: int = 0) -> int:
     """Search and write the report; 1 when no trial of the study completed."""
+    from core.device import configure_torch
+    from core.search.study import open_search
     from core.search.workers import run_search
+    from core.training.run import prepare
 
     progress = Progress(config.trials, task.objective.direction == "maximize")
-    with progress:
-        found = prepare_search(config, task, ignore_exam, progress)
+    with progress:  # everything is checked before any training
+        params = point_of(config, task)
+        configure_torch(params)
+        task.load(params)
+        found = open_search(config, task)
+        prepare(task, params, progress, config.runs, "sit" if ignore_exam else "pass")
+        write_json(config.folder / "study.json", {**config.about(), **provenance()})
     if noise_floor:
         measure_noise(config, task, noise_floor)
     with progress:
@@ -117,20 +122,3 @@ def point_of(config: SearchConfig, task: Task) -> Params:
     """A point of the space, with the fixed values: what a trial's data and evaluator are like."""
     point = Space.parse(config.space, task.params, "the search space").point()
     return validate_params(task.params, {**point, **config.fixed})
-
-
-def prepare_search(
-    config: SearchConfig, task: Task, ignore_exam: bool, progress: Progress
-) -> Search:
-    """Check everything before any training, prepare the evaluator, open the study."""
-    from core.device import configure_torch
-    from core.search.study import open_search
-    from core.training.run import prepare
-
-    params = point_of(config, task)
-    configure_torch(params)
-    task.load(params)
-    opened = open_search(config, task)
-    prepare(task, params, progress, config.runs, "sit" if ignore_exam else "pass")
-    write_json(config.folder / "study.json", {**config.about(), **provenance()})
-    return opened

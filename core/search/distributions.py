@@ -129,10 +129,7 @@ class Dimension:
         return self._settled(self._span[0]) if self.kind in UNIFORM + NORMAL else self.args[0]
 
     def probes(self) -> list[Any]:
-        """Values that between them meet whatever a Params field could ask.
-
-        All of them, where they are countable and at most 4096. OverflowError: some are infinite.
-        """
+        """All values, or some that between them meet what Params may ask; OverflowError for inf."""
         if self.kind == "choice":
             return list(self.args)
         if self.kind == "randint":

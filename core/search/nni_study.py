@@ -30,16 +30,8 @@ class KnownTrials:
         trials = search.taken()
         # where several have the same values, an unfinished one counts, or a complete one
         trials.sort(key=lambda t: (not t.state.is_finished(), t.state is TrialState.COMPLETE))
-        self._values = {_key(values_of(t)): t for t in trials}
-        self._numbers = {number_of(t): t for t in trials}
-
-    def at(self, values: Mapping[str, Any]) -> FrozenTrial | None:
-        """The trial at these flat values."""
-        return self._values.get(_key(values))
-
-    def numbered(self, number: int) -> FrozenTrial | None:
-        """The trial with this number."""
-        return self._numbers.get(number)
+        self.by_values = {_key(t.user_attrs.get(VALUES, {})): t for t in trials}
+        self.by_number = {t.user_attrs.get(NUMBER): t for t in trials}
 
 
 @dataclass(frozen=True)
@@ -75,22 +67,23 @@ class NniStudy:
     def receive(
         self, parameters: Any, metric: Any, known: KnownTrials, parameter_id: int | None = None
     ) -> None:
-        """Take in a final metric: it knows best whose it is, and the parameters worst.
-
-        That of a point that nobody asked for is taken in as well.
-        """
+        """Take in a final metric, which knows best whose it is; it may be of an unasked point."""
         values = {k: v for k, v in flatten(parameters).items() if k != TRIAL}
         number = self._number_in(metric)
         if number is None and parameter_id is not None:
             number = self.asked.get(parameter_id)
-        frozen = known.at(values) if number is None else known.numbered(number)
+        if number is None:
+            frozen = known.by_values.get(_key(values))
+        else:
+            frozen = known.by_number.get(number)
         outcome = outcome_of(metric, self.search.task.objective)
         if frozen and not frozen.state.is_finished():
             self._close(frozen, outcome)
         elif frozen and frozen.state is not TrialState.FAIL:
-            _logger.info("left aside: another metric, %r, of trial %s", metric, number_of(frozen))
+            own = frozen.user_attrs.get(NUMBER)
+            _logger.info("left aside: another metric, %r, of trial %s", metric, own)
         else:  # nobody's, or that of a trial given up too early
-            values = values_of(frozen) if frozen else values
+            values = frozen.user_attrs.get(VALUES, {}) if frozen else values
             completed = outcome.kind is OutcomeKind.COMPLETED
             if not (completed and add(self.search, values, _finished(outcome))):
                 _logger.warning("left aside: the metric %r of %s", metric, values)
@@ -98,7 +91,7 @@ class NniStudy:
     def learn(self, other: Search) -> None:
         """Take in what a search of another space knows of points of this one."""
         for old in other.own(TrialState.COMPLETE, TrialState.PRUNED):
-            add(self.search, values_of(old), old)
+            add(self.search, old.user_attrs.get(VALUES, {}), old)
 
     def catch_up(self) -> None:
         """Close the trials that have ended without a metric; queue those that NNI never began."""
@@ -107,7 +100,7 @@ class NniStudy:
         if jobs is None:
             over = {self.asked.get(parameter_id) for parameter_id in self.over}
             for frozen in running:
-                if number_of(frozen) in over:
+                if frozen.user_attrs.get(NUMBER) in over:
                     self._close(frozen, Outcome(OutcomeKind.FAILED, "it ended without a metric"))
             return
         owners = {self._number_of(job): job for job in jobs}
@@ -116,7 +109,7 @@ class NniStudy:
         believed = {job.parameters.get(TRIAL, -1) - self.first: job for job in silent}
         begun = {job.parameters.get(TRIAL, -1) - self.first for job in jobs}
         for frozen in running:
-            number = number_of(frozen)
+            number = frozen.user_attrs.get(NUMBER)
             if number is not None and (job := owners.get(number) or believed.get(number)):
                 self._end(frozen, job)
             elif all(job.ended for job in silent):  # else it may be one of them
@@ -150,7 +143,7 @@ class NniStudy:
         if job.final is not None:
             self._close(frozen, outcome_of(job.final, objective))
             return
-        metrics = job.intermediates() if job.stopped else {}
+        metrics = job.intermediates() if job.status in nni_manager.STOPPED else {}
         scores = {epoch: outcome_of(metric, objective).score for epoch, metric in metrics.items()}
         steps = {epoch: score.value for epoch, score in scores.items() if score}
         if not steps:
@@ -172,18 +165,6 @@ class NniStudy:
         self.search.close(trial, outcome, None)
 
 
-def number_of(trial: FrozenTrial) -> int | None:
-    """A trial's number; None where its process died before the trial had one."""
-    number: int | None = trial.user_attrs.get(NUMBER)
-    return number
-
-
-def values_of(trial: FrozenTrial) -> dict[str, Any]:
-    """A trial's flat values; empty where its process died before it had drawn them."""
-    values: dict[str, Any] = trial.user_attrs.get(VALUES, {})
-    return values
-
-
 def _finished(outcome: Outcome) -> FrozenTrial:
     """A trial that completed with this score, for `add`."""
     assert outcome.score
@@ -194,10 +175,7 @@ def _finished(outcome: Outcome) -> FrozenTrial:
 
 
 def add(search: Search, values: Mapping[str, Any], like: FrozenTrial) -> bool:
-    """Add a finished trial at this point; its state, scores and attributes are those of `like`.
-
-    False for what is no whole point of the space.
-    """
+    """Add a finished trial at this point, otherwise as `like`; False for no whole point."""
     latents, kept = search.space.latents(values)
     distributions: dict[str, BaseDistribution] = {}
 
@@ -213,8 +191,8 @@ def add(search: Search, values: Mapping[str, Any], like: FrozenTrial) -> bool:
     if point.keys() != values.keys():
         return False
     kept = {name: kept[name] for name in point if name in kept}
-    numbers = [number_of(t) for t in search.study.get_trials(deepcopy=False)]
-    number = 1 + max((n for n in numbers if n is not None), default=-1)
+    numbers = [t.user_attrs.get(NUMBER, -1) for t in search.study.get_trials(deepcopy=False)]
+    number = 1 + max(numbers, default=-1)
     trial = create_trial(
         state=like.state,
         value=like.value,

@@ -33,10 +33,7 @@ WRONG = (OutcomeKind.DIVERGED, OutcomeKind.COLLAPSED)
 
 
 def make_pruner(name: str, epochs: int) -> pruners.BasePruner:
-    """The pruner of this name for trials of so many epochs.
-
-    By default the median pruner waits for a quarter of the epochs; Hyperband's first rung is 1.
-    """
+    """The pruner of this name; by default `median` waits for a quarter of the epochs."""
     kind, first = parse_pruner(name)
     if kind == "median":
         return pruners.MedianPruner(STARTUP, n_warmup_steps=first or epochs // 4)
@@ -125,26 +122,15 @@ class _PrunedAsCompleted:
     ) -> list[FrozenTrial]:
         wanted = (*states, TrialState.PRUNED)
         trials = self._study._get_trials(deepcopy, wanted, use_cache)
-        scored = [_completed(t) for t in trials if t.state in states or t.values]
-        return [_constrained(t) for t in scored] if any(t.constraints for t in scored) else scored
-
-
-def _constrained(trial: FrozenTrial) -> FrozenTrial:
-    """With the constraint that all others have; a trial from elsewhere breaks none."""
-    if trial.constraints:
-        return trial
-    constrained = copy.copy(trial)
-    constrained.system_attrs = dict(trial.system_attrs)
-    constrained.set_constraint(GUARDS, 0.0)
-    return constrained
-
-
-def _completed(trial: FrozenTrial) -> FrozenTrial:
-    if trial.state is not TrialState.PRUNED:
-        return trial
-    completed = copy.copy(trial)
-    completed.state = TrialState.COMPLETE
-    return completed
+        scored = [copy.copy(t) for t in trials if t.state in states or t.values]
+        guarded = any(t.constraints for t in scored)
+        for trial in scored:
+            if trial.state is TrialState.PRUNED:
+                trial.state = TrialState.COMPLETE
+            if guarded and not trial.constraints:  # a trial from elsewhere breaks no guard
+                trial.system_attrs = dict(trial.system_attrs)
+                trial.set_constraint(GUARDS, 0.0)
+        return scored
 
 
 SAMPLERS: dict[str, Callable[[int, int, bool, bool], samplers.BaseSampler]] = {

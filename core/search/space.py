@@ -44,10 +44,7 @@ class Space:
 
     @classmethod
     def parse(cls, source: Any, params: type[Params], where: str, empty: bool = False) -> Space:
-        """Check a search space that is already JSON; `where` names it in errors.
-
-        It may be `empty` where trials are only enqueued.
-        """
+        """Check JSON as a search space; `where` names it in errors. A queue's may be `empty`."""
         if not isinstance(source, dict) or not (source or empty):
             raise UserError(f"{where}: a search space is an object of parameters, and not empty")
         space = cls(read(source, where), source, params)
@@ -125,10 +122,7 @@ class Space:
         return values
 
     def nested(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        """The inverse of `flatten`: what NNI would hand to a trial, in its order.
-
-        What is not searched under the choices given follows at the top level.
-        """
+        """The inverse of `flatten`, in NNI's order; fields not searched here follow at the end."""
         left = flatten(values)
 
         def place(dimensions: tuple[Dimension, ...]) -> dict[str, Any]:

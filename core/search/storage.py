@@ -131,10 +131,7 @@ def _away(error: BaseException) -> bool:
 
 
 def open_storage(url: str, heartbeat: int = HEARTBEAT, patience: float = 0.0) -> PatientStorage:
-    """Open Optuna's database, made where it is new; UserError when it is out of reach.
-
-    One that was there before may be away for `patience` seconds.
-    """
+    """Open or make Optuna's database; UserError when it is out of reach for `patience` seconds."""
     until = time.monotonic() + patience
     try:
         while True:

@@ -45,10 +45,7 @@ WAIT = 2.0
 
 
 def open_search(config: SearchConfig, task: Task, patience: float = 0.0) -> Search:
-    """Create the study, or resume it; UserError when it was set up otherwise, or out of reach.
-
-    `patience`: seconds that the storage may be away.
-    """
+    """Create or resume the study; UserError when set up otherwise, or away for `patience` s."""
     space = Space.parse(config.space, task.params, "the search space", config.sampler == QUEUE)
     params = config.params(task)
     if "epochs" not in space.fields:
@@ -160,10 +157,7 @@ class Search:
             self._take_up()
 
     def baseline_first(self) -> None:
-        """Enqueue the published defaults, where the study is new.
-
-        A grid has only its own points: the baseline is tried where it is one of them.
-        """
+        """Enqueue the published defaults where the study is new; a grid has only its own points."""
         if self.config.sampler not in (GRID, QUEUE) and not self.study.get_trials(deepcopy=False):
             self.recovery.enqueue(self.task.params().model_dump(), {})
 
@@ -221,10 +215,8 @@ class Search:
         return sorted(p.split(":")[0] for p in places if p and (here_too or p != own))
 
     def _take_up(self) -> list[FrozenTrial]:
-        """The trials taken so far, once the baseline is enqueued and dead trials are closed.
-
-        They are read once: with thousands of trials that is what asking costs.
-        """
+        """The trials taken so far, once the baseline is enqueued and dead trials are closed."""
+        # they are read once: with thousands of trials that is what asking costs
         if not (taken := self.taken()):
             self.baseline_first()
         running = [t for t in taken if t.state is TrialState.RUNNING]

@@ -41,10 +41,7 @@ def task_of(config: SearchConfig) -> Task:
 
 
 def run_search(search: Search, params: Params, left: int, progress: Progress) -> None:
-    """Run the trials that are `left`, several at once where the machine can.
-
-    Raises Interrupted once all workers have stopped, and UserError for a mistake of the user's.
-    """
+    """Run the trials that are `left`, several at once where the machine can."""
     config = search.config
     if (count := min(config.workers or workers_for(params), left)) > 1:
         pool = WorkerPool(config, shares(count), progress)
