@@ -70,11 +70,7 @@ class Dimension:
     @cached_property
     def distribution(self) -> BaseDistribution:
         """Optuna's distribution of the latent variable."""
-        from optuna.distributions import (
-            CategoricalDistribution,
-            FloatDistribution,
-            IntDistribution,
-        )
+        from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
         if self.kind == "choice":
             return CategoricalDistribution(self.args if self.plain else range(len(self.args)))

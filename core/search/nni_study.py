@@ -20,18 +20,8 @@ from core.search.space import flatten
 from core.search.study import Search
 from core.task import Outcome, OutcomeKind
 
+Known = dict[int | str | None, FrozenTrial]
 _logger = logging.getLogger("nni.tuner.optuna")
-
-
-class KnownTrials:
-    """The trials that a study has taken, by number and by values."""
-
-    def __init__(self, search: Search) -> None:
-        trials = search.taken()
-        # where several have the same values, an unfinished one counts, or a complete one
-        trials.sort(key=lambda t: (not t.state.is_finished(), t.state is TrialState.COMPLETE))
-        self.by_values = {_key(t.user_attrs.get(VALUES, {})): t for t in trials}
-        self.by_number = {t.user_attrs.get(NUMBER): t for t in trials}
 
 
 @dataclass(frozen=True)
@@ -60,22 +50,23 @@ class NniStudy:
         self.over.discard(parameter_id)
         return {**self.search.space.nested(self.search.draw(trial)), TRIAL: self.first + number}
 
-    def known(self) -> KnownTrials:
-        """What the study knows by now, for `receive`."""
-        return KnownTrials(self.search)
+    def known(self) -> Known:
+        """The trials that the study has taken, by number and by the text of their values."""
+        trials = self.search.taken()
+        # where several have the same values, an unfinished one counts, or a complete one
+        trials.sort(key=lambda t: (not t.state.is_finished(), t.state is TrialState.COMPLETE))
+        by_values: Known = {_key(t.user_attrs.get(VALUES, {})): t for t in trials}
+        return by_values | {t.user_attrs.get(NUMBER): t for t in trials}
 
     def receive(
-        self, parameters: Any, metric: Any, known: KnownTrials, parameter_id: int | None = None
+        self, parameters: Any, metric: Any, known: Known, parameter_id: int | None = None
     ) -> None:
         """Take in a final metric, which knows best whose it is; it may be of an unasked point."""
         values = {k: v for k, v in flatten(parameters).items() if k != TRIAL}
         number = self._number_in(metric)
         if number is None and parameter_id is not None:
             number = self.asked.get(parameter_id)
-        if number is None:
-            frozen = known.by_values.get(_key(values))
-        else:
-            frozen = known.by_number.get(number)
+        frozen = known.get(_key(values) if number is None else number)
         outcome = outcome_of(metric, self.search.task.objective)
         if frozen and not frozen.state.is_finished():
             self._close(frozen, outcome)

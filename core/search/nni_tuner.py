@@ -34,11 +34,11 @@ from nni.tuner import Tuner
 from core.params import load_task, task_summaries
 from core.search import nni_manager
 from core.search.config import SAMPLERS, SearchConfig
+from core.search.space import Space
 from core.task import Task, UserError
 
 if TYPE_CHECKING:
     from core.search.nni_study import NniStudy
-    from core.search.space import Space
 
 _logger = logging.getLogger("nni.tuner.optuna")
 
@@ -137,8 +137,6 @@ class OptunaTuner(Tuner):  # type: ignore[misc]  # NNI has no types
         return Path(self.get_checkpoint_path() or tempfile.mkdtemp(prefix="gantune-nni-"))
 
     def _space(self, source: Any) -> Space:
-        from core.search.space import Space
-
         return Space.parse(source, self._task.params, "NNI's search space")
 
     def _latest(self) -> NniStudy | None:

@@ -25,16 +25,7 @@ from core.params import validate_params
 from core.record import Record
 from core.search.artifacts import open_artifacts, upload
 from core.search.config import GRID, QUEUE, SearchConfig, check_pruner, refuse_changes
-from core.search.recovery import (
-    KEPT,
-    NUMBER,
-    SEARCHED,
-    VALUES,
-    Recovery,
-    folder_of,
-    location,
-    number_of,
-)
+from core.search.recovery import KEPT, NUMBER, SEARCHED, VALUES, Recovery, folder_of, location
 from core.search.samplers import Grid, constrain, make_pruner, make_sampler
 from core.search.space import Space
 from core.search.storage import PatientStorage, default_storage, open_storage
@@ -165,7 +156,7 @@ class Search:
         """The trials that have ended, in this run or in earlier ones, by number."""
         for frozen in self.own(TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL):
             if outcome := Record(self.workdir(frozen)).outcome():
-                yield number_of(frozen), outcome
+                yield frozen.user_attrs[NUMBER], outcome
 
     def own(self, *states: TrialState) -> list[FrozenTrial]:
         """Trials in these states, without those that a later one continues."""
@@ -237,7 +228,8 @@ class Search:
             if self._complete(taken):
                 return None
             trial = self.ask(taken)
-            trial.set_user_attr(NUMBER, number := trial.user_attrs.get(NUMBER, len(taken)))
+            number = trial.user_attrs.get(NUMBER, len(taken))
+            trial.set_user_attr(NUMBER, number)
             workdir = self.workdir(trial)
             held.enter_context(Record(workdir).running())
             held.enter_context(_beating(self.storage, trial._trial_id))

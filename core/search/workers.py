@@ -15,20 +15,18 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
-from typing import TYPE_CHECKING, Any
+from multiprocessing.process import BaseProcess
+from typing import Any
 
 from core.device import Share, shares, workers_for
 from core.params import load_task
 from core.search.config import SearchConfig
+from core.search.storage import PATIENCE
+from core.search.study import Search, open_search
 from core.task import Outcome, Params, Score, Task, UserError
 from core.training.progress import Progress
 from core.training.run import run_trial
 from core.training.signals import Interrupted, interruptible, undisturbed
-
-if TYPE_CHECKING:
-    from multiprocessing.process import BaseProcess
-
-    from core.search.study import Search
 
 STILLBORN = 3
 EVERY = 0.25  # seconds between two messages about the steps of an epoch
@@ -167,9 +165,6 @@ def _sigint_blocked() -> Iterator[None]:
 
 def work(config: SearchConfig, share: Share, pipe: Connection) -> None:
     """Take trials until none is left. Ctrl-C is left to the parent."""
-    from core.search.storage import PATIENCE
-    from core.search.study import open_search
-
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if hasattr(signal, "pthread_sigmask"):
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
