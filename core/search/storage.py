@@ -21,12 +21,12 @@ from optuna import exceptions
 from optuna.storages import RDBStorage
 from sqlalchemy import URL, exc, text
 
+from core.search.config import HEARTBEAT
 from core.task import UserError
 from core.training.provenance import without_passwords
 
 PATIENCE = 300.0
 PAUSE = 0.5
-HEARTBEAT = 30
 MISSED = 4
 ANSWERED_LATER = (
     "_create_new_trial", "_get_best_trial_id", "_get_stale_trial_ids", "_get_trials",
