@@ -27,10 +27,13 @@ def main(task: Task, argv: list[str] | None = None) -> NoReturn:
     signal ends the process by that same signal, so that NNI sees a cancelled trial.
     """
     arguments = nni_trial.trial_parser(task).parse_args(argv)
+    exam: ExamPolicy = "skip"  # a search's trials run under an evaluator that passes its exam
+    if nni_trial.present():
+        exam = "sit" if arguments.ignore_exam else "pass"
     try:
         with interruptible(), Progress() as progress:
             trial = _trial(task, arguments)
-            outcome = run_trial(task, trial, progress, arguments.runs, _exam_policy(arguments))
+            outcome = run_trial(task, trial, progress, arguments.runs, exam)
             progress.say(f"record: {trial.workdir}")
     except (UserError, OSError) as error:
         sys.exit(print_user_error(error))
@@ -41,13 +44,6 @@ def main(task: Task, argv: list[str] | None = None) -> NoReturn:
         os.kill(os.getpid(), error.signum)
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # nothing left to save: no traceback at exit
     sys.exit(0 if outcome.kind.reported else 1)
-
-
-def _exam_policy(arguments: argparse.Namespace) -> ExamPolicy:
-    """The evaluator is to pass its exam before the trials of a search."""
-    if not nni_trial.present():
-        return "skip"
-    return "sit" if arguments.ignore_exam else "pass"
 
 
 def _trial(task: Task, arguments: argparse.Namespace) -> Trial:

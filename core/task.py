@@ -23,10 +23,7 @@ if TYPE_CHECKING:
 
 
 class UserError(Exception):
-    """A mistake that the user can mend: the message names the file, key, value and remedy.
-
-    Commands print the message alone and exit with status 2.
-    """
+    """A mistake that the user can mend; the message names file, key, value and remedy."""
 
 
 class Params(BaseModel):

@@ -5,18 +5,20 @@ from __future__ import annotations
 import argparse
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from core.commands.flags import add_machine_flags, machine_overrides, positive
+from core.commands.flags import add_machine_flags, machine_queue, positive
 from core.files import read_json, write_json
-from core.params import load_task, validate_params
+from core.params import load_task
 from core.record import Study, valid_name
+from core.report import audit as report
+from core.report import write_report
+from core.report.confirmation import candidate
+from core.report.rows import Row
+from core.report.summary import Summary, summarize
 from core.search.config import refuse_changes
 from core.task import UserError
-
-if TYPE_CHECKING:
-    from core.report.rows import Row
-    from core.report.summary import Summary
+from core.training.provenance import provenance
 
 CONFIGS = 10
 TIMES = 4
@@ -36,38 +38,29 @@ def add_flags(parser: argparse.ArgumentParser, argv: list[str]) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Train what has not been trained, write the figures and the report; 1 without figures."""
-    from core.replicates.runs import Replicate, queue_config, recorded_params, run_replicates
-    from core.report import write_report
-    from core.report.audit import FEWEST, SUFFIX, audit_json, read_audit
-    from core.report.confirmation import candidate
-    from core.report.summary import summarize
-    from core.training.provenance import provenance
+    from core.replicates.runs import Replicate, recorded_params, run_replicates
 
     summary = summarize(Study.open(arguments.runs, valid_name(arguments.study)))
-    folder = summary.study.folder.with_name(summary.study.folder.name + SUFFIX)
+    folder = summary.study.folder.with_name(summary.study.folder.name + report.SUFFIX)
     valid_name(folder.name)
     setup, rows = _setup(summary, folder, arguments)
     task = load_task(summary.task)
-    fixed = machine_overrides(arguments)
-    validate_params(task.params, fixed)
+    queue = machine_queue(task, folder.name, arguments)
     wanted = []
     for row in rows:
         source, epochs = str(row.record.folder), setup["epochs"]
         params = recorded_params(task, row.params, source, epochs=epochs)
         wanted.append(Replicate(candidate(row), params, summary.searched, row.number))
     write_json(folder / "study.json", {**setup, **provenance()})
-    flags = {"artifacts": arguments.artifacts or "", "workers": arguments.workers}
-    flags |= {"storage": arguments.storage} if arguments.storage else {}
-    run_replicates(
-        queue_config(task.name, arguments.runs, folder.name, fixed=fixed, **flags), wanted
-    )
-    audit = read_audit(summarize(summary.study))
+    run_replicates(queue, wanted)
+    audit = report.read_audit(summarize(summary.study))
     page = write_report(summary.study)
     if audit:
-        write_json(folder / "audit.json", audit_json(audit))
+        write_json(folder / "audit.json", report.audit_json(audit))
         print(" ".join(audit.sentences))
     else:
-        print(f"Fewer than {FEWEST} long runs have come to an end that counts: see {folder}/")
+        fewest = f"Fewer than {report.FEWEST} long runs"
+        print(f"{fewest} have come to an end that counts: see {folder}/")
     print(f"report: {page}")
     return 0 if audit else 1
 
@@ -75,16 +68,13 @@ def run(arguments: argparse.Namespace) -> int:
 def _setup(
     summary: Summary, folder: Path, arguments: argparse.Namespace
 ) -> tuple[dict[str, Any], list[Row]]:
-    """The audit's setup and its trials, from before where there was one.
-
-    Trials may be added. Raises UserError for other changes, and where an audit makes no sense.
-    """
-    from core.report.audit import FEWEST, choose, eligible, short_epochs
-
-    study = summary.study.name
+    """The audit's setup and its trials; UserError where it makes no sense, or was another one."""
+    study, fewest = summary.study.name, report.FEWEST
     before = read_json(folder / "study.json")
-    _refuse_other_folder(folder, before, study)
-    short = short_epochs(summary) or 0
+    used = bool(before) or any(folder.glob("*/trial.json"))
+    if used and before.get("audited") != study:
+        raise UserError(f"{folder}: holds something else than an audit of {study!r}; rename it")
+    short = report.short_epochs(summary) or 0
     if "epochs" in summary.searched:
         raise UserError(
             f"study {study!r} searches epochs, so its scores are of different lengths already; "
@@ -92,16 +82,16 @@ def _setup(
         )
     epochs = arguments.epochs or before.get("epochs") or TIMES * short
     configs = arguments.configs or before.get("configs") or CONFIGS
-    if configs < FEWEST:
-        raise UserError(f"--configs {configs}: an order takes {FEWEST} or more; take {CONFIGS}")
+    if configs < fewest:
+        raise UserError(f"--configs {configs}: an order takes {fewest} or more; take {CONFIGS}")
     remedy = "leave the flag out, or remove the folder to begin again"
     size = {"epochs": epochs, "configs": configs}
     refuse_changes(f"{folder}: the audit", before, size, remedy, may_grow=("configs",))
     kept = _kept(summary, before, folder)
-    if (number := len(eligible(summary, kept))) < FEWEST:
+    if (number := len(report.eligible(summary, kept))) < fewest:
         raise UserError(
             f"study {study!r} has {number} trials that completed or were pruned, with a score and "
-            f"different parameters; an audit takes {FEWEST} or more: go on with the study, "
+            f"different parameters; an audit takes {fewest} or more: go on with the study, "
             "`gantune tune` with more --trials"
         )
     if epochs <= short:
@@ -109,24 +99,15 @@ def _setup(
             f"--epochs {epochs}: the study's trials train {short} already; take more, such as "
             f"{TIMES * short}"
         )
-    rows = choose(summary, configs, kept)
+    rows = report.choose(summary, configs, kept)
     about = {"audited": study, "task": summary.task, "engine": "optuna"}
     return {**about, **size, "trials": [row.record.folder.name for row in rows]}, rows
 
 
-def _refuse_other_folder(folder: Path, before: Mapping[str, Any], study: str) -> None:
-    """UserError where the folder holds something else."""
-    used = bool(before) or any(folder.glob("*/trial.json"))
-    if used and before.get("audited") != study:
-        raise UserError(f"{folder}: holds something else than an audit of {study!r}; rename it")
-
-
 def _kept(summary: Summary, before: Mapping[str, Any], folder: Path) -> list[Row]:
     """The trials chosen before; UserError where the study has lost one."""
-    from core.report.audit import scored
-
-    rows = {row.record.folder.name: row for row in scored(summary)}
-    names: Sequence[str] = before.get("trials") or []
+    rows = {row.record.folder.name: row for row in report.scored(summary)}
+    names: Sequence[str] = before.get("trials", [])
     if lost := [name for name in names if name not in rows]:
         raise UserError(
             f"{folder / 'study.json'}: trial {lost[0]} is no scored trial of the study (any more); "

@@ -4,32 +4,29 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import Any
 
 from core.commands.flags import (
-    add_exam_flag,
     add_sampler_flags,
-    add_worker_flags,
+    add_search_flags,
     fractions,
+    named_tasks,
     positive,
 )
 from core.commands.tune import search, search_config
 from core.files import exclusive, read_json, write_json
-from core.params import (
-    add_param_flags,
-    cli_overrides,
-    flag,
-    load_task,
-    task_summaries,
-    validate_params,
-)
+from core.params import add_param_flags, cli_overrides, flag, load_task, validate_params
 from core.record import Study, valid_name
+from core.report.comparison import headline, read_comparison, study_name
+from core.report.comparison_page import write_comparison
+from core.report.summary import summarize
 from core.search.config import SearchConfig, refuse_changes
+from core.search.space import Space
 from core.task import Params, Task, UserError
+from core.training.provenance import provenance
 
-if TYPE_CHECKING:
-    from core.search.space import Space
-
+SETTINGS = ("trials", "seeds", "data_fractions", "sampler", "pruner")
 MAY_GROW = ("tasks", "seeds", "data_fractions", "fixed", "space")
 
 
@@ -45,15 +42,10 @@ def add_flags(parser: argparse.ArgumentParser, argv: list[str]) -> None:
     message = "shares of the training data to try too: .1,.3,1"
     add("--data-fractions", type=fractions, default=[], metavar="F,F", help=message)
     add_sampler_flags(parser, "median")
-    add_worker_flags(parser)
-    add_exam_flag(parser)
+    add_search_flags(parser)
     parser.epilog = f"`{parser.prog} TASK TASK --help` shows the tasks' own parameters too."
-    words = argv[1:] if parser.prog.split()[-1:] == argv[:1] else []
-    first = next((i for i, word in enumerate(words) if word.startswith("-")), len(words))
-    names = words[:first] + [word for word in words[first:] if word in task_summaries()]
-    if names:
-        models = [load_task(name).params for name in dict.fromkeys(names)]
-        add_param_flags(parser, union(models))
+    if names := named_tasks(parser, argv):
+        add_param_flags(parser, union([load_task(name).params for name in names]))
 
 
 def union(models: Sequence[type[Params]]) -> type[Params]:
@@ -61,21 +53,16 @@ def union(models: Sequence[type[Params]]) -> type[Params]:
     from pydantic import create_model
 
     fields: dict[str, Any] = {}
-    for model in reversed(models):
-        fields |= {name: (info.annotation, info) for name, info in model.model_fields.items()}
-    ordered = dict.fromkeys(name for model in models for name in model.model_fields)
-    name = " and ".join(model.__name__ for model in models)
-    found: type[Params] = create_model(
-        name, __base__=Params, **{field: fields[field] for field in ordered}
-    )
+    for model in models:
+        for name, info in model.model_fields.items():
+            fields.setdefault(name, (info.annotation, info))
+    title = " and ".join(model.__name__ for model in models)
+    found: type[Params] = create_model(title, __base__=Params, **fields)
     return found
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Search, repeat, measure and write the page; what is complete is not run again."""
-    from core.report.comparison import headline, read_comparison
-    from core.report.comparison_page import write_comparison
-
     tasks = _tasks(arguments.tasks)
     folder = arguments.runs / valid_name(arguments.name)
     configs = {task.name: _config(task, arguments) for task in tasks}
@@ -98,25 +85,16 @@ def _tasks(names: Sequence[str]) -> list[Task]:
     tasks = [load_task(name) for name in names]
     if len({task.name for task in tasks}) < max(2, len(tasks)):
         raise UserError("compare two tasks or more, each named once")
-    first, *others = tasks
-    for task in others:
-        if _objective(task) != _objective(first):
-            pair = [f"{t.name}: {t.objective.direction} {t.objective.name}" for t in (first, task)]
-            raise UserError(
-                f"tasks with different objectives cannot be compared ({'; '.join(pair)})"
-            )
+    objectives = {t.name: f"{t.objective.direction} {t.objective.name}" for t in tasks}
+    if len(set(objectives.values())) > 1:
+        listed = "; ".join(map(": ".join, objectives.items()))
+        raise UserError(f"tasks with different objectives cannot be compared ({listed})")
     return tasks
-
-
-def _objective(task: Task) -> dict[str, str]:
-    return {"name": task.objective.name, "direction": task.objective.direction}
 
 
 def _config(task: Task, arguments: argparse.Namespace) -> SearchConfig:
     """The task's search, once all that can be known to go wrong has been tried."""
     from core.device import configure_torch
-    from core.report.comparison import study_name
-    from core.search.space import Space
 
     overrides = cli_overrides(arguments)
     known = {name for other in arguments.tasks for name in load_task(other).params.model_fields}
@@ -127,20 +105,15 @@ def _config(task: Task, arguments: argparse.Namespace) -> SearchConfig:
     space = Space.load(task.search_space, task.params)
     _check_fractions(task, space, fixed, params, arguments.data_fractions)
     valid_name(study_name(arguments.name, task.name, "seeds"))
-    how = {name: getattr(arguments, name) for name in ("sampler", "pruner", "trials")}
-    how["study"] = study_name(arguments.name, task.name)
-    config = search_config(task, space, str(task.search_space), fixed, arguments, **how)
+    source, study = str(task.search_space), study_name(arguments.name, task.name)
+    config = search_config(task, space, source, fixed, arguments, study=study)
     configure_torch(params)
     task.load(params)
     return config
 
 
 def _check_fractions(
-    task: Task,
-    space: Space,
-    fixed: Mapping[str, str],
-    params: Params,
-    shares: Sequence[float],
+    task: Task, space: Space, fixed: Mapping[str, str], params: Params, shares: Sequence[float]
 ) -> None:
     """UserError where the task cannot be trained on these shares of its data."""
     from core.replicates.runs import DATA, with_less_data
@@ -160,14 +133,12 @@ def _keep_setup(
     tasks: Sequence[Task], configs: Mapping[str, SearchConfig], arguments: argparse.Namespace
 ) -> None:
     """Keep all that the figures depend on. Tasks, seeds and fractions may be added."""
-    from core.training.provenance import provenance
-
     identities = {task.name: configs[task.name].identity(task) for task in tasks}
+    objective = tasks[0].objective
     setup = {
         "tasks": list(identities),
-        "objective": _objective(tasks[0]),
-        **{name: getattr(arguments, name) for name in ("trials", "seeds", "data_fractions")},
-        **{name: getattr(arguments, name) for name in ("sampler", "pruner")},
+        "objective": {"name": objective.name, "direction": objective.direction},
+        **{name: getattr(arguments, name) for name in SETTINGS},
         **{key: {n: i[key] for n, i in identities.items()} for key in ("fixed", "space")},
     }
     path = arguments.runs / arguments.name / "settings.json"
@@ -178,32 +149,22 @@ def _keep_setup(
 
 def _repeat(task: Task, config: SearchConfig, arguments: argparse.Namespace) -> None:
     """Train the best trial with other seeds and with less data, and measure its cost."""
+    from core.replicates import runs
     from core.replicates.cost import keep_cost
-    from core.replicates.runs import (
-        queue_config,
-        recorded_params,
-        run_replicates,
-        variants,
-        with_less_data,
-    )
-    from core.report.comparison import seeds_of, study_name
-    from core.report.summary import summarize
 
     best = summarize(Study.open(arguments.runs, config.study)).best
     if best is None:
         return
-    fixed = config.runtime_fixed()
-    params = recorded_params(task, best.params, str(best.record.folder))
-    seeds = seeds_of(params.seed, arguments.seeds)[1:]
+    params = runs.recorded_params(task, best.params, str(best.record.folder))
     shares = [share for share in arguments.data_fractions if share < 1]
-    steps: dict[str, dict[str, dict[str, Any]]] = {
-        "seeds": {f"seed-{seed}": {"seed": seed} for seed in seeds},
-        "data": {f"fraction-{share}": with_less_data(params, share) for share in shares},
+    changes = {
+        "seeds": runs.other_seeds(params.seed, arguments.seeds),
+        "data": {f"fraction-{share}": runs.with_less_data(params, share) for share in shares},
     }
-    shared = {name: getattr(arguments, name) for name in ("workers", "retries", "heartbeat")}
-    for step, changes in steps.items():
+    queue = config.queue("")
+    for step, changed in changes.items():
         study = study_name(arguments.name, task.name, step)
-        queue = queue_config(task.name, arguments.runs, study, fixed=fixed, **shared)
-        run_replicates(queue, variants(task, params, changes, best.searched))
-    here = validate_params(task.params, {**params.model_dump(), **fixed})
+        wanted = runs.variants(task, params, changed, best.searched)
+        runs.run_replicates(replace(queue, study=study), wanted)
+    here = validate_params(task.params, {**params.model_dump(), **queue.fixed})
     keep_cost(task, here, arguments.runs / arguments.name / f"cost-{task.name}.json")

@@ -5,20 +5,21 @@ from __future__ import annotations
 import argparse
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from core.commands.flags import add_machine_flags, machine_overrides, positive
+from core.commands.flags import add_machine_flags, machine_queue, positive
 from core.commands.report import publish
 from core.files import read_json, write_json
 from core.params import load_task, validate_params
 from core.record import Study, valid_name
+from core.replicates.stats import configuration
+from core.report.confirmation import BASELINE, SUFFIX, candidate, run_name
+from core.report.rows import Row
+from core.report.summary import Summary, summarize
 from core.search.config import SearchConfig, refuse_changes
 from core.task import Params, Task, UserError
-
-if TYPE_CHECKING:
-    from core.report.rows import Row
-    from core.report.summary import Summary
+from core.training.progress import Progress
+from core.training.provenance import provenance
 
 
 @dataclass(frozen=True)
@@ -46,26 +47,22 @@ def add_flags(parser: argparse.ArgumentParser, argv: list[str]) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Make the runs, hopeless candidates dropping out on the way, and write the study's report."""
-    from core.replicates.runs import queue_config
-    from core.report.confirmation import SUFFIX
-    from core.report.summary import summarize
-
     summary = summarize(Study.open(arguments.runs, valid_name(arguments.study)))
     task = load_task(summary.task)
-    fixed = machine_overrides(arguments)
-    validate_params(task.params, fixed)
-    flags = {"artifacts": arguments.artifacts or "", "workers": arguments.workers}
-    flags |= {"storage": arguments.storage} if arguments.storage else {}
-    study = arguments.study + SUFFIX
-    config = queue_config(task.name, arguments.runs, study, fixed=fixed, holdout=True, **flags)
+    config = machine_queue(task, arguments.study + SUFFIX, arguments, holdout=True)
     path = config.folder / "confirm.json"
     before = read_json(path)
     epochs = arguments.epochs or before.get("epochs")
     changes = {"epochs": epochs} if epochs else {}
-    known = _listed(before, "candidates")
+    known = before.get("candidates", [])
     candidates = choose_candidates(task, summary, arguments.top, known, changes)
-    seeds = _seeds(summary, _listed(before, "seeds"), arguments.seeds)
-    _keep_setup(path, before, task, candidates, seeds)
+    seeds = _seeds(summary, before.get("seeds", []), arguments.seeds)
+    epochs = candidates.params[BASELINE].epochs
+    remedy = f"leave --epochs out, or remove {path.parent}"
+    refuse_changes(f"confirmation {path.parent.name!r}", before, {"epochs": epochs}, remedy)
+    content: dict[str, Any] = {"candidates": list(candidates.params), "same": candidates.same}
+    content |= {"seeds": seeds, "epochs": epochs, "holdout": bool(task.holdout)}
+    write_json(path, {**content, **provenance()})
     if len(seeds) > arguments.seeds or len(candidates.params) > arguments.top + 1:
         print(f"{path.parent}: goes on with all that was asked for before; remove it to begin anew")
     _run_stages(config, task, summary, candidates, seeds)
@@ -74,22 +71,18 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _run_stages(
-    config: SearchConfig,
-    task: Task,
-    summary: Summary,
-    candidates: Candidates,
-    seeds: Sequence[int],
+    config: SearchConfig, task: Task, summary: Summary, candidates: Candidates, seeds: list[int]
 ) -> None:
     """Run two seeds at first, since one says nothing, then one more at a time."""
     from core.replicates.runs import Replicate, run_replicates
-    from core.report.confirmation import BASELINE, run_name
-    from core.report.summary import summarize
 
     left = dict(candidates.params)
     examined = not task.holdout
     for done in range(2, max(2, len(seeds)) + 1):
         wanted = [
-            Replicate(run_name(name, seed), with_seed(params, seed), summary.searched)
+            Replicate(
+                run_name(name, seed), params.model_copy(update={"seed": seed}), summary.searched
+            )
             for seed in seeds[:done]
             for name, params in left.items()
         ]
@@ -106,7 +99,6 @@ def _run_stages(
 def _examine(task: Task, params: Params, config: SearchConfig) -> None:
     """Have the holdout evaluator sit its exam; the result is printed, whatever it is."""
     from core.device import configure_torch
-    from core.training.progress import Progress
     from core.training.run import prepare
 
     here = validate_params(task.params, {**params.model_dump(), **config.fixed})
@@ -115,17 +107,14 @@ def _examine(task: Task, params: Params, config: SearchConfig) -> None:
         prepare(task.with_holdout_evaluator(), here, progress, config.runs, "sit")
 
 
-def with_seed(params: Params, seed: int) -> Params:
-    """The same parameters with another seed."""
-    return params.model_copy(update={"seed": seed})
-
-
 def choose_candidates(
     task: Task, summary: Summary, top: int, known: Sequence[str], changes: Mapping[str, Any]
 ) -> Candidates:
     """The `top` best configurations, those `known` from before, and the baseline."""
-    from core.replicates.stats import configuration
-    from core.report.confirmation import BASELINE, candidate
+    from core.replicates.runs import recorded_params
+
+    def params_of(row: Row, changes: Mapping[str, Any]) -> Params:
+        return recorded_params(task, row.params, str(row.record.folder), **changes)
 
     if summary.best is None:
         raise UserError(
@@ -138,8 +127,10 @@ def choose_candidates(
         )
     defaults = task.params().model_dump()
     published = {name: defaults[name] for name in summary.searched if name in defaults}
-    baseline = _params(task, summary.best, {**published, **changes})
-    params = {candidate(r): _params(task, r, changes) for r in _ranked(summary, known)}
+    baseline = params_of(summary.best, {**published, **changes})
+    ranked = sorted(summary.candidates, key=lambda row: row.score or 0.0, reverse=summary.maximize)
+    ranked += [row for row in summary.rows if row.completed and candidate(row) in known]
+    params = {candidate(row): params_of(row, changes) for row in ranked}
     if summary.baseline:
         params.pop(candidate(summary.baseline), None)
     keys = {name: configuration(p.model_dump(mode="json")) for name, p in params.items()}
@@ -158,20 +149,6 @@ def choose_candidates(
     return Candidates(found, same)
 
 
-def _ranked(summary: Summary, known: Sequence[str]) -> list[Row]:
-    """The trials that may win, the best first, then others that are known from before."""
-    from core.report.confirmation import candidate
-
-    ranked = sorted(summary.candidates, key=lambda row: row.score or 0.0, reverse=summary.maximize)
-    return ranked + [row for row in summary.rows if row.completed and candidate(row) in known]
-
-
-def _params(task: Task, row: Row, changes: Mapping[str, Any]) -> Params:
-    from core.replicates.runs import recorded_params
-
-    return recorded_params(task, row.params, str(row.record.folder), **changes)
-
-
 def _seeds(summary: Summary, known: Sequence[int], number: int) -> list[int]:
     """The seeds known from before, and others that no trial was found with: so many or more."""
     used = {seed for row in summary.rows if isinstance(seed := row.params.get("seed"), int)}
@@ -181,26 +158,3 @@ def _seeds(summary: Summary, known: Sequence[int], number: int) -> list[int]:
         if seed not in used and seed not in found:
             found.append(seed)
     return found
-
-
-def _keep_setup(
-    path: Path,
-    before: Mapping[str, Any],
-    task: Task,
-    candidates: Candidates,
-    seeds: Sequence[int],
-) -> None:
-    """Keep what is asked for. Seeds and trials may be added; UserError for other epochs."""
-    from core.training.provenance import provenance
-
-    epochs = next(iter(candidates.params.values())).epochs
-    remedy = f"leave --epochs out, or remove {path.parent}"
-    refuse_changes(f"confirmation {path.parent.name!r}", before, {"epochs": epochs}, remedy)
-    content: dict[str, Any] = {"candidates": list(candidates.params), "same": candidates.same}
-    content |= {"seeds": list(seeds), "epochs": epochs, "holdout": bool(task.holdout)}
-    write_json(path, {**content, **provenance()})
-
-
-def _listed(content: Mapping[str, Any], key: str) -> list[Any]:
-    """A list in JSON; empty where there is none."""
-    return value if isinstance(value := content.get(key), list) else []

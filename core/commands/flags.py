@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
+from itertools import takewhile
+from typing import Any
 
-from core.params import add_param_flags, load_task, task_summaries
-from core.search.config import HEARTBEAT, PRUNERS, RETRIES, SAMPLERS, pruner_argument
+from core.params import add_param_flags, load_task, task_summaries, validate_params
+from core.search import config
+from core.task import Task
 
 AT_ONCE = "one a GPU, else one a CPU core, 4 at most"
 
@@ -49,10 +52,10 @@ seed_count = number_from(2, "number of seeds, two or more,")
 def add_sampler_flags(parser: argparse.ArgumentParser, pruner: str | None) -> None:
     """The sampler and the pruner."""
     add = parser.add_argument
-    add("--sampler", choices=SAMPLERS, default="tpe", help="Optuna's sampler (default: tpe)")
-    message = f"prunes hopeless trials: {', '.join(PRUNERS)}; median:3 prunes none before its "
-    message += "epoch 3 (default: median, from a quarter of the epochs on)"
-    kind = pruner_argument(*PRUNERS)
+    add("--sampler", choices=config.SAMPLERS, default="tpe", help="Optuna's sampler (default: tpe)")
+    message = f"prunes hopeless trials: {', '.join(config.PRUNERS)}; median:3 prunes none before "
+    message += "its epoch 3 (default: median, from a quarter of the epochs on)"
+    kind = config.pruner_argument(*config.PRUNERS)
     add("--pruner", type=kind, default=pruner, metavar="NAME[:EPOCH]", help=message)
 
 
@@ -65,28 +68,25 @@ def add_study_flags(parser: argparse.ArgumentParser, default: str) -> None:
 def add_storage_flags(parser: argparse.ArgumentParser) -> None:
     """Optuna's storage and artifact store."""
     add = parser.add_argument
-    add("--storage", metavar="URL", help="Optuna storage (default: an SQLite file under --runs)")
+    message = "Optuna storage (default: an SQLite file under --runs)"
+    add("--storage", default="", metavar="URL", help=message)
     message = "store of the dashboard's pictures: a folder, or s3://BUCKET (default: under --runs)"
-    add("--artifacts", metavar="WHERE", help=message)
+    add("--artifacts", default="", metavar="WHERE", help=message)
 
 
-def add_exam_flag(parser: argparse.ArgumentParser) -> None:
-    """What to do about an evaluator that can be gamed."""
-    message = "search though the evaluator has failed its exam"
-    parser.add_argument("--ignore-exam", action="store_true", help=message)
-
-
-def add_worker_flags(parser: argparse.ArgumentParser) -> None:
-    """How many trials run at once, and what happens to one whose process is killed."""
+def add_search_flags(parser: argparse.ArgumentParser) -> None:
+    """How many trials run at once, what happens to one whose process is killed, and the exam."""
     add = parser.add_argument
     message = "trials at once, each in a process with its share of the machine; with 1 the same "
     message += f"seed proposes the same trials (default: {AT_ONCE})"
     add("--workers", type=positive, metavar="W", help=message)
     message = "times that a trial is continued whose process was killed (default: %(default)s)"
-    add("--retries", type=whole, default=RETRIES, metavar="N", help=message)
+    add("--retries", type=whole, default=config.RETRIES, metavar="N", help=message)
     message = "seconds between a trial's signs of life; a trial of another machine that has missed "
     message += "four is continued here (default: %(default)s)"
-    add("--heartbeat", type=positive, default=HEARTBEAT, metavar="SECONDS", help=message)
+    add("--heartbeat", type=positive, default=config.HEARTBEAT, metavar="SECONDS", help=message)
+    message = "search though the evaluator has failed its exam"
+    add("--ignore-exam", action="store_true", help=message)
 
 
 def add_machine_flags(parser: argparse.ArgumentParser) -> None:
@@ -98,16 +98,27 @@ def add_machine_flags(parser: argparse.ArgumentParser) -> None:
     add_storage_flags(parser)
 
 
-def machine_overrides(arguments: argparse.Namespace) -> dict[str, str]:
-    """The device and threads that the user set, as parameters, still as text."""
+def machine_queue(
+    task: Task, study: str, arguments: argparse.Namespace, **more: Any
+) -> config.SearchConfig:
+    """A study of replicates, trained where the machine flags say; UserError for a bad one."""
     flags = {name: getattr(arguments, name) for name in ("device", "threads")}
-    return {name: value for name, value in flags.items() if value is not None}
+    fixed = {name: value for name, value in flags.items() if value is not None}
+    validate_params(task.params, fixed)
+    where = {name: getattr(arguments, name) for name in ("storage", "artifacts", "workers")}
+    how: dict[str, Any] = {"sampler": config.QUEUE, "fixed": fixed, **where, **more}
+    return config.SearchConfig(task.name, arguments.runs, study, **how)
+
+
+def named_tasks(parser: argparse.ArgumentParser, argv: list[str]) -> list[str]:
+    """The tasks on the command line: its first words, and later ones that are tasks."""
+    words = argv[1:] if parser.prog.split()[-1:] == argv[:1] else []
+    first = takewhile(lambda word: not word.startswith("-"), words)
+    return list(dict.fromkeys([*first, *(word for word in words if word in task_summaries())]))
 
 
 def add_task_flags(parser: argparse.ArgumentParser, argv: list[str]) -> None:
     """The parameters of the task that the command line names, where it names one."""
     parser.epilog = f"`{parser.prog} TASK --help` shows the task's own parameters too."
-    words = argv[1:] if parser.prog.split()[-1:] == argv[:1] else []
-    tasks = [word for word in words if word in task_summaries()]
-    if tasks or (words and not words[0].startswith("-")):
-        add_param_flags(parser, load_task(tasks[0] if tasks else words[0]).params)
+    if names := named_tasks(parser, argv):
+        add_param_flags(parser, load_task(names[0]).params)

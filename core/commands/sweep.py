@@ -7,21 +7,14 @@ import itertools
 import json
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from core.commands.flags import (
-    add_exam_flag,
-    add_study_flags,
-    add_task_flags,
-    add_worker_flags,
-)
+from core.commands.flags import add_search_flags, add_study_flags, add_task_flags
 from core.commands.tune import search, search_config
 from core.params import cli_overrides, flag, load_task, validate_params
 from core.search.config import GRID
+from core.search.space import Space
 from core.task import Params, UserError
-
-if TYPE_CHECKING:
-    from core.search.space import Space
 
 EXAMPLE = "--grid lr_g=1e-5,1e-4 seed=0,1,2"
 LARGEST = 10_000
@@ -34,8 +27,7 @@ def add_flags(parser: argparse.ArgumentParser, argv: list[str]) -> None:
     message = "the values of each parameter; seed=0,1,2 repeats every point with these seeds"
     add("--grid", nargs="*", action="extend", default=[], metavar="NAME=VALUE,VALUE", help=message)
     add_study_flags(parser, "TASK-sweep")
-    add_worker_flags(parser)
-    add_exam_flag(parser)
+    add_search_flags(parser)
     add_task_flags(parser, argv)
 
 
@@ -51,12 +43,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def grid_space(words: Sequence[str], params: type[Params], fixed: Mapping[str, str]) -> Space:
-    """The space of choices that `NAME=VALUE,VALUE` words declare, in their order.
-
-    Every point is checked against the task's Params, `fixed` values included. Raises UserError.
-    """
-    from core.search.space import Space
-
+    """The space that `NAME=VALUE,VALUE` words declare; UserError for a point that Params refuse."""
     validate_params(params, fixed)
     axes = _axes(words, params)
     if both := next((name for name in axes if name in fixed), None):
@@ -73,10 +60,9 @@ def grid_space(words: Sequence[str], params: type[Params], fixed: Mapping[str, s
         values = validate_params(params, {**fixed, **chosen}, "--grid").model_dump(mode="json")
         for name, text in chosen.items():
             typed[name][text] = values[name]
-    source = {
-        name: {"_type": "choice", "_value": _distinct(name, texts, typed[name])}
-        for name, texts in axes.items()
-    }
+    for name, texts in axes.items():
+        _refuse_twice(name, texts, typed[name])
+    source = {n: {"_type": "choice", "_value": list(typed[n].values())} for n in axes}
     return Space.parse(source, params, "--grid")
 
 
@@ -101,8 +87,8 @@ def _axes(words: Sequence[str], params: type[Params]) -> dict[str, list[str]]:
     return axes
 
 
-def _distinct(name: str, texts: Sequence[str], typed: Mapping[str, Any]) -> list[Any]:
-    """The values of the texts; UserError where two mean the same."""
+def _refuse_twice(name: str, texts: Sequence[str], typed: Mapping[str, Any]) -> None:
+    """UserError where two texts mean the same value."""
     seen: dict[str, str] = {}
     for text in texts:
         value = json.dumps(typed[text])
@@ -110,4 +96,3 @@ def _distinct(name: str, texts: Sequence[str], typed: Mapping[str, Any]) -> list
             pair = text if text == seen[value] else f"{seen[value]} = {text}"
             raise UserError(f"--grid {name}: {pair} is in the grid twice; list each value once")
         seen[value] = text
-    return [typed[text] for text in texts]

@@ -39,9 +39,11 @@ def run(arguments: argparse.Namespace) -> int:
         raise UserError(f"--images: name the folder of images that {task.name} is to translate")
     model = _model(record, task, params)
     if glyphs:
-        _glyphs(record, task, params, model, arguments.output, arguments.runs)
+        evaluators = arguments.runs / "evaluators"
+        _glyphs(task, params, model, arguments.output or record.folder, evaluators)
     else:
-        _images(record, params, model, arguments.images, arguments.output)
+        output = arguments.output or record.folder / "translations"
+        _images(params, model, arguments.images, output)
     return 0
 
 
@@ -65,9 +67,7 @@ def _model(record: Record, task: Task, params: Params) -> CanTranslate:
     return model
 
 
-def _images(
-    record: Record, params: Params, model: CanTranslate, folder: Path, output: Path | None
-) -> None:
+def _images(params: Params, model: CanTranslate, folder: Path, output: Path) -> None:
     """Translate a folder of images, resized to the trial's size, into PNG files."""
     import numpy as np
     from PIL import Image
@@ -82,7 +82,6 @@ def _images(
     if not files:
         raise UserError(f"--images {folder}: holds no images")
     side = params.model_dump()["size"]
-    output = output or record.folder / "translations"
     for file in files:
         try:
             image = decode(file).resize((side, side), Image.Resampling.BICUBIC)
@@ -95,12 +94,7 @@ def _images(
 
 
 def _glyphs(
-    record: Record,
-    task: Task,
-    params: Params,
-    model: CanTranslate,
-    output: Path | None,
-    runs: Path,
+    task: Task, params: Params, model: CanTranslate, output: Path, evaluators: Path
 ) -> None:
     """Translate every character into translations.npz; score those that no search has seen."""
     import numpy as np
@@ -114,7 +108,6 @@ def _glyphs(
     channels = params.model_dump()["channels"]
     source, target = data.tensors(range(len(data.characters)), channels)
     outputs = torch.cat([model.translate(part) for part in torch.split(source, 256)])
-    output = output or record.folder
     grey = to_pixels(outputs.mean(1))
     save = partial(np.savez_compressed, characters=np.array(data.characters), output=grey.numpy())
     atomic_write(output / "translations.npz", save)
@@ -125,7 +118,7 @@ def _glyphs(
         rows += [source[chosen], outputs[chosen], target[chosen]]
     save_sheet(output / "translations.png", rows)
     evaluator = task.evaluator(params)
-    evaluator.prepare(data, runs / "evaluators", lambda line: None)
+    evaluator.prepare(data, evaluators, lambda line: None)
     score = evaluator(ImagePairs(source[test], outputs[test], target[test]))
     parts = ", ".join(f"{k} {v:.3g}" for k, v in score.parts.items())
     print(f"{len(test)} test characters, which neither training nor search has seen: {parts}")

@@ -5,27 +5,29 @@ from __future__ import annotations
 import argparse
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from core.commands.flags import (
-    add_exam_flag,
     add_sampler_flags,
+    add_search_flags,
     add_study_flags,
     add_task_flags,
-    add_worker_flags,
     part_names,
     positive,
     seed_count,
 )
+from core.commands.report import publish
+from core.files import write_json
 from core.params import cli_overrides, flag, load_task, validate_params
 from core.record import valid_name
 from core.search.config import SearchConfig, choose_objectives
-from core.task import OutcomeKind, Task, UserError
+from core.search.space import Space
+from core.task import OutcomeKind, Params, Task, UserError
+from core.training.progress import Progress
+from core.training.provenance import provenance
 
-if TYPE_CHECKING:
-    from core.search.space import Space
-    from core.search.study import Search
-    from core.training.progress import Progress
+# Flags that a search's configuration takes as they are.
+FLAGS = "sampler", "pruner", "trials", "storage", "artifacts", "workers", "retries", "heartbeat"
 
 
 def add_flags(parser: argparse.ArgumentParser, argv: list[str]) -> None:
@@ -42,26 +44,20 @@ def add_flags(parser: argparse.ArgumentParser, argv: list[str]) -> None:
     message = "train the baseline with K seeds first: how far apart they score is the noise floor"
     add("--noise-floor", type=seed_count, default=0, metavar="K", help=message)
     add_study_flags(parser, "the task's name")
-    add_worker_flags(parser)
-    add_exam_flag(parser)
+    add_search_flags(parser)
     add_task_flags(parser, argv)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Search; a second call on the same study goes on with it."""
-    from core.search.space import Space
-
     task = load_task(arguments.task)
     path = arguments.space or task.search_space
     pruner = arguments.pruner or ("none" if arguments.objectives else "median")
-    space = Space.load(path, task.params)
-    how = {"sampler": arguments.sampler, "pruner": pruner, "trials": arguments.trials}
-    config = search_config(task, space, str(path), cli_overrides(arguments), arguments, **how)
-    if arguments.objectives:
-        params = validate_params(task.params, {**space.point(), **config.fixed})
-        chosen = choose_objectives(
-            task.evaluator(params), arguments.objectives, config.sampler, pruner
-        )
+    space, fixed = Space.load(path, task.params), cli_overrides(arguments)
+    config = search_config(task, space, str(path), fixed, arguments, pruner=pruner)
+    if names := arguments.objectives:
+        evaluator = task.evaluator(point_of(config, task))
+        chosen = choose_objectives(evaluator, names, config.sampler, pruner)
         config = replace(config, objectives=chosen)
     return search(config, task, arguments.ignore_exam, arguments.noise_floor)
 
@@ -75,35 +71,30 @@ def search_config(
     **more: Any,
 ) -> SearchConfig:
     """The search that flags define; UserError for one that `space` (from `source`) varies too."""
-    from core.search.storage import default_storage
-
     params = validate_params(task.params, {**space.point(), **fixed})
     if both := [name for name in space.fields if name in fixed]:
         raise UserError(f"{flag(both[0])}: {source} searches it; drop the flag or the key")
-    config: dict[str, Any] = {
-        "study": valid_name(getattr(arguments, "study", None) or task.name),
-        "storage": getattr(arguments, "storage", None) or default_storage(arguments.runs),
-        "artifacts": getattr(arguments, "artifacts", None) or "",
-        "workers": arguments.workers,
-        "retries": arguments.retries,
-        "heartbeat": arguments.heartbeat,
-        "seed": params.seed,
-        **more,
-    }
-    return SearchConfig(
-        task=task.name, runs=arguments.runs, space=space.source, fixed=fixed, **config
-    )
+    how = {name: getattr(arguments, name) for name in FLAGS if name in arguments}
+    how |= {"space": space.source, "fixed": fixed, "seed": params.seed, **more}
+    how["study"] = valid_name(more.get("study") or arguments.study or task.name)
+    return SearchConfig(task.name, arguments.runs, **how)
 
 
 def search(config: SearchConfig, task: Task, ignore_exam: bool, noise_floor: int = 0) -> int:
     """Search and write the report; 1 when no trial of the study completed."""
-    from core.commands.report import publish
+    from core.device import configure_torch
+    from core.search.study import open_search
     from core.search.workers import run_search
-    from core.training.progress import Progress
+    from core.training.run import prepare
 
     progress = Progress(config.trials, task.objective.direction == "maximize")
-    with progress:
-        found = prepare_search(config, task, ignore_exam, progress)
+    with progress:  # everything is checked before any training
+        params = point_of(config, task)
+        configure_torch(params)
+        task.load(params)
+        found = open_search(config, task)
+        prepare(task, params, progress, config.runs, "sit" if ignore_exam else "pass")
+        write_json(config.folder / "study.json", {**config.about(), **provenance()})
     if noise_floor:
         measure_noise(config, task, noise_floor)
     with progress:
@@ -119,38 +110,15 @@ def search(config: SearchConfig, task: Task, ignore_exam: bool, noise_floor: int
 
 def measure_noise(config: SearchConfig, task: Task, seeds: int) -> None:
     """Train the baseline with further seeds than the search's own, which trial 0 has."""
-    from core.replicates.runs import queue_config, run_replicates, variants
+    from core.replicates.runs import other_seeds, run_replicates, variants
     from core.report.noise import SUFFIX
 
     params = config.params(task)
-    others = [(params.seed + i) % 2**31 for i in range(1, seeds)]
-    changes = {f"seed-{seed}": {"seed": seed} for seed in others}
-    shared = {
-        name: getattr(config, name) for name in ("storage", "workers", "retries", "heartbeat")
-    }
-    queue = queue_config(
-        task.name, config.runs, config.study + SUFFIX, fixed=config.runtime_fixed(), **shared
-    )
-    run_replicates(queue, variants(task, params, changes, ()))
+    queue = config.queue(config.study + SUFFIX)
+    run_replicates(queue, variants(task, params, other_seeds(params.seed, seeds), ()))
 
 
-def prepare_search(
-    config: SearchConfig, task: Task, ignore_exam: bool, progress: Progress
-) -> Search:
-    """Check everything before any training, prepare the evaluator, open the study."""
-    from core.device import configure_torch
-    from core.files import write_json
-    from core.search.space import Space
-    from core.search.study import open_search
-    from core.training.provenance import provenance
-    from core.training.run import prepare
-
-    # data, evaluator and device are checked for a point of the space, where it varies them
+def point_of(config: SearchConfig, task: Task) -> Params:
+    """A point of the space, with the fixed values: what a trial's data and evaluator are like."""
     point = Space.parse(config.space, task.params, "the search space").point()
-    params = validate_params(task.params, {**point, **config.fixed})
-    configure_torch(params)
-    task.load(params)
-    opened = open_search(config, task)
-    prepare(task, params, progress, config.runs, "sit" if ignore_exam else "pass")
-    write_json(config.folder / "study.json", {**config.about(), **provenance()})
-    return opened
+    return validate_params(task.params, {**point, **config.fixed})

@@ -15,12 +15,10 @@ from typing import Any
 
 from core.params import validate_params
 from core.record import Record
-from core.search.config import QUEUE, SearchConfig, differences
+from core.search.config import SearchConfig, differences
 from core.search.recovery import FOLDER, NUMBER, SEARCHED, folder_of
-from core.search.storage import default_storage
 from core.search.study import Search, open_search
-from core.search.worker import task_of
-from core.search.workers import run_search
+from core.search.workers import run_search, task_of
 from core.task import RUNTIME_FIELDS, Outcome, OutcomeKind, Params, Task, UserError
 from core.training.progress import Progress
 
@@ -57,12 +55,6 @@ class Replicate:
     def values(self) -> dict[str, Any]:
         """Its parameters but for where and how it runs, as JSON values."""
         return self.params.model_dump(mode="json", exclude=set(RUNTIME_FIELDS))
-
-
-def queue_config(task: str, runs: Path, study: str, **more: Any) -> SearchConfig:
-    """The configuration of a study of replicates, in the SQLite file under `runs` by default."""
-    config = {"storage": default_storage(runs), "space": {}, "sampler": QUEUE, **more}
-    return SearchConfig(task=task, runs=runs, study=study, **config)
 
 
 def run_replicates(config: SearchConfig, wanted: Sequence[Replicate]) -> None:
@@ -125,6 +117,12 @@ def variants(
         )
         for folder, change in changes.items()
     ]
+
+
+def other_seeds(first: int, number: int) -> dict[str, dict[str, Any]]:
+    """The changes of runs with so many seeds, less the first, by the names of their folders."""
+    seeds = [(first + i) % 2**31 for i in range(1, number)]
+    return {f"seed-{seed}": {"seed": seed} for seed in seeds}
 
 
 def recorded_params(task: Task, recorded: Mapping[str, Any], source: str, **changes: Any) -> Params:

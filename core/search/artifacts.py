@@ -75,15 +75,12 @@ def _bucket(where: str) -> ArtifactStore:
 
 def _refusals(where: str) -> tuple[type[Exception], ...]:
     """What a store raises that does not answer, or whose answer is no."""
-    local = (OSError, ValueError, UserError)
     if not where.startswith(S3):
-        return local
-    try:
-        from boto3.exceptions import Boto3Error
-        from botocore.exceptions import BotoCoreError, ClientError
-    except ImportError:
-        return local
-    return (*local, Boto3Error, BotoCoreError, ClientError)
+        return OSError, ValueError, UserError
+    from boto3.exceptions import Boto3Error
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    return OSError, ValueError, UserError, Boto3Error, BotoCoreError, ClientError
 
 
 def _reason(error: Exception) -> str:

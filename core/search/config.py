@@ -24,15 +24,16 @@ RETRIES, HEARTBEAT = 3, 30
 class SearchConfig:
     """All that defines a search, in plain values that can be sent to another process.
 
-    `space` is NNI's JSON; `fixed` are parameters set by flags, as text; `trials` is the study's
-    total; `objectives` are parts of the score to search for together, instead of its value.
+    `storage` is Optuna's URL; '' is an SQLite file under `runs`. `space` is NNI's JSON; `fixed` are
+    parameters set by flags, as text; `objectives` are parts of the score to search for together,
+    instead of its value; `trials` is the study's total.
     """
 
     task: str
     runs: Path
     study: str
-    storage: str
-    space: Mapping[str, Any]
+    storage: str = ""
+    space: Mapping[str, Any] = field(default_factory=dict)
     fixed: Mapping[str, str] = field(default_factory=dict)
     sampler: str = "tpe"
     pruner: str = "none"
@@ -59,9 +60,11 @@ class SearchConfig:
         """The same for a worker with so many CPU threads, unless a flag fixes their number."""
         return replace(self, fixed={"threads": str(threads), **self.fixed})
 
-    def runtime_fixed(self) -> dict[str, str]:
-        """The fixed values that say where and how trials run, and nothing of what they train."""
-        return {k: v for k, v in self.fixed.items() if k in RUNTIME_FIELDS}
+    def queue(self, study: str) -> SearchConfig:
+        """A study of replicates that run where and how this search's trials run."""
+        fixed = {k: v for k, v in self.fixed.items() if k in RUNTIME_FIELDS}
+        same = replace(self, study=study, fixed=fixed, sampler=QUEUE, space={})
+        return replace(same, pruner="none", objectives=(), seed=0)
 
     def params(self, task: Task) -> Params:
         """The task's Params with the fixed values; UserError for a bad one."""

@@ -70,11 +70,7 @@ class Dimension:
     @cached_property
     def distribution(self) -> BaseDistribution:
         """Optuna's distribution of the latent variable."""
-        from optuna.distributions import (
-            CategoricalDistribution,
-            FloatDistribution,
-            IntDistribution,
-        )
+        from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
         if self.kind == "choice":
             return CategoricalDistribution(self.args if self.plain else range(len(self.args)))
@@ -129,10 +125,7 @@ class Dimension:
         return self._settled(self._span[0]) if self.kind in UNIFORM + NORMAL else self.args[0]
 
     def probes(self) -> list[Any]:
-        """Values that between them meet whatever a Params field could ask.
-
-        All of them, where they are countable and at most 4096. OverflowError: some are infinite.
-        """
+        """All values, or some that between them meet what Params may ask; OverflowError for inf."""
         if self.kind == "choice":
             return list(self.args)
         if self.kind == "randint":

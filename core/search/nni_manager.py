@@ -15,7 +15,7 @@ from typing import Any
 from urllib.request import ProxyHandler, build_opener
 
 ENDED = ("SUCCEEDED", "FAILED", "USER_CANCELED", "SYS_CANCELED", "EARLY_STOPPED")
-STOPPED = ("USER_CANCELED", "EARLY_STOPPED")  # NNI 3.0 confuses the two
+STOPPED = ("USER_CANCELED", "EARLY_STOPPED")  # by a person or the assessor: NNI confuses the two
 PATIENCE = 20.0
 
 _logger = logging.getLogger("nni.tuner.optuna")
@@ -34,11 +34,6 @@ class Job:
     def ended(self) -> bool:
         """Whether it has ended."""
         return self.status in ENDED
-
-    @property
-    def stopped(self) -> bool:
-        """Whether it was stopped, by a person or by the assessor."""
-        return self.status in STOPPED
 
     def intermediates(self) -> dict[int, Any]:
         """The metric after each epoch (from 1) that it reported; empty without an answer."""

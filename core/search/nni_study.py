@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import optuna
-from optuna.trial import FrozenTrial, TrialState
+from optuna.distributions import BaseDistribution
+from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from core.search import nni_manager
 from core.search.nni_trial import PRUNED_AFTER, TRIAL, outcome_of, tag_of
-from core.search.points import KnownTrials, add, completed, number_of, values_of
-from core.search.recovery import NUMBER
+from core.search.recovery import KEPT, NUMBER, VALUES
+from core.search.samplers import GUARDS, infeasibility
 from core.search.space import flatten
 from core.search.study import Search
 from core.task import Outcome, OutcomeKind
 
+Known = dict[int | str | None, FrozenTrial]
 _logger = logging.getLogger("nni.tuner.optuna")
 
 
@@ -39,7 +42,7 @@ class NniStudy:
 
     def propose(self, parameter_id: int) -> dict[str, Any]:
         """The next point as NNI writes points, a nested choice with its `_name`; and its number."""
-        taken = self.search.own(*(s for s in TrialState if s is not TrialState.WAITING))
+        taken = self.search.taken()
         trial = self.search.ask(taken)
         number: int = trial.user_attrs.get(NUMBER, len(taken))
         trial.set_user_attr(NUMBER, number)
@@ -47,37 +50,39 @@ class NniStudy:
         self.over.discard(parameter_id)
         return {**self.search.space.nested(self.search.draw(trial)), TRIAL: self.first + number}
 
-    def known(self) -> KnownTrials:
-        """What the study knows by now, for `receive`."""
-        return KnownTrials(self.search)
+    def known(self) -> Known:
+        """The trials that the study has taken, by number and by the text of their values."""
+        trials = self.search.taken()
+        # where several have the same values, an unfinished one counts, or a complete one
+        trials.sort(key=lambda t: (not t.state.is_finished(), t.state is TrialState.COMPLETE))
+        by_values: Known = {_key(t.user_attrs.get(VALUES, {})): t for t in trials}
+        return by_values | {t.user_attrs.get(NUMBER): t for t in trials}
 
     def receive(
-        self, parameters: Any, metric: Any, known: KnownTrials, parameter_id: int | None = None
+        self, parameters: Any, metric: Any, known: Known, parameter_id: int | None = None
     ) -> None:
-        """Take in a final metric: it knows best whose it is, and the parameters worst.
-
-        That of a point that nobody asked for is taken in as well.
-        """
+        """Take in a final metric, which knows best whose it is; it may be of an unasked point."""
         values = {k: v for k, v in flatten(parameters).items() if k != TRIAL}
         number = self._number_in(metric)
         if number is None and parameter_id is not None:
             number = self.asked.get(parameter_id)
-        frozen = known.at(values) if number is None else known.numbered(number)
+        frozen = known.get(_key(values) if number is None else number)
         outcome = outcome_of(metric, self.search.task.objective)
         if frozen and not frozen.state.is_finished():
             self._close(frozen, outcome)
         elif frozen and frozen.state is not TrialState.FAIL:
-            _logger.info("left aside: another metric, %r, of trial %s", metric, number_of(frozen))
+            own = frozen.user_attrs.get(NUMBER)
+            _logger.info("left aside: another metric, %r, of trial %s", metric, own)
         else:  # nobody's, or that of a trial given up too early
-            values = values_of(frozen) if frozen else values
-            score = outcome.score if outcome.kind is OutcomeKind.COMPLETED else None
-            if not (score and add(self.search, values, completed(score))):
+            values = frozen.user_attrs.get(VALUES, {}) if frozen else values
+            completed = outcome.kind is OutcomeKind.COMPLETED
+            if not (completed and add(self.search, values, _finished(outcome))):
                 _logger.warning("left aside: the metric %r of %s", metric, values)
 
     def learn(self, other: Search) -> None:
         """Take in what a search of another space knows of points of this one."""
         for old in other.own(TrialState.COMPLETE, TrialState.PRUNED):
-            add(self.search, values_of(old), old)
+            add(self.search, old.user_attrs.get(VALUES, {}), old)
 
     def catch_up(self) -> None:
         """Close the trials that have ended without a metric; queue those that NNI never began."""
@@ -86,7 +91,7 @@ class NniStudy:
         if jobs is None:
             over = {self.asked.get(parameter_id) for parameter_id in self.over}
             for frozen in running:
-                if number_of(frozen) in over:
+                if frozen.user_attrs.get(NUMBER) in over:
                     self._close(frozen, Outcome(OutcomeKind.FAILED, "it ended without a metric"))
             return
         owners = {self._number_of(job): job for job in jobs}
@@ -95,7 +100,7 @@ class NniStudy:
         believed = {job.parameters.get(TRIAL, -1) - self.first: job for job in silent}
         begun = {job.parameters.get(TRIAL, -1) - self.first for job in jobs}
         for frozen in running:
-            number = number_of(frozen)
+            number = frozen.user_attrs.get(NUMBER)
             if number is not None and (job := owners.get(number) or believed.get(number)):
                 self._end(frozen, job)
             elif all(job.ended for job in silent):  # else it may be one of them
@@ -129,7 +134,7 @@ class NniStudy:
         if job.final is not None:
             self._close(frozen, outcome_of(job.final, objective))
             return
-        metrics = job.intermediates() if job.stopped else {}
+        metrics = job.intermediates() if job.status in nni_manager.STOPPED else {}
         scores = {epoch: outcome_of(metric, objective).score for epoch, metric in metrics.items()}
         steps = {epoch: score.value for epoch, score in scores.items() if score}
         if not steps:
@@ -149,3 +154,51 @@ class NniStudy:
         for epoch, value in (steps or {}).items():
             trial.report(value, epoch)
         self.search.close(trial, outcome, None)
+
+
+def _finished(outcome: Outcome) -> FrozenTrial:
+    """A trial that completed with this score, for `add`."""
+    assert outcome.score
+    facts = {"outcome": "completed", "reason": "", "parts": dict(outcome.score.parts)}
+    trial = create_trial(value=outcome.score.value, user_attrs=facts)
+    trial.set_constraint(GUARDS, infeasibility(outcome))
+    return trial
+
+
+def add(search: Search, values: Mapping[str, Any], like: FrozenTrial) -> bool:
+    """Add a finished trial at this point, otherwise as `like`; False for no whole point."""
+    latents, kept = search.space.latents(values)
+    distributions: dict[str, BaseDistribution] = {}
+
+    def ask(name: str, distribution: BaseDistribution) -> Any:
+        latent = latents[name]
+        distributions[name] = distribution
+        return latent
+
+    try:
+        point = search.space.draw(ask)
+    except KeyError:
+        return False
+    if point.keys() != values.keys():
+        return False
+    kept = {name: kept[name] for name in point if name in kept}
+    numbers = [t.user_attrs.get(NUMBER, -1) for t in search.study.get_trials(deepcopy=False)]
+    number = 1 + max(numbers, default=-1)
+    trial = create_trial(
+        state=like.state,
+        value=like.value,
+        intermediate_values=like.intermediate_values,
+        params={name: latents[name] for name in distributions},
+        distributions=distributions,
+        user_attrs={**like.user_attrs, NUMBER: number, VALUES: {**point, **kept}, KEPT: kept},
+    )
+    for name, broken in like.constraints.items():
+        trial.set_constraint(name, broken)
+    search.study.add_trial(trial)
+    return True
+
+
+def _key(values: Mapping[str, Any]) -> str:
+    """The same text for the same values, also after a visit to JavaScript: 1.0 becomes 1 there."""
+    plain = {k: float(v) if type(v) is int else v for k, v in values.items()}
+    return json.dumps(plain, sort_keys=True, default=str)

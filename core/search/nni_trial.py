@@ -32,7 +32,6 @@ from core.task import Objective, Outcome, OutcomeKind, Params, Score, Task
 PRUNED_AFTER = "pruned_after"
 TRIAL = "_trial"
 GUARD = "guard: "
-NONE = "none"
 
 
 @dataclass(frozen=True)
@@ -46,7 +45,7 @@ class NniTrial:
     number: int
     objective: Objective
     tag: str | None = None
-    pruner: str = NONE
+    pruner: str = "none"
     engine: ClassVar[str] = "nni"
 
     def report(self, epoch: int, score: Score) -> bool:
@@ -63,7 +62,7 @@ class NniTrial:
                 nni.report_intermediate_result(self._metric(score))
             except OSError:  # `nnictl stop` closes the channel seconds before it signals the trials
                 signal.raise_signal(signal.SIGINT)
-        return self.pruner != NONE and self._hopeless()
+        return self.pruner != "none" and self._hopeless()
 
     def finish(self, outcome: Outcome) -> None:
         """Report a finite final score; none where the trial did not come to one.
@@ -80,7 +79,7 @@ class NniTrial:
                 epoch = len(Record(self.workdir).epochs())
                 nni.report_final_result({**self._metric(score), PRUNED_AFTER: epoch})
             elif outcome.kind in (OutcomeKind.DIVERGED, OutcomeKind.COLLAPSED):
-                from core.search.constraints import FAR
+                from core.search.samplers import FAR
 
                 broken = {str(outcome.kind): FAR}
                 nni.report_final_result(self._metric(Score(self.objective.worst, {}, broken)))
@@ -123,7 +122,7 @@ def next_trial(
     overrides: Mapping[str, Any],
     runs: Path,
     objective: Objective,
-    pruner: str = NONE,
+    pruner: str = "none",
 ) -> NniTrial:
     """Ask NNI for the parameters; flags fill the rest. UserError for parameters it cannot take."""
     import nni

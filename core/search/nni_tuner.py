@@ -34,11 +34,11 @@ from nni.tuner import Tuner
 from core.params import load_task, task_summaries
 from core.search import nni_manager
 from core.search.config import SAMPLERS, SearchConfig
+from core.search.space import Space
 from core.task import Task, UserError
 
 if TYPE_CHECKING:
     from core.search.nni_study import NniStudy
-    from core.search.space import Space
 
 _logger = logging.getLogger("nni.tuner.optuna")
 
@@ -58,7 +58,7 @@ class OptunaTuner(Tuner):  # type: ignore[misc]  # NNI has no types
             raise UserError(f"sampler: no sampler {sampler!r}; there are: {', '.join(SAMPLERS)}")
         if type(seed) is not int or seed < 0:
             raise UserError(f"seed: {seed!r} is refused; it takes a whole number from 0")
-        self._named, self._sampler, self._seed = task, sampler, seed
+        self._named, self._how = task, {"sampler": sampler, "seed": seed}
         self._study: NniStudy | None = None
         self._lock = threading.RLock()  # NNI reports the end of trials in another thread
 
@@ -137,8 +137,6 @@ class OptunaTuner(Tuner):  # type: ignore[misc]  # NNI has no types
         return Path(self.get_checkpoint_path() or tempfile.mkdtemp(prefix="gantune-nni-"))
 
     def _space(self, source: Any) -> Space:
-        from core.search.space import Space
-
         return Space.parse(source, self._task.params, "NNI's search space")
 
     def _latest(self) -> NniStudy | None:
@@ -147,28 +145,20 @@ class OptunaTuner(Tuner):  # type: ignore[misc]  # NNI has no types
 
         from core.search.storage import default_storage, open_storage
 
-        storage = default_storage(self._folder)
-        firsts = [int(name) for name in optuna.get_all_study_names(open_storage(storage))]
-        if not firsts:
+        studies = optuna.get_all_study_summaries(open_storage(default_storage(self._folder)))
+        if not studies:
             return None
-        old = optuna.load_study(study_name=str(max(firsts)), storage=storage)
-        return self._open(self._space(old.user_attrs["setup"]["space"]), max(firsts))
+        latest = max(studies, key=lambda study: int(study.study_name))
+        space = self._space(latest.user_attrs["setup"]["space"])
+        return self._open(space, int(latest.study_name))
 
     def _open(self, space: Space, first: int) -> NniStudy:
         """The study, named by the number of its first trial."""
         from core.search.nni_study import NniStudy
-        from core.search.storage import default_storage
         from core.search.study import open_search
 
-        config = SearchConfig(
-            task=self._task.name,
-            runs=self._folder,
-            study=str(first),
-            storage=default_storage(self._folder),
-            space=space.source,
-            sampler=self._sampler,
-            seed=self._seed,
-        )
+        how: dict[str, Any] = {"space": space.source, **self._how}
+        config = SearchConfig(self._task.name, self._folder, str(first), **how)
         return NniStudy(open_search(config, self._task), self._folder.parent.name, first)
 
 

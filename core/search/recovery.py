@@ -23,21 +23,17 @@ from core.search.space import Space
 from core.search.storage import PatientStorage
 from core.task import Outcome, OutcomeKind
 
-# User attributes of a trial: its number, its folder where that is not the number, all its values,
-# those of them that lie outside the space, and the names of those that a search chose.
+# User attributes of a trial: its number, which it shares with the trials that it continues; its
+# folder where that is not the number; all its values, those of them that lie outside the space,
+# and the names of those that a search chose.
 NUMBER, FOLDER, VALUES, KEPT, SEARCHED = "number", "folder", "values", "kept", "searched"
 KILLED = "its process was killed"
 Close = Callable[[optuna.Trial, Outcome, Record | None], None]
 
 
-def number_of(trial: FrozenTrial | optuna.Trial) -> int:
-    """Its number in the study, which it shares with the trials that it continues."""
-    return int(trial.user_attrs[NUMBER])
-
-
 def folder_of(trial: FrozenTrial | optuna.Trial) -> str:
     """The name of its record's folder."""
-    return str(trial.user_attrs.get(FOLDER) or f"{number_of(trial):04d}")
+    return str(trial.user_attrs.get(FOLDER) or f"{trial.user_attrs[NUMBER]:04d}")
 
 
 def location(folder: Path) -> str:
@@ -63,9 +59,7 @@ class Recovery:
 
     def fail_stale_trials(self, running: Sequence[FrozenTrial], close: Close) -> bool:
         """Close the trials whose process is gone, and enqueue them again; whether any were."""
-        stale: set[int] = set()
-        if running:
-            stale = set(self.storage._get_stale_trial_ids(self.study._study_id))
+        stale = self.storage._get_stale_trial_ids(self.study._study_id) if running else []
         found = False
         for frozen in running:
             # a process numbers its trial before it releases the study's lock
@@ -99,9 +93,8 @@ class Recovery:
         unknown = self.config.sampler == GRID and not values
         queued = number is not None and number in (w.user_attrs.get(NUMBER) for w in waiting)
         if not unknown and not queued:
-            kept = {k: trial.user_attrs.get(k) for k in (NUMBER, FOLDER, SEARCHED)}
-            attributes = {k: v for k, v in kept.items() if v is not None}
-            self.enqueue(values, {**attributes, "killed": trial.user_attrs.get("killed", 0)})
+            kept = (NUMBER, FOLDER, SEARCHED, "killed")
+            self.enqueue(values, {k: v for k, v in trial.user_attrs.items() if k in kept})
         trial.set_user_attr("continued", True)
 
     def _known_values(self, trial: optuna.Trial) -> dict[str, Any]:

@@ -1,7 +1,13 @@
-"""Optuna's samplers and pruners by name, seeded so that a resumed search proposes as one run would.
+"""Optuna's samplers and pruners by name, and the constraint that broken guards are to samplers.
 
-The sampler's seed is derived from the study's seed and the number of trials so far: a sampler with
-a fixed seed would propose its first points again whenever the study is resumed.
+A sampler's seed is derived from the study's seed and the number of trials so far: one with a fixed
+seed would propose its first points again whenever the study is resumed.
+
+Broken guards are one constraint, above 0 where any is broken; one number for all guards, so that
+every trial has the same. TPE ranks a trial that breaks a guard, diverges or collapses behind all
+others. The Gaussian processes model how far guards are off; that a trial went wrong is no such
+distance and would mislead them (measured on synthetic curves): they get its worst score and no
+more. The other samplers take no constraints.
 """
 
 from __future__ import annotations
@@ -15,26 +21,40 @@ import numpy as np
 from optuna import Study, pruners, samplers
 from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.exceptions import ExperimentalWarning
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import BaseTrial, FrozenTrial, TrialState
 
 from core.search.config import parse_pruner
-from core.search.constraints import KEY
 from core.search.space import Space
+from core.task import Outcome, OutcomeKind
 
 STARTUP = 4
+GUARDS, FAR = "guards", 1.0  # the constraint's name, and its value for a trial that went wrong
+WRONG = (OutcomeKind.DIVERGED, OutcomeKind.COLLAPSED)
 
 
 def make_pruner(name: str, epochs: int) -> pruners.BasePruner:
-    """The pruner of this name for trials of so many epochs.
-
-    By default the median pruner waits for a quarter of the epochs; Hyperband's first rung is 1.
-    """
+    """The pruner of this name; by default `median` waits for a quarter of the epochs."""
     kind, first = parse_pruner(name)
     if kind == "median":
         return pruners.MedianPruner(STARTUP, n_warmup_steps=first or epochs // 4)
     if kind == "hyperband":
         return pruners.HyperbandPruner(min(first or 1, epochs), epochs)
     return pruners.NopPruner()
+
+
+def infeasibility(outcome: Outcome) -> float:
+    """The sum of the broken guards' violations; where none is broken, the nearest one's, <= 0."""
+    if outcome.kind in WRONG:
+        return FAR
+    violations = outcome.score.violations.values() if outcome.score else ()
+    return sum(v for v in violations if v > 0) or max(violations, default=0.0)
+
+
+def constrain(trial: BaseTrial, sampler: str, outcome: Outcome) -> None:
+    """Set the trial's constraint, where its study's sampler learns from it."""
+    guarded = bool(outcome.score and outcome.score.violations) and outcome.kind not in WRONG
+    if sampler == "tpe" or (sampler == "gp" and guarded):
+        trial.set_constraint(GUARDS, infeasibility(outcome))
 
 
 def make_sampler(
@@ -102,26 +122,15 @@ class _PrunedAsCompleted:
     ) -> list[FrozenTrial]:
         wanted = (*states, TrialState.PRUNED)
         trials = self._study._get_trials(deepcopy, wanted, use_cache)
-        scored = [_completed(t) for t in trials if t.state in states or t.values]
-        return [_constrained(t) for t in scored] if any(t.constraints for t in scored) else scored
-
-
-def _constrained(trial: FrozenTrial) -> FrozenTrial:
-    """With the constraint that all others have; a trial from elsewhere breaks none."""
-    if trial.constraints:
-        return trial
-    constrained = copy.copy(trial)
-    constrained.system_attrs = dict(trial.system_attrs)
-    constrained.set_constraint(KEY, 0.0)
-    return constrained
-
-
-def _completed(trial: FrozenTrial) -> FrozenTrial:
-    if trial.state is not TrialState.PRUNED:
-        return trial
-    completed = copy.copy(trial)
-    completed.state = TrialState.COMPLETE
-    return completed
+        scored = [copy.copy(t) for t in trials if t.state in states or t.values]
+        guarded = any(t.constraints for t in scored)
+        for trial in scored:
+            if trial.state is TrialState.PRUNED:
+                trial.state = TrialState.COMPLETE
+            if guarded and not trial.constraints:  # a trial from elsewhere breaks no guard
+                trial.system_attrs = dict(trial.system_attrs)
+                trial.set_constraint(GUARDS, 0.0)
+        return scored
 
 
 SAMPLERS: dict[str, Callable[[int, int, bool, bool], samplers.BaseSampler]] = {

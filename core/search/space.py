@@ -9,7 +9,7 @@ sees *latents* (see `core.search.distributions`), named `adversarial` and
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -44,10 +44,7 @@ class Space:
 
     @classmethod
     def parse(cls, source: Any, params: type[Params], where: str, empty: bool = False) -> Space:
-        """Check a search space that is already JSON; `where` names it in errors.
-
-        It may be `empty` where trials are only enqueued.
-        """
+        """Check JSON as a search space; `where` names it in errors. A queue's may be `empty`."""
         if not isinstance(source, dict) or not (source or empty):
             raise UserError(f"{where}: a search space is an object of parameters, and not empty")
         space = cls(read(source, where), source, params)
@@ -124,15 +121,8 @@ class Space:
                 values[d.name] = d.value(latents[d.key])
         return values
 
-    def flat(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        """What NNI hands to a trial, flat; what is flat already stays as it is."""
-        return flatten(values)
-
     def nested(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        """The inverse of `flat`: what NNI would hand to a trial, in its order.
-
-        What is not searched under the choices given follows at the top level.
-        """
+        """The inverse of `flatten`, in NNI's order; fields not searched here follow at the end."""
         left = flatten(values)
 
         def place(dimensions: tuple[Dimension, ...]) -> dict[str, Any]:
@@ -158,20 +148,16 @@ class Space:
 def flatten(values: Mapping[str, Any]) -> dict[str, Any]:
     """NNI's parameters, flat: a nested choice is its name, and what lies under it fields."""
     flat: dict[str, Any] = {}
-    for name, value in _pairs(values):
-        if name in flat:
-            raise UserError(f"NNI's parameters set {name!r} twice: {json.dumps(values)}")
-        flat[name] = value
-    return flat
-
-
-def _pairs(values: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     for name, value in values.items():
+        pairs = [(name, value)]
         if isinstance(value, Mapping) and NAME in value:
-            yield name, value[NAME]
-            yield from _pairs({k: v for k, v in value.items() if k != NAME})
-        else:
-            yield name, value
+            inner = {k: v for k, v in value.items() if k != NAME}
+            pairs = [(name, value[NAME]), *flatten(inner).items()]
+        for field, item in pairs:
+            if field in flat:
+                raise UserError(f"NNI's parameters set {field!r} twice: {json.dumps(values)}")
+            flat[field] = item
+    return flat
 
 
 def _meets(values: Mapping[str, Any], under: Mapping[str, Any]) -> bool:

@@ -17,51 +17,28 @@ from pathlib import Path
 from typing import Any
 
 from filelock import FileLock
-from optuna.exceptions import (
-    ExperimentalWarning,
-    OptunaError,
-    StorageInternalError,
-    UpdateFinishedTrialError,
-)
+from optuna import exceptions
 from optuna.storages import RDBStorage
-from sqlalchemy import URL, text
-from sqlalchemy.exc import (
-    DBAPIError,
-    InterfaceError,
-    OperationalError,
-    PendingRollbackError,
-    SQLAlchemyError,
-)
+from sqlalchemy import URL, exc, text
 
+from core.search.config import HEARTBEAT
 from core.task import UserError
 from core.training.provenance import without_passwords
 
 PATIENCE = 300.0
 PAUSE = 0.5
-HEARTBEAT = 30
 MISSED = 4
 ANSWERED_LATER = (
-    "_create_new_trial",
-    "_get_best_trial_id",
-    "_get_stale_trial_ids",
-    "_get_trials",
-    "_set_trial_param",
-    "create_new_study",
-    "get_study_directions",
-    "get_study_id_from_name",
-    "get_study_name_from_id",
-    "get_study_system_attrs",
-    "get_study_user_attrs",
-    "get_trial",
-    "get_trial_id_from_study_id_trial_number",
-    "record_heartbeat",
-    "set_study_system_attr",
-    "set_study_user_attr",
-    "set_trial_intermediate_value",
-    "set_trial_state_values",
-    "set_trial_system_attr",
-    "set_trial_user_attr",
-)
+    "_create_new_trial", "_get_best_trial_id", "_get_stale_trial_ids", "_get_trials",
+    "_set_trial_param", "create_new_study", "get_study_directions", "get_study_id_from_name",
+    "get_study_name_from_id", "get_study_system_attrs", "get_study_user_attrs", "get_trial",
+    "get_trial_id_from_study_id_trial_number", "record_heartbeat", "set_study_system_attr",
+    "set_study_user_attr", "set_trial_intermediate_value", "set_trial_state_values",
+    "set_trial_system_attr", "set_trial_user_attr",
+)  # fmt: skip
+
+UNUSABLE = (exc.SQLAlchemyError, exceptions.OptunaError, ImportError, ValueError, OSError,
+            RuntimeError)  # fmt: skip
 
 
 class PatientStorage(RDBStorage):
@@ -76,7 +53,7 @@ class PatientStorage(RDBStorage):
         if url.startswith("sqlite"):
             options["connect_args"] = {"timeout": 60}
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ExperimentalWarning)
+            warnings.simplefilter("ignore", exceptions.ExperimentalWarning)
             super().__init__(
                 url,
                 engine_kwargs=options,
@@ -98,7 +75,7 @@ class PatientStorage(RDBStorage):
         try:
             yield
         finally:
-            with suppress(SQLAlchemyError):
+            with suppress(exc.SQLAlchemyError):
                 connection.close()  # the transaction's end lets the lock go
 
     def _advisory_lock(self, key: int) -> Any:
@@ -120,14 +97,15 @@ def _patient(call: Callable[..., Any]) -> Callable[..., Any]:
         while True:
             try:
                 return call(self, *args, **kwargs)
-            except (StorageInternalError, DBAPIError) as error:
+            except (exceptions.StorageInternalError, exc.DBAPIError) as error:
                 if not _away(error) or (since and time.monotonic() - since > self.patience):
                     self.patience = 0.0
                     raise
                 if since is None:
                     since = time.monotonic()
-                    _say(f"{self.shown} does not answer; waiting for it")
-            except UpdateFinishedTrialError:
+                    message = f"{self.shown} does not answer; waiting for it"
+                    print(message, file=sys.stderr, flush=True)
+            except exceptions.UpdateFinishedTrialError:
                 if since is None:
                     raise
                 return True  # the first call got through; only its answer was lost
@@ -145,36 +123,29 @@ for _name in (*ANSWERED_LATER, "_advisory_lock"):
 
 
 def _away(error: BaseException) -> bool:
-    cause = error.__cause__ if isinstance(error, StorageInternalError) else error
-    broken = isinstance(cause, DBAPIError) and cause.connection_invalidated
+    cause = error.__cause__ if isinstance(error, exceptions.StorageInternalError) else error
+    broken = isinstance(cause, exc.DBAPIError) and cause.connection_invalidated
     # Optuna asks a second time for what it could not read, on the connection that has broken
-    return broken or isinstance(cause, OperationalError | InterfaceError | PendingRollbackError)
-
-
-def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
+    silent = exc.OperationalError | exc.InterfaceError | exc.PendingRollbackError
+    return broken or isinstance(cause, silent)
 
 
 def open_storage(url: str, heartbeat: int = HEARTBEAT, patience: float = 0.0) -> PatientStorage:
-    """Open Optuna's database, made where it is new; UserError when it is out of reach.
-
-    One that was there before may be away for `patience` seconds.
-    """
+    """Open or make Optuna's database; UserError when it is out of reach for `patience` seconds."""
     until = time.monotonic() + patience
     try:
         while True:
             try:
                 return PatientStorage(url, heartbeat)
-            except OperationalError:
+            except exc.OperationalError:
                 if time.monotonic() > until:
                     raise
                 time.sleep(PAUSE)
-    except (SQLAlchemyError, OptunaError, ImportError, ValueError, OSError, RuntimeError) as error:
+    except UNUSABLE as error:
         reason = str(error).splitlines()[0]
-        remedy = ""
         if isinstance(error, ImportError) and "postgresql" in url:
-            remedy = "; for PostgreSQL: pip install 'gantune[postgresql]', postgresql+psycopg://…"
-        message = without_passwords(f"{url}: cannot open it ({reason}{remedy})")
+            reason += "; for PostgreSQL: pip install 'gantune[postgresql]', postgresql+psycopg://…"
+        message = without_passwords(f"{url}: cannot open it ({reason})")
         raise UserError(f"--storage {message}") from None
 
 

@@ -14,39 +14,21 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
 import optuna
-from optuna.distributions import (
-    BaseDistribution,
-    CategoricalDistribution,
-    FloatDistribution,
-    IntDistribution,
-)
 from optuna.exceptions import StorageInternalError, UpdateFinishedTrialError
-from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial, TrialState
 
 from core.params import validate_params
 from core.record import Record
 from core.search.artifacts import open_artifacts, upload
 from core.search.config import GRID, QUEUE, SearchConfig, check_pruner, refuse_changes
-from core.search.constraints import constrain
-from core.search.recovery import (
-    KEPT,
-    NUMBER,
-    SEARCHED,
-    VALUES,
-    Recovery,
-    folder_of,
-    location,
-    number_of,
-)
-from core.search.samplers import Grid, make_pruner, make_sampler
+from core.search.recovery import KEPT, NUMBER, SEARCHED, VALUES, Recovery, folder_of, location
+from core.search.samplers import Grid, constrain, make_pruner, make_sampler
 from core.search.space import Space
-from core.search.storage import PatientStorage, open_storage
+from core.search.storage import PatientStorage, default_storage, open_storage
 from core.task import Outcome, OutcomeKind, Params, Score, Task, UserError
 
 INTERRUPTED_PATIENCE = 10.0
@@ -54,17 +36,15 @@ WAIT = 2.0
 
 
 def open_search(config: SearchConfig, task: Task, patience: float = 0.0) -> Search:
-    """Create the study, or resume it; UserError when it was set up otherwise, or out of reach.
-
-    `patience`: seconds that the storage may be away.
-    """
+    """Create or resume the study; UserError when set up otherwise, or away for `patience` s."""
     space = Space.parse(config.space, task.params, "the search space", config.sampler == QUEUE)
     params = config.params(task)
     if "epochs" not in space.fields:
         check_pruner(config.pruner, params.epochs)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     open_artifacts(config.artifacts_location)
-    storage = open_storage(config.storage, config.heartbeat, patience)
+    url = config.storage or default_storage(config.runs)
+    storage = open_storage(url, config.heartbeat, patience)
     study = optuna.create_study(
         storage=storage,
         study_name=config.study,
@@ -168,10 +148,7 @@ class Search:
             self._take_up()
 
     def baseline_first(self) -> None:
-        """Enqueue the published defaults, where the study is new.
-
-        A grid has only its own points: the baseline is tried where it is one of them.
-        """
+        """Enqueue the published defaults where the study is new; a grid has only its own points."""
         if self.config.sampler not in (GRID, QUEUE) and not self.study.get_trials(deepcopy=False):
             self.recovery.enqueue(self.task.params().model_dump(), {})
 
@@ -179,14 +156,18 @@ class Search:
         """The trials that have ended, in this run or in earlier ones, by number."""
         for frozen in self.own(TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL):
             if outcome := Record(self.workdir(frozen)).outcome():
-                yield number_of(frozen), outcome
+                yield frozen.user_attrs[NUMBER], outcome
 
     def own(self, *states: TrialState) -> list[FrozenTrial]:
         """Trials in these states, without those that a later one continues."""
         trials = self.study.get_trials(deepcopy=False, states=states or None)
         return [t for t in trials if not t.user_attrs.get("continued")]
 
-    def workdir(self, trial: FrozenTrial) -> Path:
+    def taken(self) -> list[FrozenTrial]:
+        """All but those that wait in the queue."""
+        return self.own(*(s for s in TrialState if s is not TrialState.WAITING))
+
+    def workdir(self, trial: FrozenTrial | optuna.Trial) -> Path:
         """The folder of its record."""
         return self.config.folder / folder_of(trial)
 
@@ -225,19 +206,14 @@ class Search:
         return sorted(p.split(":")[0] for p in places if p and (here_too or p != own))
 
     def _take_up(self) -> list[FrozenTrial]:
-        """The trials taken so far, once the baseline is enqueued and dead trials are closed.
-
-        They are read once: with thousands of trials that is what asking costs.
-        """
-        if not (taken := self._taken()):
+        """The trials taken so far, once the baseline is enqueued and dead trials are closed."""
+        # they are read once: with thousands of trials that is what asking costs
+        if not (taken := self.taken()):
             self.baseline_first()
         running = [t for t in taken if t.state is TrialState.RUNNING]
         if self.recovery.fail_stale_trials(running, self.close):
-            taken = self._taken()
+            taken = self.taken()
         return taken
-
-    def _taken(self) -> list[FrozenTrial]:
-        return self.own(*(s for s in TrialState if s is not TrialState.WAITING))
 
     def _complete(self, taken: list[FrozenTrial]) -> bool:
         """Whether no trial is left to be taken."""
@@ -252,8 +228,9 @@ class Search:
             if self._complete(taken):
                 return None
             trial = self.ask(taken)
-            trial.set_user_attr(NUMBER, number := trial.user_attrs.get(NUMBER, len(taken)))
-            workdir = self.config.folder / folder_of(trial)
+            number = trial.user_attrs.get(NUMBER, len(taken))
+            trial.set_user_attr(NUMBER, number)
+            workdir = self.workdir(trial)
             held.enter_context(Record(workdir).running())
             held.enter_context(_beating(self.storage, trial._trial_id))
             trial.set_user_attr("runs", location(self.config.folder))
@@ -272,8 +249,13 @@ class Search:
 
     def ask(self, taken: list[FrozenTrial]) -> optuna.Trial:
         """Ask for the trial after those taken: an enqueued one, or the sampler's; values later."""
-        together = any(t.state is TrialState.RUNNING for t in taken)
-        self.study.sampler = self._sampler(len(taken), together)
+        name, seed = self.config.sampler, self.config.seed
+        if name == GRID:
+            self.study.sampler = Grid(self.space, seed)
+        else:
+            together = any(t.state is TrialState.RUNNING for t in taken)
+            conditional = self.space.conditional
+            self.study.sampler = make_sampler(name, seed, len(taken), conditional, together)
         with warnings.catch_warnings():  # its heartbeats come from `_beating`
             warnings.filterwarnings("ignore", "Heartbeat of storage is supposed", UserWarning)
             return self.study.ask()
@@ -281,16 +263,9 @@ class Search:
     def draw(self, trial: optuna.Trial) -> dict[str, Any]:
         """The values of a trial asked for, flat; the study keeps them with it."""
         kept: dict[str, Any] = trial.user_attrs.get(KEPT, {})
-        values = self.space.draw(partial(_draw, trial), kept)
+        values = self.space.draw(trial._suggest, kept)
         trial.set_user_attr(VALUES, values)
         return values
-
-    def _sampler(self, taken: int, together: bool) -> BaseSampler:
-        """The sampler of a study that has taken so many trials."""
-        if self.config.sampler == GRID:
-            return Grid(self.space, self.config.seed)
-        name, seed = self.config.sampler, self.config.seed
-        return make_sampler(name, seed, taken, self.space.conditional, together)
 
 
 @contextmanager
@@ -310,12 +285,3 @@ def _beating(storage: PatientStorage, trial_id: int) -> Iterator[None]:
         yield
     finally:
         over.set()
-
-
-def _draw(trial: optuna.Trial, name: str, distribution: BaseDistribution) -> Any:
-    if isinstance(distribution, CategoricalDistribution):
-        return trial.suggest_categorical(name, distribution.choices)
-    if isinstance(distribution, IntDistribution):
-        return trial.suggest_int(name, distribution.low, distribution.high)
-    assert isinstance(distribution, FloatDistribution)
-    return trial.suggest_float(name, distribution.low, distribution.high, log=distribution.log)

@@ -7,52 +7,48 @@ next worker that asks for a trial continues the one it was at.
 
 from __future__ import annotations
 
+import os
 import signal
-from collections.abc import Callable, Iterator, Sequence
+import time
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
-from typing import TYPE_CHECKING
+from multiprocessing.process import BaseProcess
+from typing import Any
 
 from core.device import Share, shares, workers_for
+from core.params import load_task
 from core.search.config import SearchConfig
-from core.search.worker import work
-from core.task import Params, UserError
+from core.search.storage import PATIENCE
+from core.search.study import Search, open_search
+from core.task import Outcome, Params, Score, Task, UserError
 from core.training.progress import Progress
 from core.training.run import run_trial
-from core.training.signals import undisturbed
-
-if TYPE_CHECKING:
-    from multiprocessing.process import BaseProcess
-
-    from core.search.study import Search
+from core.training.signals import Interrupted, interruptible, undisturbed
 
 STILLBORN = 3
+EVERY = 0.25  # seconds between two messages about the steps of an epoch
+
+
+def task_of(config: SearchConfig) -> Task:
+    """The task of a search, scored by its holdout evaluator where the search says so."""
+    task = load_task(config.task)
+    return task.with_holdout_evaluator() if config.holdout else task
 
 
 def run_search(search: Search, params: Params, left: int, progress: Progress) -> None:
-    """Run the trials that are `left`, several at once where the machine can.
-
-    Raises Interrupted once all workers have stopped, and UserError for a mistake of the user's.
-    """
+    """Run the trials that are `left`, several at once where the machine can."""
     config = search.config
     if (count := min(config.workers or workers_for(params), left)) > 1:
-        run_workers(config, count, progress)
+        pool = WorkerPool(config, shares(count), progress)
+        try:
+            pool.run()
+        finally:
+            pool.stop()
     for trial in search.trials(progress.once):
         run_trial(search.task, trial, progress, config.runs)
-
-
-def run_workers(config: SearchConfig, count: int, progress: Progress) -> None:
-    """Work on the study with `count` processes until no share is left.
-
-    Raises Interrupted once all have stopped, and UserError for a mistake that one of them met.
-    """
-    pool = WorkerPool(config, shares(count), progress)
-    try:
-        pool.run()
-    finally:
-        pool.stop()
 
 
 @dataclass
@@ -116,12 +112,6 @@ class WorkerPool:
 
     def _receive(self, worker: _Worker) -> None:
         """Show what a worker has sent so far."""
-        show: dict[str, Callable[..., None]] = {
-            "started": self.progress.started,
-            "step": self.progress.step,
-            "scored": self.progress.scored,
-            "finished": self.progress.finished,
-        }
         while True:
             try:
                 if not worker.pipe.poll():
@@ -134,12 +124,10 @@ class WorkerPool:
                 worker.took_a_trial = True
             elif kind == "error":
                 worker.error = content[0]
-            elif kind == "say":
-                self.progress.say(*content)
-            elif kind == "once":
-                self.progress.once(*content)
-            else:
-                show[kind](*content, slot=worker.slot)
+            elif kind in ("say", "once"):
+                getattr(self.progress, kind)(*content)
+            else:  # started, step, scored, finished
+                getattr(self.progress, kind)(*content, slot=worker.slot)
 
     def _ended(self, worker: _Worker) -> None:
         """Raise a worker's error; replace a worker that died."""
@@ -173,3 +161,69 @@ def _sigint_blocked() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def work(config: SearchConfig, share: Share, pipe: Connection) -> None:
+    """Take trials until none is left. Ctrl-C is left to the parent."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    if share.gpu is not None:
+        os.environ["CUDA_VISIBLE_DEVICES"] = share.gpu
+    progress = PipedProgress(pipe)
+    try:
+        with interruptible((signal.SIGTERM,)):
+            task = task_of(config)
+            search = open_search(config.with_threads(share.threads), task, PATIENCE)
+            for trial in search.trials(progress.once, worker=True):
+                progress.send("took")
+                run_trial(task, trial, progress, config.runs)
+    except UserError as error:
+        progress.send("error", str(error))
+    except OSError as error:
+        progress.send("error", f"{error.filename or 'disk'}: {error.strerror or error}")
+    except Interrupted as error:
+        signal.signal(error.signum, signal.SIG_DFL)
+        os.kill(os.getpid(), error.signum)
+
+
+class PipedProgress(Progress):
+    """Progress that is sent to the parent process, which shows it; see `WorkerPool._receive`."""
+
+    def __init__(self, pipe: Connection) -> None:
+        super().__init__()
+        self._pipe = pipe
+        self._last = 0.0
+
+    def say(self, line: str) -> None:
+        """Send a line that stays."""
+        self.send("say", line)
+
+    def once(self, line: str) -> None:
+        """Send a line that stays, unless some worker has sent it before."""
+        self.send("once", line)
+
+    def started(self, number: int, epochs: int, slot: int = 0) -> None:
+        """Send that a trial begins."""
+        self.send("started", number, epochs)
+
+    def step(self, epoch: int, step: int, items: int, seconds: float, slot: int = 0) -> None:
+        """Send the position in the epoch, now and then."""
+        if time.monotonic() - self._last >= EVERY:
+            self._last = time.monotonic()
+            self.send("step", epoch, step, items, seconds)
+
+    def scored(self, epoch: int, score: Score, items_per_second: float, slot: int = 0) -> None:
+        """Send an epoch's score."""
+        self.send("scored", epoch, score, items_per_second)
+
+    def finished(self, outcome: Outcome, slot: int = 0) -> None:
+        """Send how the trial has ended."""
+        self.send("finished", outcome)
+
+    def send(self, *message: Any) -> None:
+        """Send a message; the worker ends where its parent has died."""
+        try:
+            self._pipe.send(message)
+        except OSError:
+            signal.raise_signal(signal.SIGTERM)

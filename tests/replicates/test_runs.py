@@ -23,17 +23,20 @@ from core.replicates.cost import keep_cost
 from core.replicates.runs import (
     FINAL,
     Replicate,
-    queue_config,
     run_replicates,
     variants,
     with_less_data,
 )
-from core.search.config import RETRIES
+from core.search.config import QUEUE, RETRIES, SearchConfig
 from core.search.study import open_search
 from core.task import Outcome, OutcomeKind, Params, Score, UserError
 from tests.conftest import ROOT
 
 TASK = load_task("glyph_autoencoder")
+
+
+def queue(runs: Path, **more: Any) -> SearchConfig:
+    return SearchConfig(TASK.name, runs, "again", sampler=QUEUE, **more)
 
 
 @pytest.mark.parametrize(
@@ -70,7 +73,7 @@ def again(params: Params, *seeds: int) -> list[Replicate]:
 
 
 def make(runs: Path, wanted: Sequence[Replicate], workers: int = 1, **more: Any) -> None:
-    run_replicates(queue_config(TASK.name, runs, "again", workers=workers, **more), wanted)
+    run_replicates(queue(runs, workers=workers, **more), wanted)
 
 
 def keep(folder: Path, params: Params, kind: OutcomeKind | None) -> None:
@@ -148,9 +151,10 @@ HOLD = """
 import os, signal, sys
 from pathlib import Path
 from core.params import load_task
-from core.replicates.runs import queue_config
+from core.search.config import QUEUE, SearchConfig
 from core.search.study import open_search
-search = open_search(queue_config("glyph_autoencoder", Path(sys.argv[1]), "again"),
+config = SearchConfig("glyph_autoencoder", Path(sys.argv[1]), "again", sampler=QUEUE)
+search = open_search(config,
                      load_task("glyph_autoencoder"))
 trial = next(search.trials())
 os.kill(os.getpid(), signal.SIGKILL)
@@ -160,7 +164,7 @@ os.kill(os.getpid(), signal.SIGKILL)
 def test_a_run_that_kills_its_process_again_and_again_is_given_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    config = queue_config(TASK.name, tmp_path, "again", workers=1)
+    config = queue(tmp_path, workers=1)
     search = open_search(config, TASK)
     (run,) = again(TASK.params(), 1)
     monkeypatch.setattr("core.replicates.runs.run_search", lambda *_: None)

@@ -70,7 +70,7 @@ def test_one_objective_is_what_a_study_had_before(tmp_path: Path) -> None:
     setup = dict(found.study.user_attrs["setup"])
     del setup["objectives"]  # as earlier versions wrote it
     found.study.set_user_attr("setup", setup)
-    assert search(tmp_path).objectives == ()
+    assert search(tmp_path).config.objectives == ()
 
 
 @pytest.mark.parametrize(

@@ -209,8 +209,8 @@ def test_both_engines_stay_in_any_space_and_can_be_told_its_points(
             study.tell(trial, float(number % 3))
     for handed in nni_draws(source, 4, seed):
         through = nni.load(nni.dump(handed))  # as a trial receives it
-        assert one.nested(one.flat(through)) == handed
-        drawn.append(one.flat(through))
+        assert one.nested(flatten(through)) == handed
+        drawn.append(flatten(through))
     for values in drawn:
         params(**values)
         assert list(values) == list(searched(source, values))
@@ -257,8 +257,8 @@ def test_a_nested_choice_is_its_name_and_its_inner_keys_are_fields() -> None:
     handed = {
         "adversarial": {"_name": "wgan", "d_steps_per_g": 3, "clip": 0.01}, "lr": 0.001,
     }  # fmt: skip
-    assert one.flat(handed) == flatten(handed) == WGAN
-    assert one.flat(WGAN) == WGAN
+    assert flatten(handed) == WGAN
+    assert flatten(WGAN) == WGAN
     assert one.nested(WGAN) == handed
     assert one.nested({"adversarial": "lsgan"}) == {"adversarial": {"_name": "lsgan"}}
     left = {"clip": 0.5, "epochs": 3}

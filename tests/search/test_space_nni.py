@@ -192,7 +192,7 @@ def test_nnis_tuners_hand_out_what_params_take() -> None:
         for number in range(40):
             handed = tuner.generate_parameters(number)
             tuner.receive_trial_result(number, handed, float(number % 7))
-            values = one.flat(nni.load(nni.dump({"parameters": handed}))["parameters"])
+            values = flatten(nni.load(nni.dump({"parameters": handed}))["parameters"])
             Anything(**values)
             assert one.nested(values) == handed
             assert one.latents(values)[1] == {}
