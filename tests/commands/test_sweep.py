@@ -55,7 +55,7 @@ def test_a_grid_is_swept_reported_and_not_swept_again(
     page = (runs / "grid" / "report.html").read_text()
     assert page.index(">Pictures<") < page.index(">The grid<") < page.index(">Parameters<")
     assert page.count('<figure class="heat">') == 1
-    assert page.count("<svg") == 3 + 4, "the scores twice, the best's losses, and a panel a point"
+    assert page.count("<svg") == 3 + 5, "curves, losses, the points' losses, and Optuna's own"
     lines = (runs / "grid" / "sweep.csv").read_text().splitlines()
     assert lines[0].startswith("trial,lr_g,flip,outcome,score,part.style")
     assert len(lines) == 5
@@ -106,7 +106,7 @@ def test_ctrl_c_on_a_sweep_costs_no_point_and_repeats_none(
     records = Study.open(runs, "cut").records()
     found = Counter((r.trial()["params"]["lr_g"], r.trial()["params"]["seed"]) for r in records)
     assert found == dict.fromkeys(expected, 1)
-    assert all((e := r.outcome()) and e.outcome == "completed" for r in records)
+    assert all((e := r.outcome()) and e.kind == "completed" for r in records)
     assert [len(r.epochs()) for r in records] == [2] * 4
     study = optuna.load_study(study_name="cut", storage=default_storage(runs))
     assert Counter(t.state for t in study.trials) == {TrialState.COMPLETE: 4, TrialState.FAIL: 2}

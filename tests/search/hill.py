@@ -116,6 +116,6 @@ if __name__ == "__main__" and "quick" in sys.argv:
         sys.exit(1)
     nni.report_final_result({"default": -loss(point)})
 elif __name__ == "__main__":
-    from core.training.run import main
+    from core.main import main
 
     main(TASK)

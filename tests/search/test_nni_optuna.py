@@ -102,7 +102,7 @@ def test_a_trial_that_nnis_assessor_stops_teaches_the_sampler(
     assert nni.trials()[record.folder.name] in ("EARLY_STOPPED", "USER_CANCELED")
     stopped = study_of(nni).trials[2]
     assert stopped.state is TrialState.PRUNED
-    known = {line.epoch: line.value for line in record.epochs()}
+    known = {line.epoch: line.score.value for line in record.epochs()}
     assert 2 <= len(stopped.intermediate_values) <= len(known) < 40
     assert stopped.intermediate_values.items() <= known.items()
     assert stopped.value == stopped.intermediate_values[stopped.last_step]
