@@ -28,7 +28,7 @@ def test_a_denoiser_learns_from_a_models_outputs_and_serves_another_trial(
 ) -> None:
     done = gantune("translate", trained)
     assert done.returncode == 0, done.stderr
-    assert "test characters, unseen by training and search: fixed_l1" in done.stdout
+    assert "test characters, which neither training nor search has seen: fixed_l1" in done.stdout
     with np.load(trained / "translations.npz") as saved:
         assert saved["output"].shape == (94, 32, 32)
         assert "".join(saved["characters"]).startswith('!"#')
@@ -45,7 +45,7 @@ def test_a_denoiser_learns_from_a_models_outputs_and_serves_another_trial(
     assert done.returncode == 0, done.stderr
     plain, cleaned = (Record(runs / "s" / name).epochs() for name in "tp")
     assert [e.losses for e in plain] == [e.losses for e in cleaned], "training is not touched"
-    assert [e.value for e in plain] != [e.value for e in cleaned]
+    assert [e.score for e in plain] != [e.score for e in cleaned]
 
     other = gantune(
         *FILED, "x", *more, "--characters", "ascii+greek", "--runs", runs,

@@ -199,7 +199,7 @@ def test_a_hopeless_trial_is_stopped_early(nni: Nni, runs: Path) -> None:
     ended, stopped = good.outcome(), bad.outcome()
     assert ended
     assert stopped
-    assert (ended.outcome, len(good.epochs())) == (OutcomeKind.COMPLETED, 40)
+    assert (ended.kind, len(good.epochs())) == (OutcomeKind.COMPLETED, 40)
     assert stopped.kind is OutcomeKind.INTERRUPTED
     assert 2 <= len(bad.epochs()) < 40
 

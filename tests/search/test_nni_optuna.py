@@ -70,13 +70,13 @@ def test_an_experiment_stopped_in_mid_trial_goes_on(
     cut = {
         r.folder.name: (r.trial(), r.epochs(), r.outcome()) for r in map(Record, study.iterdir())
     }
-    assert [e.outcome for *_, e in cut.values() if e] == [OutcomeKind.INTERRUPTED] * 2
+    assert [e.kind for *_, e in cut.values() if e] == [OutcomeKind.INTERRUPTED] * 2
 
     nni.ctl("resume", nni.experiment, "--port", str(nni.port))
     nni.wait_done(240)
     records = {r.folder.name: r for r in map(Record, study.iterdir())}
     assert len(records) == 4
-    assert {r.outcome().outcome for r in records.values()} == {OutcomeKind.COMPLETED}
+    assert {r.outcome().kind for r in records.values()} == {OutcomeKind.COMPLETED}
     for name, (about, epochs, _) in cut.items():
         assert 0 < len(epochs) < 100
         assert records[name].epochs()[: len(epochs)] == epochs, "what was trained is not redone"

@@ -193,7 +193,7 @@ def test_workers_whose_parent_is_killed_end_by_themselves(runs: Path) -> None:
         process.kill()
         _, left = psutil.wait_procs(pool, timeout=20)
     assert not left
-    outcomes = {e.outcome for r in Study.open(runs, "pool").records() if (e := r.outcome())}
+    outcomes = {e.kind for r in Study.open(runs, "pool").records() if (e := r.outcome())}
     assert outcomes == {OutcomeKind.INTERRUPTED}
 
 
@@ -204,12 +204,14 @@ def test_a_trial_that_kills_its_process_each_time_is_given_up(runs: Path) -> Non
         while process.poll() is None:
             assert time.monotonic() < deadline, said(runs)
             before = at_work(process, runs)
-            time.sleep(0.5)  # whoever buries a dead trial holds its record for an instant only
+            time.sleep(
+                0.5
+            )  # the process that fails a stale trial holds its record for an instant only
             for worker in [w for w in at_work(process, runs) if w in before][:1]:
                 worker.kill()
     assert process.returncode == 1, said(runs)
     outcomes = [r.outcome() for r in Study.open(runs, "pool").records()]
-    assert [e.outcome for e in outcomes if e] == [OutcomeKind.FAILED] * 2
+    assert [e.kind for e in outcomes if e] == [OutcomeKind.FAILED] * 2
     assert {e.reason for e in outcomes if e} == {"its process was killed 2 times"}
 
 

@@ -157,8 +157,8 @@ def test_a_study_goes_on_whatever_becomes_of_its_trials(
         seen[fate].append(record)
         outcome = record.outcome()
         assert outcome is not None
-        outcome, reason = ENDS[fate]
-        assert (outcome.kind, outcome.reason[: len(reason)]) == (outcome, reason)
+        kind, reason = ENDS[fate]
+        assert (outcome.kind, outcome.reason[: len(reason)]) == (kind, reason)
     assert seen.keys() == ENDS.keys(), "another seed proposes them all"
     assert len(seen["blank"][0].epochs()) == 6
 
@@ -181,13 +181,11 @@ def test_a_study_goes_on_whatever_becomes_of_its_trials(
     assert best["trials"] == counts
     assert best["best"]["params"]["fate"] == "well"
     page = (tmp_path / "fate" / "report.html").read_text()
-    markdown = (tmp_path / "fate" / "report.md").read_text()
-    for outcome, count in counts.items():
-        name = outcome.replace("_", " ")
+    for kind, count in counts.items():
+        name = kind.replace("_", " ")
         assert f'class="outcome">{name}</th><td class="n">{count}</td>' in page
-        assert f"| {name} | {count} |" in markdown
     assert page.count("no &lt;b&gt;such&lt;/b&gt; key") == 1 + len(seen["bug"])
-    assert "<b>such" not in page + markdown
+    assert "<b>such" not in page
     for reason in ("pixel is nan at step 2", "the same output for 10", "does not go with"):
         assert reason in page
         assert reason in markdown
