@@ -55,7 +55,7 @@ def test_trials_are_trained_for_longer_once_and_the_report_tells(
     assert "How far a trial can be trusted" in (study / "report.html").read_text()
 
     before = moments(folder)
-    assert len(before) > 16
+    assert len(before) >= 4 * 4
     again = gantune(*words, "--epochs", "2")
     assert again.returncode == 0, again.stderr
     assert again.stdout == audited.stdout

@@ -112,7 +112,8 @@ def test_the_holdout_evaluator_sits_an_exam_before_it_confirms(
     task = load_task("cyclegan")
     usual, better = {"score": 0.1, "threads": 1}, {"score": 0.2, "lr_g": 1e-3, "threads": 1}
     plant(runs, "painted", usual, better, of=task, data=domains)
-    done = gantune("confirm", "painted", "--seeds", "1", "--epochs", "1", "--workers", "1")
+    words = ["--seeds", "1", "--epochs", "1", "--workers", "1", "--threads", "1"]
+    done = gantune("confirm", "painted", *words)
     assert done.returncode == 0, done.stderr
     assert "exam: passed" in done.stderr
     for seed in ("trial-0001-seed-1", "baseline-seed-1"):
