@@ -15,6 +15,7 @@ from core.report import format as fmt
 
 if TYPE_CHECKING:
     from jinja2 import Environment
+    from markupsafe import Markup
 
 
 @cache
@@ -33,9 +34,17 @@ def environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    found.filters |= {**dict(getmembers(fmt, isfunction)), "sha256": _sha256}
+    own = {"sha256": _sha256, "code_spans": _code_spans}
+    found.filters |= {**dict(getmembers(fmt, isfunction)), **own}
     found.globals["count"] = fmt.count
     return found
+
+
+def _code_spans(text: str) -> Markup:
+    """Escaped HTML of a sentence, its words between backticks as code."""
+    from markupsafe import Markup, escape
+
+    return Markup(re.sub("`([^`]+)`", r"<code>\1</code>", escape(text)))
 
 
 def _sha256(text: str) -> str:

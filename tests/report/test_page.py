@@ -49,6 +49,8 @@ def test_every_text_is_escaped(nasty: Study) -> None:
     page = write_report(nasty).read_text()
     assert re.findall(r"<script\b.*", page) == [f"<script>{_sort()[0]}"]
     assert page.count("&lt;script&gt;alert(1)") > 12
+    assert "<code>$x_$" in page, "a note's backticks are code"
+    assert re.search("<code>gantune confirm [^<]+</code> trains the best", page)
     text = (nasty.folder / "report.md").read_text()
     outside_code = re.sub(r"^(```+)\n.*?\n\1$", "", text, flags=re.DOTALL | re.MULTILINE)
     assert "<script" not in outside_code
