@@ -44,7 +44,7 @@ def _code_spans(text: str) -> Markup:
     """Escaped HTML of a sentence, its words between backticks as code."""
     from markupsafe import Markup, escape
 
-    return Markup(re.sub("`([^`]+)`", r"<code>\1</code>", escape(text)))
+    return Markup(re.sub("`([^`]+)`", r"<code>\1</code>", str(escape(text))))
 
 
 def _sha256(text: str) -> str:
