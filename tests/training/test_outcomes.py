@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from core.cli import main
 from core.data.outputs import ImagePairs
+from core.models.collapse import collapse_reason
 from core.record import Record, Study
 from core.task import Case, Objective, OutcomeKind, Params, Score, Task, UserError
 
@@ -83,6 +84,9 @@ class Fated:
 
     def outputs(self) -> ImagePairs:
         return ImagePairs(INPUTS, self.translate(INPUTS))
+
+    def collapse_reason(self, outputs: ImagePairs) -> str:
+        return collapse_reason(outputs)
 
     def translate(self, images: Tensor) -> Tensor:
         if self.steps > 2 and self.fate == "blank":
