@@ -151,6 +151,7 @@ def _repeat(task: Task, config: SearchConfig, arguments: argparse.Namespace) -> 
     """Train the best trial with other seeds and with less data, and measure its cost."""
     from core.replicates import runs
     from core.replicates.cost import keep_cost
+    from core.replicates.stats import other_seeds
 
     best = summarize(Study.open(arguments.runs, config.study)).best
     if best is None:
@@ -158,7 +159,7 @@ def _repeat(task: Task, config: SearchConfig, arguments: argparse.Namespace) -> 
     params = runs.recorded_params(task, best.params, str(best.record.folder))
     shares = [share for share in arguments.data_fractions if share < 1]
     changes = {
-        "seeds": runs.other_seeds(params.seed, arguments.seeds),
+        "seeds": other_seeds(params.seed, arguments.seeds),
         "data": {f"fraction-{share}": runs.with_less_data(params, share) for share in shares},
     }
     queue = config.queue("")

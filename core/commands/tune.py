@@ -110,7 +110,8 @@ def search(config: SearchConfig, task: Task, ignore_exam: bool, noise_floor: int
 
 def measure_noise(config: SearchConfig, task: Task, seeds: int) -> None:
     """Train the baseline with further seeds than the search's own, which trial 0 has."""
-    from core.replicates.runs import other_seeds, run_replicates, variants
+    from core.replicates.runs import run_replicates, variants
+    from core.replicates.stats import other_seeds
     from core.report.noise import SUFFIX
 
     params = config.params(task)

@@ -101,7 +101,7 @@ def _mark(device: torch.device) -> int:
 
 
 def _peak(device: torch.device) -> int:
-    """Bytes at the peak since `_mark`, or of the process's life where that cannot be told."""
+    """Bytes at the peak since `_mark`, or of the process's life where that is unknown."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     with suppress(OSError, IndexError):

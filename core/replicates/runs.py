@@ -119,12 +119,6 @@ def variants(
     ]
 
 
-def other_seeds(first: int, number: int) -> dict[str, dict[str, Any]]:
-    """The changes of runs with so many seeds, less the first, by the names of their folders."""
-    seeds = [(first + i) % 2**31 for i in range(1, number)]
-    return {f"seed-{seed}": {"seed": seed} for seed in seeds}
-
-
 def recorded_params(task: Task, recorded: Mapping[str, Any], source: str, **changes: Any) -> Params:
     """The parameters of a record, changed; where and how it ran is not taken over."""
     kept = {k: v for k, v in recorded.items() if k not in RUNTIME_FIELDS}

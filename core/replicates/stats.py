@@ -182,3 +182,9 @@ def _rho(pairs: NDArray[Any]) -> NDArray[Any]:
     with np.errstate(invalid="ignore"):
         rho: NDArray[Any] = (a * b).sum(-1) / np.sqrt((a * a).sum(-1) * (b * b).sum(-1))
     return rho
+
+
+def other_seeds(first: int, number: int) -> dict[str, dict[str, Any]]:
+    """The changes of runs with so many seeds, less the first, by the names of their folders."""
+    seeds = [(first + i) % 2**31 for i in range(1, number)]
+    return {f"seed-{seed}": {"seed": seed} for seed in seeds}

@@ -19,7 +19,7 @@ from typing import Any
 
 from core.files import read_json
 from core.record import Study
-from core.replicates.stats import Paired
+from core.replicates.stats import Paired, other_seeds
 from core.report.cautions import ENOUGH_INPUTS
 from core.report.confirmation import WRONG
 from core.report.format import decimals, fixed, plain
@@ -41,11 +41,6 @@ ALIKE = (CONDITIONS | {"size", "width", "batch_size", "data_fraction"}) - RUNTIM
 def study_name(name: str, task: str, step: str = "") -> str:
     """The study of one step of a comparison: '' is the search, or `seeds`, or `data`."""
     return "-".join(filter(None, (name, task, step)))
-
-
-def seeds_of(first: int, number: int) -> list[int]:
-    """The seeds of so many runs, the search's own first."""
-    return [(first + i) % 2**31 for i in range(number)]
 
 
 @dataclass(frozen=True)
@@ -254,7 +249,7 @@ def _entrant(folder: Path, config: dict[str, Any], task: str) -> Entrant:
         study = Study(folder.with_name(study_name(folder.name, task, step)))
         return {row.record.folder.name: row for row in read_rows(study) if row.task == task}
 
-    seeds = [f"seed-{s}" for s in seeds_of(best.params.get("seed", 0), config["seeds"])[1:]]
+    seeds = list(other_seeds(best.params.get("seed", 0), config["seeds"]))
     shares = {f"fraction-{share}": share for share in config["data_fractions"]}
     repeats = [row for name, row in rows("seeds").items() if name in seeds]
     demand = {shares[name]: row for name, row in rows("data").items() if name in shares}

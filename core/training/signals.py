@@ -38,7 +38,7 @@ def interruptible(signals: tuple[signal.Signals, ...] = SIGNALS) -> Iterator[Non
 
 @contextmanager
 def undisturbed() -> Iterator[None]:
-    """Hold SIGINT and SIGTERM back until the block is done: an outcome is told whole."""
+    """Hold SIGINT and SIGTERM back until the block is done: an outcome is recorded whole."""
     caught: list[int] = []
     before = {s: signal.signal(s, lambda signum, frame: caught.append(signum)) for s in SIGNALS}
     try:
