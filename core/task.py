@@ -181,11 +181,15 @@ class Objective:
 
 @dataclass(frozen=True)
 class Case:
-    """A case of an evaluator's exam: outputs that must not win, or `good` ones."""
+    """A case of an evaluator's exam: outputs that must not win, `good` ones, or neither (None).
+
+    Along a ladder the score must rise, in the order in which its cases are made.
+    """
 
     name: str
     outputs: Any
-    good: bool = False
+    good: bool | None = False
+    ladders: tuple[str, ...] = ()
 
 
 class Evaluator(Protocol):
@@ -194,6 +198,10 @@ class Evaluator(Protocol):
     @property
     def objectives(self) -> tuple[Objective, ...]:
         """What may be searched for: `Score.value` first, then parts of the score by their names."""
+
+    @property
+    def margin(self) -> float:
+        """The share of the good outputs' score that no bad output of the exam may reach."""
 
     def prepare(self, data: Any, folder: Path, say: Callable[[str], None]) -> Mapping[str, Any]:
         """Train or load the evaluator for `data`; return what the report shows of it (JSON)."""

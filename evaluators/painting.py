@@ -1,51 +1,50 @@
 """Does the output look painted, and does it still show its own input? An evaluator hard to game.
 
-Two ResNet-18 (one sees half the resolution) learn to tell the data set's domains apart, once and
-on the train split alone. `style` is what they see of paintings in the outputs, `content` what is
-left of each output's own input, the search value their harmonic mean. What a bare probability of
-"painting" would pay for, such as one painting for all inputs, a colour filter, noise or a texture
-that deceives a network, costs style. core/metrics/painting_score.py has the parts and formulas.
+A pretrained network, frozen, sees; a classifier on top, fitted in seconds on the train split,
+tells the data set's paintings from its photographs and from what half-trained GANs make of them.
+`style` is what it sees of paintings in the outputs, `content` what is left of each output's own
+input, the search value their product. core/metrics/painting_score.py has the parts and formulas,
+core/metrics/painting_net.py what the classifier learns from.
 
-`--evaluator plain` is the bare probability, of one network: what others search with, and what fails
+`--evaluator plain` is the bare probability of "painting": what others search with, and what fails
 the exam.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from itertools import product
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
 import torch
-from torch import Tensor
+from torch import nn
 
 from core.data.images import Domain, UnpairedImages
 from core.data.outputs import ImagePairs
 from core.data.tensors import centre_crops, from_pixels, in_batches, to_pixels, to_tensor
 from core.device import pick_device
-from core.metrics import resnet, similarity
+from core.metrics import painting_net, similarity
+from core.metrics.backbone import AUTO, load_backbone
 from core.metrics.cache import load_or_train
-from core.metrics.painting_score import PARTS, harmonic, style_and_content, violations
-from core.metrics.resnet import EvaluatorWeights, PaintingNet, look
-from core.metrics.spectrum import form_gained, radial_spectrum, spectral_misfit
-from core.metrics.style import Look, best_recolouring, measure_style
-from core.task import Case, Objective, Score
+from core.metrics.painting_net import PaintingNet
+from core.metrics.painting_score import PARTS, style_and_content, violations
+from core.metrics.scratch import scratch_backbone
+from core.metrics.style import Style
+from core.task import Case, Objective, Score, UserError
 
 OBJECTIVE = Objective("painting score", "maximize", worst=0.0)
 DomainName = Literal["A", "B"]
 EvaluatorKind = Literal["guarded", "plain"]
-WEAK = 0.7
-SEEDS = {"guarded": (0, 1), "plain": (0,)}
+FEWEST = 20  # images of a domain
 SHOWN = 256  # training paintings, at most, that the exam's outputs are made from
-HOLDOUT_SEEDS = (2, 3)  # of the networks that no search uses
+OTHER = "efficientnet-lite1"  # what the holdout evaluator sees with
 
 
 class PaintingEvaluator:
     """Scores translations into the painting domain (`target`, "A" or "B") of a data set.
 
-    Cost: eight forward passes of a ResNet-18 an image and epoch, half of them at half resolution.
+    The `holdout` evaluator has another network and is fitted on the other half of the training
+    images. Cost: one forward pass of the network an image and epoch.
     """
 
     objectives = (
@@ -53,49 +52,45 @@ class PaintingEvaluator:
         Objective("style", "maximize", worst=0.0),
         Objective("content", "maximize", worst=0.0),
     )
+    margin = 0.25
 
     def __init__(
         self,
         target: DomainName,
-        weights: EvaluatorWeights,
+        weights: str,
         device: str,
         kind: EvaluatorKind = "guarded",
-        seeds: tuple[int, ...] = (),
+        holdout: bool = False,
         standard: bool = False,
     ) -> None:
-        self.target = target
+        self.target, self.kind, self.holdout = target, kind, holdout
+        self.searched = weights
         self.weights = weights
+        if holdout:
+            self.weights = AUTO if weights == OTHER else OTHER
         self.device = pick_device(device)
-        self.kind, self.seeds = kind, seeds or SEEDS[kind]
         self.standard = standard
         self.measures: similarity.StandardMeasures | None = None
-        self.nets: list[PaintingNet] = []
-        self.looks: list[Look] = []
-        self.spectra = self.thumbnails = torch.zeros(0)
+        self.folder = Path()
 
     def prepare(
         self, data: UnpairedImages, folder: Path, say: Callable[[str], None]
     ) -> Mapping[str, Any]:
-        """Load the networks of this data set, or train them; see `load_or_train`.
+        """Load the classifier of this data set, or fit it; see `load_or_train`.
 
-        Returns what is known of the networks together.
+        Raises UserError for fewer than 20 images of a domain and for weights that are not there.
         """
-        trained = [self._network(seed, data, folder, say) for seed in self.seeds]
-        self.nets = [net for net, _ in trained]
-        photographs, paintings = (to_tensor(d.validation) for d in self._domains(data))
-        pairs = product(self.nets, (False, True))
-        self.looks = [Look(net, blurred, photographs, paintings) for net, blurred in pairs]
+        self.folder = folder
+        self.net, facts = self._classifier(data, folder, say)
+        paintings = to_tensor(self._domains(data)[1].validation)
+        self.style = Style(self.net, paintings)
         if self.standard:
             self.measures = similarity.StandardMeasures(paintings, self.device)
         training = centre_crops(self._domains(data)[1].train, data.size)
-        self.spectra = torch.cat([radial_spectrum(batch) for batch in in_batches(training)])
-        self.thumbnails = torch.cat(
-            [similarity.thumbnails(batch) for batch in in_batches(training)]
-        )
-        known = accuracy(self.nets, photographs, paintings)
-        seconds = round(sum(facts["seconds"] for _, facts in trained), 1)
-        facts = {"evaluator": "painting", "kind": self.kind, **self._recipe(data), **known}
-        facts |= {"seeds": list(self.seeds), "seconds": seconds}
+        batches = list(in_batches(training))
+        self.thumbnails = torch.cat([similarity.thumbnails(batch) for batch in batches])
+        self.spectra = torch.cat([similarity.radial_spectrum(batch) for batch in batches])
+        facts = {**facts, "kind": self.kind}
         say(_introduction(facts))
         return facts
 
@@ -103,96 +98,98 @@ class PaintingEvaluator:
         """Photographs and paintings."""
         return data.domain("A" if self.target == "B" else "B"), data.domain(self.target)
 
-    def _recipe(self, data: UnpairedImages) -> dict[str, str]:
-        return {"data": data.fingerprint, "target": self.target, "weights": self.weights}
-
-    def _network(
-        self, seed: int, data: UnpairedImages, folder: Path, say: Callable[[str], None]
+    def _classifier(
+        self, data: UnpairedImages, folder: Path, say: Callable[[str], None]
     ) -> tuple[PaintingNet, dict[str, Any]]:
-        """One network, trained unless it is kept; those with odd seeds see half the resolution."""
-        coarse = bool(seed % 2)
+        """The network with its heads, fitted unless they are kept, and what is known of them."""
+        domains = self._domains(data)
+        for name, domain in zip(("photographs", "paintings"), domains, strict=True):
+            if (count := len(domain.train) + len(domain.validation)) < FEWEST:
+                raise UserError(
+                    f"--data: {count} {name}; the painting evaluator learns from {FEWEST} images "
+                    "of each domain or more: add images"
+                )
+        left_out = 0 if self.holdout else 2  # of every three training images
+        photographs, paintings = (
+            [image for i, image in enumerate(domain.train) if i % 3 != left_out]
+            for domain in domains
+        )
+        recipe = {"data": data.fingerprint, "target": self.target, "left_out": left_out}
+        if self.weights == "scratch":
+            backbone = scratch_backbone(photographs, paintings, data.size, recipe, folder, say)
+        else:
+            backbone = load_backbone(self.weights)
+        backbone.to(self.device)
+        recipe["weights"] = backbone.name
 
-        def build() -> PaintingNet:
-            return PaintingNet("scratch", coarse).to(self.device)
+        def build() -> nn.ModuleList:
+            return painting_net.untrained_heads(backbone).to(self.device)
 
-        def train() -> tuple[PaintingNet, dict[str, Any]]:
-            say("evaluator: training a ResNet-18 to tell the domains apart (once per data set)")
-            fresh = PaintingNet(self.weights, coarse).to(self.device)
-            photographs, paintings = (domain.train for domain in self._domains(data))
-            net = resnet.train_classifier(fresh, photographs, paintings, data.size, seed)
-            net.eval().requires_grad_(False)
-            unchanged = (centre_crops(images, data.size) for images in (photographs, paintings))
-            resnet.calibrate(net, *map(in_batches, unchanged))
-            held_out = (to_tensor(domain.validation) for domain in self._domains(data))
-            facts = {"evaluator": "painting", **self._recipe(data), "seed": seed}
-            return net, {**facts, **accuracy([net], *held_out)}
+        def train() -> tuple[nn.ModuleList, dict[str, Any]]:
+            say("evaluator: learning to tell the domains apart (once per data set)")
+            heads = painting_net.train_heads(
+                backbone, photographs, paintings, data.size, left_out, say
+            )
+            net = PaintingNet(backbone, heads.to(self.device))
+            trained = [centre_crops(images, data.size) for images in (photographs, paintings)]
+            images = [to_tensor(x) for x in (*trained, *(domain.validation for domain in domains))]
+            known = painting_net.accuracy(*(net.look(x)[1] for x in images))
+            return heads, {"evaluator": "painting", **recipe, **known}
 
-        recipe = {**self._recipe(data), **resnet.RECIPE, "seed": seed}
-        return load_or_train(folder, "painting", recipe, seed, build, train)
+        kept = {**recipe, **painting_net.RECIPE}
+        heads, facts = load_or_train(folder, "painting", kept, left_out, build, train)
+        return PaintingNet(backbone, heads).eval(), facts
 
     def __call__(self, outputs: ImagePairs) -> Score:
         """Score outputs, rounded to 8 bit first, against their sources."""
         output = from_pixels(to_pixels(outputs.output))
+        inputs = {"inputs": float(len(output))}
         if self.kind == "plain":
-            chance = float(chances(self.nets, output).mean())
-            return Score(chance, {"style": chance, "inputs": float(len(output))})
-        parts, features = self._measure(output, outputs.source)
-        style, content = style_and_content(parts)
-        ssim = similarity.ssim(output, outputs.source)
-        shown = {"style": style, "content": content, **parts, "ssim": ssim}
-        paintings = self.looks[0].standard(self.looks[0].paintings)
-        if min(len(features), len(paintings)) > 1:
-            shown["fid"] = similarity.frechet_distance(features, paintings)
-            shown["kid"] = similarity.kernel_distance(features, paintings)
-        if self.measures:
-            shown |= self.measures(output, outputs.source)
-        shown |= {"inputs": float(len(output))}
-        return Score(harmonic(style, content), shown, violations(parts))
-
-    def _measure(self, output: Tensor, source: Tensor) -> tuple[dict[str, float], Tensor]:
-        """What the value is computed from, and the outputs' features, standardised."""
-        recoloured = best_recolouring(source, output)
-        style, features = measure_style(self.looks, output, recoloured)
-        structure, recall = similarity.structure_kept(output, source)
-        parts = style | {
-            "form": form_gained(output, recoloured),
+            chance = float(torch.sigmoid(self.net.look(output)[1].mean(1)).mean())
+            return Score(chance, {"style": chance, **inputs})
+        structure, recall = similarity.structure_kept(output, outputs.source)
+        parts = self.style(output) | {
+            "breadth": similarity.breadth(output, outputs.source),
+            "spectrum": similarity.spectral_misfit(output, self.spectra),
             "copied": similarity.copied_share(output, self.thumbnails),
-            "spectrum": spectral_misfit(output, self.spectra),
             "structure": structure,
             "recall": recall,
         }
-        return {name: parts[name] for name in PARTS}, self.looks[0].standard(features)
+        style, content = style_and_content(parts)
+        shown = {"style": style, "content": content, **{name: parts[name] for name in PARTS}}
+        if self.measures:
+            shown |= self.measures(output, outputs.source)
+        return Score(style * content, shown | inputs, violations(parts))
 
     def exam(self, data: UnpairedImages) -> Iterator[Case]:
-        """Ways to cheat, beside validation photographs that were painted over."""
+        """Ways to cheat, beside validation photographs that were painted over.
+
+        Both evaluators meet patterns against their own classifier; the holdout evaluator those
+        against the search's, too.
+        """
         from core.metrics.painting_exam import painting_exam  # torchvision is slow to import
 
         photographs, paintings = self._domains(data)
-        spread = np.linspace(0, len(paintings.train), min(len(paintings.train), SHOWN), False)
-        shown = [paintings.train[int(k)] for k in spread]
-        training = to_tensor(centre_crops(shown, data.size))
-        return painting_exam(photographs.validation, training, self.nets, self.device)
+        step = max(1, len(paintings.train) // SHOWN)
+        training = to_tensor(centre_crops(paintings.train[::step][:SHOWN], data.size))
+        nets = {"this evaluator": self.net}
+        if self.holdout:
+            searched = PaintingEvaluator(self.target, self.searched, str(self.device))
+            nets["the search's evaluator"] = searched._classifier(data, self.folder, _silent)[0]
+        return painting_exam(photographs.validation, training, nets)
 
 
-def accuracy(nets: Sequence[PaintingNet], photographs: Tensor, paintings: Tensor) -> dict[str, Any]:
-    """How networks together do on held-out N x 3 x H x W images in [-1, 1]."""
-    confusion = {}
-    for kind, images in (("photographs", photographs), ("paintings", paintings)):
-        painted = int((chances(nets, images) > 0.5).sum())
-        confusion[kind] = {"photograph": len(images) - painted, "painting": painted}
-    right = confusion["photographs"]["photograph"] / len(photographs)
-    share = (right + confusion["paintings"]["painting"] / len(paintings)) / 2
-    return {"accuracy": share, "weak": share < WEAK, "confusion": confusion}
-
-
-def chances(nets: Sequence[PaintingNet], images: Tensor) -> Tensor:
-    """P(painting) of N x 3 x H x W images in [-1, 1], the networks' mean: N values in [0, 1]."""
-    return torch.stack([look(net, images, False)[1] for net in nets]).mean(0)
+def _silent(line: str) -> None:
+    """Say nothing: the search has said it."""
 
 
 def _introduction(facts: Mapping[str, Any]) -> str:
     held_out = sum(sum(row.values()) for row in facts["confusion"].values())
-    line = f"evaluator: held-out accuracy {facts['accuracy']:.2f} on {held_out} images"
+    low, high = facts["interval"]
+    line = (
+        f"evaluator: {facts['weights']}, held-out accuracy {facts['accuracy']:.2f} "
+        f"({low:.2f} to {high:.2f}) on {held_out} images"
+    )
     if facts["weak"]:
         line += " - WEAK: its scores mean little; give it more or clearer training images"
     return line

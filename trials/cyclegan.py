@@ -19,10 +19,9 @@ from core.data.images import Pixels, Preprocess, UnpairedImages, load_unpaired
 from core.data.outputs import ImagePairs
 from core.data.tensors import random_crops, to_tensor
 from core.main import main
-from core.metrics.resnet import EvaluatorWeights
 from core.models.cyclegan import Batch, CycleParams, CycleTraining
 from core.task import Task
-from evaluators.painting import HOLDOUT_SEEDS, OBJECTIVE, DomainName, EvaluatorKind
+from evaluators.painting import OBJECTIVE, DomainName, EvaluatorKind
 from evaluators.painting import PaintingEvaluator as Evaluator
 
 EVALUATED_INPUTS = 128
@@ -46,11 +45,13 @@ class CycleGANParams(CycleParams):
     evaluator: EvaluatorKind = Field(
         "guarded", description="plain is the bare probability of a painting: easy to game"
     )
-    evaluator_weights: EvaluatorWeights = Field(
-        "scratch", description="the evaluator's initial weights; imagenet needs torchvision's file"
+    evaluator_weights: str = Field(
+        "auto",
+        description="the pretrained network that the evaluator sees with: auto "
+        "(efficientnet-lite0), efficientnet-lite1, resnet18, scratch (none) or a file of weights",
     )
     standard_measures: bool = Field(
-        False, description="show FID, KID and LPIPS too, where torchvision's weights are there"
+        False, description="show FID, KID, LPIPS and SSIM, where torchvision's weights are there"
     )
 
     @model_validator(mode="after")
@@ -95,8 +96,8 @@ class CycleGAN(CycleTraining):
         return ImagePairs(self.inputs, self.translate(self.inputs))
 
 
-def _evaluator(p: CycleGANParams, seeds: tuple[int, ...] = ()) -> Evaluator:
-    how = (p.evaluator_weights, p.device, p.evaluator, seeds, p.standard_measures)
+def _evaluator(p: CycleGANParams, holdout: bool = False) -> Evaluator:
+    how = (p.evaluator_weights, p.device, p.evaluator, holdout, p.standard_measures)
     return Evaluator(OTHER_DOMAIN[p.source], *how)
 
 
@@ -108,7 +109,7 @@ TASK = Task(
     build=CycleGAN,
     evaluator=_evaluator,
     objective=OBJECTIVE,
-    holdout=partial(_evaluator, seeds=HOLDOUT_SEEDS),
+    holdout=partial(_evaluator, holdout=True),
 )
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any, TypeVar
@@ -23,6 +23,8 @@ from core.device import autocast
 from core.files import atomic_write, read_json, write_json
 
 Net = TypeVar("Net", bound=nn.Module)
+Item = TypeVar("Item")
+PAUSE = 5.0  # seconds between two lines of progress
 
 
 def load_or_train(
@@ -74,6 +76,7 @@ def fit(
     steps: int,
     recipe: Mapping[str, Any],
     after_step: Callable[[], object] = lambda: None,
+    say: Callable[[str], None] = lambda line: None,
 ) -> None:
     """Train a classifier on drawn batches of N inputs and N labels by cross-entropy.
 
@@ -84,7 +87,7 @@ def fit(
     optimizer = torch.optim.AdamW(net.parameters(), lr, weight_decay=decay, fused=True)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, lr, total_steps=steps)
     net.train()
-    for _ in range(steps):
+    for _ in counted(range(steps), "evaluator: training steps", say, steps):
         inputs, labels = batch()
         with autocast(device, "auto"):
             logits = net(inputs.to(device)).float()
@@ -94,3 +97,15 @@ def fit(
         optimizer.step()
         schedule.step()
         after_step()
+
+
+def counted(
+    items: Iterable[Item], what: str, say: Callable[[str], None], total: int = 0
+) -> Iterator[Item]:
+    """The items; every five seconds a line says how many are done, so that silence is no riddle."""
+    said = time.monotonic()
+    for number, item in enumerate(items):
+        if time.monotonic() - said >= PAUSE:
+            said = time.monotonic()
+            say(f"{what}: {number / total:.0%}" if total else f"{what}: {number} done")
+        yield item

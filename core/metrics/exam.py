@@ -9,16 +9,19 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
 
 from filelock import FileLock
 
 from core.files import now, read_json, write_json
-from core.task import Data, Evaluator, Objective, Score
+from core.metrics.cache import counted
+from core.task import Case, Data, Evaluator, Objective, Score
 
-VERSION = 2
-MARGIN = 0.5
+VERSION = 3
+NOISE = 0.05  # of the good outputs' score, that a ladder's step may fall by
 ExamPolicy = Literal["pass", "sit", "skip"]  # an evaluator has to pass its exam, to sit it, neither
 
 
@@ -29,29 +32,30 @@ class ExamFailed(Exception):
 def sit(
     evaluator: Evaluator, data: Data, say: Callable[[str], None] = lambda line: None
 ) -> dict[str, Any]:
-    """Score every case of the exam; a line each is said as it is scored. Returns JSON.
+    """Score every case of the exam; progress is said. Returns JSON.
 
     A good output is the reference, the best one that breaks the fewest guards. A bad one passes
-    where its value is below half of the reference's (above twice, where lower is better), or where
-    it breaks a guard that the reference keeps, so that it cannot win.
+    where its value is below the evaluator's margin of the reference's (above its inverse, where
+    lower is better), or where it breaks a guard that the reference keeps, so that it cannot win.
+    Along each ladder the value must rise.
     """
     objective, inputs = evaluator.objectives[0], 0
-    scored: list[tuple[str, bool, Score]] = []
-    for case in evaluator.exam(data):
-        score = evaluator(case.outputs)
-        scored.append((case.name, case.good, score))
+    scored: list[tuple[Case, Score]] = []
+    for case in counted(evaluator.exam(data), "exam: cases", say):
+        scored.append((replace(case, outputs=None), evaluator(case.outputs)))
         inputs = max(inputs, len(case.outputs.output))
-        say(f"exam: {case.name}: {score.value:.3f}")
-    reference = _reference([score for _, good, score in scored if good], objective)
-    cases = [_result(*case, reference, objective) for case in scored]
+    reference = _reference([score for case, score in scored if case.good], objective)
+    cases = [_result(*one, reference, objective, evaluator.margin) for one in scored]
+    ladders = _ladders(scored, reference, objective)
     return {
         "version": VERSION,
         "objective": {"name": objective.name, "direction": objective.direction},
-        "margin": MARGIN,
+        "margin": evaluator.margin,
         "reference": reference.value,
         "inputs": inputs,
-        "passed": all(case["passed"] for case in cases),
+        "passed": all(result["passed"] for result in [*cases, *ladders]),
         "cases": cases,
+        "ladders": ladders,
         "written": now(),
     }
 
@@ -63,21 +67,36 @@ def _reference(good: list[Score], objective: Objective) -> Score:
 
 
 def _result(
-    name: str, good: bool, score: Score, reference: Score, objective: Objective
+    case: Case, score: Score, reference: Score, objective: Objective, margin: float
 ) -> dict[str, Any]:
     if objective.direction == "maximize":
-        far_below = score.value < MARGIN * reference.value
+        far_below = score.value <= margin * reference.value
     else:
-        far_below = score.value > reference.value / MARGIN
+        far_below = score.value >= reference.value / margin
     guarded = len(score.broken) > len(reference.broken)
     return {
-        "name": name,
-        "good": good,
+        "name": case.name,
+        "good": case.good,
         "value": score.value,
         "parts": dict(score.parts),
         "broken": score.broken,
-        "passed": good or guarded or far_below,
+        "passed": case.good is not False or guarded or far_below,
     }
+
+
+def _ladders(
+    scored: list[tuple[Case, Score]], reference: Score, objective: Objective
+) -> list[dict[str, Any]]:
+    """Each ladder's cases and values, in their order, and whether no step goes down."""
+    found = []
+    for name in dict.fromkeys(name for case, _ in scored for name in case.ladders):
+        steps = [(case.name, score.value) for case, score in scored if name in case.ladders]
+        values = [value for _, value in steps]
+        sign = 1 if objective.direction == "maximize" else -1
+        least = min(sign * (b - a) for a, b in pairwise(values))
+        passed = least >= -NOISE * abs(reference.value)
+        found.append({"name": name, "steps": dict(steps), "passed": passed})
+    return found
 
 
 def kept_exam(runs: Path, facts: Mapping[str, Any]) -> dict[str, Any]:
@@ -100,7 +119,7 @@ def sit_once(
         exam = {} if again else kept_exam(runs, facts)
         if not exam:
             say("exam: the evaluator scores outputs that must not win (once per evaluator)")
-            exam = sit(evaluator, data, say) if again else sit(evaluator, data)
+            exam = sit(evaluator, data, say)
             exam["evaluator"] = _without_exam(facts)
             write_json(path, exam)
     return exam
@@ -117,19 +136,22 @@ def _path(runs: Path, facts: Mapping[str, Any]) -> Path:
 
 def sentence(exam: Mapping[str, Any]) -> str:
     """The exam in a sentence."""
-    bad = [case for case in exam["cases"] if not case["good"]]
+    bad = [case for case in exam["cases"] if case["good"] is False]
     failed = [case for case in bad if not case["passed"]]
-    good = f"good outputs score {exam['reference']:.3f}"
+    good = f"good outputs score {exam['reference']:.3g}"
     if failed:
-        names = ", ".join(f"{case['name']} {case['value']:.3f}" for case in failed[:4])
+        names = ", ".join(f"{case['name']} {case['value']:.3g}" for case in failed[:4])
         more = f" and {len(failed) - 4} more" if failed[4:] else ""
         return f"exam: FAILED; {good}, and these are not far below: {names}{more}"
+    if broken := [ladder for ladder in exam.get("ladders", []) if not ladder["passed"]]:
+        steps = ", ".join(f"{name} {value:.3g}" for name, value in broken[0]["steps"].items())
+        return f"exam: FAILED; the score must not fall along: {steps}"
     pick = max if exam["objective"]["direction"] == "maximize" else min
     unguarded = [case for case in bad if not case["broken"]] or bad
     nearest = pick(unguarded, key=lambda case: float(case["value"]))
     return (
         f"exam: passed; {good}, and of {len(bad)} ways to cheat none comes near: "
-        f"the nearest, {nearest['name']}, has {nearest['value']:.3f}"
+        f"the nearest, {nearest['name']}, has {nearest['value']:.3g}"
     )
 
 
@@ -138,8 +160,9 @@ def table(exam: Mapping[str, Any]) -> str:
     rows = [("case", exam["objective"]["name"], "of good", "", "guards broken")]
     for case in exam["cases"]:
         share = case["value"] / exam["reference"] if exam["reference"] else float("inf")
-        result = "good" if case["good"] else "passed" if case["passed"] else "FAILED"
-        figures = (f"{case['value']:.3f}", f"{share:.2f}")
+        result = {True: "good", None: "between"}.get(case["good"])
+        result = result or ("passed" if case["passed"] else "FAILED")
+        figures = (f"{case['value']:.3g}", f"{share:.2f}")
         rows.append((case["name"], *figures, result, ", ".join(case["broken"])))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     form = "  ".join(f"{{:{side}{width}}}" for side, width in zip("<>><<", widths, strict=True))

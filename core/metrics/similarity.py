@@ -13,11 +13,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from core.metrics.resnet import torchvision_weights
+from core.metrics.backbone import torchvision_weights
 
 LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
 THUMBNAIL = 16
 COPY = 0.95
+RINGS, ALIKE = 16, 0.5  # deviation of log power
+EMPTY = 1e-6  # power below what rounding to 8 bit leaves
+SLIGHT = 1e-5  # energy: a deviation of less than half a grey level
+RIDGE = 1e-3  # of the least squares of a recolouring
 INCEPTION = (299, 299)  # pixels
 SIDE, CELLS, ORIENTATIONS = 64, 8, 9
 FAINT = 0.02  # edge strength, of 2, below which a cell counts as flat
@@ -54,26 +58,61 @@ def copied_share(output: Tensor, training: Tensor) -> float:
     return float((like[0].maximum(like[1]) > COPY).float().mean())
 
 
-def squared_mmd(x: Tensor, y: Tensor, bandwidth: float) -> float:
-    """Squared maximum mean discrepancy of N x D and M x D features with a Gaussian kernel.
+def best_recolouring(source: Tensor, output: Tensor) -> Tensor:
+    """What colours alone can do: each source by the affine map that brings it nearest its output.
 
-    Gretton et al. 2012, "A kernel two-sample test", equation 3: unbiased, about 0 for two samples
-    of one distribution, a little below it by chance. Of a single image it is the biased estimate.
+    Least squares of a 3 x 3 matrix and an offset over the pixels of each pair; N x 3 x H x W in
+    [-1, 1] to the same.
     """
-
-    def kernel(a: Tensor, b: Tensor) -> Tensor:
-        return torch.exp(-torch.cdist(a, b).square() / (2 * bandwidth**2))
-
-    def within(a: Tensor) -> float:
-        n = len(a)
-        return float(kernel(a, a).sum() - n) / (n * (n - 1)) if n > 1 else 1.0
-
-    return within(x) + within(y) - 2 * float(kernel(x, y).mean())
+    pixels = source.float().flatten(2).transpose(1, 2)
+    pixels = torch.cat([pixels, torch.ones_like(pixels[..., :1])], 2)
+    wanted = output.float().flatten(2).transpose(1, 2)
+    normal = pixels.transpose(1, 2) @ pixels + RIDGE * torch.eye(pixels.shape[2])
+    matrix = torch.linalg.solve(normal, pixels.transpose(1, 2) @ wanted)
+    recoloured: Tensor = (pixels @ matrix).transpose(1, 2).reshape(source.shape)
+    return recoloured.clamp(-1, 1)
 
 
-def median_distance(features: Tensor) -> float:
-    """The median distance between two of N x D features: the usual bandwidth; above 0."""
-    return max(float(torch.pdist(features).median()), 1e-6) if len(features) > 1 else 1.0
+def breadth(output: Tensor, source: Tensor) -> float:
+    """The share of what was added beyond a recolouring that is still there at half the resolution.
+
+    Of the energy of N x 3 x H x W images in [-1, 1]: 0.25 for white noise, which averages out, and
+    for most of what deceives a network; above a half for brush strokes; 1 where nothing was added.
+    """
+    added = luminance(output - best_recolouring(source, output))
+    halved = F.avg_pool2d(added, 2).square().mean()
+    return float((halved + SLIGHT) / (added.square().mean() + SLIGHT))
+
+
+def radial_spectrum(images: Tensor) -> Tensor:
+    """Log power of N x C x H x H images in [-1, 1], in 16 rings up to Nyquist: N x 16.
+
+    A generator's upsampling shows in it (Durall et al. 2020, "Watch your up-convolution", arXiv
+    2003.01826), and so do blur and noise.
+    """
+    grey = luminance(images)[:, 0]
+    side = grey.shape[-1]
+    window = torch.hann_window(side, periodic=False)
+    grey = (grey - grey.mean((1, 2), keepdim=True)) * window[:, None] * window
+    power = torch.fft.fft2(grey, norm="ortho").abs().square().flatten(1)
+    frequency = torch.fft.fftfreq(side)
+    ring = (
+        (torch.hypot(frequency[:, None], frequency) * 2 * RINGS).long().clamp(max=RINGS).flatten()
+    )
+    sums = torch.zeros(len(images), RINGS + 1).index_add_(1, ring, power)
+    counts = torch.bincount(ring, minlength=RINGS + 1).clamp(min=1)
+    return (sums / counts + EMPTY).log()[:, :RINGS]
+
+
+def spectral_misfit(output: Tensor, spectra: Tensor) -> float:
+    """How far the outputs' mean spectrum is from where single images of `spectra` (M x 16) lie.
+
+    The largest of the rings' differences in their standard deviations over the M images (at least
+    0.5, that a set of much alike images does not shut out its like): >= 0, below 1 for a typical
+    set.
+    """
+    spread = spectra.std(0).clamp(min=ALIKE)
+    return float(((radial_spectrum(output).mean(0) - spectra.mean(0)) / spread).abs().max())
 
 
 def mean_distance(features: Tensor) -> float:
@@ -158,11 +197,10 @@ class StandardMeasures:
 
     def __init__(self, paintings: Tensor, device: torch.device) -> None:
         from torchmetrics.image.lpip import LearnedPerceptualImagePatchSimilarity
-        from torchvision.models import AlexNet_Weights, Inception_V3_Weights, inception_v3
+        from torchvision.models import inception_v3
 
-        flag, remedy = "--standard-measures", "leave the flag out"
-        imagenet = torchvision_weights(Inception_V3_Weights.IMAGENET1K_V1, flag, remedy)
-        torchvision_weights(AlexNet_Weights.IMAGENET1K_V1, flag, remedy)  # torchmetrics loads it
+        imagenet = torchvision_weights("Inception_V3_Weights", "--standard-measures")
+        torchvision_weights("AlexNet_Weights", "--standard-measures")  # torchmetrics loads it
         self.inception = inception_v3(transform_input=False, init_weights=False)
         self.inception.load_state_dict(imagenet)
         self.inception.fc = nn.Identity()
@@ -172,15 +210,15 @@ class StandardMeasures:
         self.paintings = self._features(paintings)
 
     def __call__(self, output: Tensor, source: Tensor) -> dict[str, float]:
-        """`inception_fid` and `inception_kid` to the paintings, `lpips` (0: the same) to inputs."""
+        """`fid` and `kid` to the paintings, `ssim` and `lpips` (0: the same) to the inputs."""
         features = self._features(output)
         found = {}
         if min(len(features), len(self.paintings)) > 1:
-            found["inception_fid"] = frechet_distance(features, self.paintings)
-            found["inception_kid"] = kernel_distance(features, self.paintings)
+            found["fid"] = frechet_distance(features, self.paintings)
+            found["kid"] = kernel_distance(features, self.paintings)
         distance = self.lpips(output.to(self.device), source.to(self.device))
         self.lpips.reset()
-        return {**found, "lpips": float(distance)}
+        return {**found, "lpips": float(distance), "ssim": ssim(output, source)}
 
     @torch.inference_mode()
     def _features(self, images: Tensor) -> Tensor:

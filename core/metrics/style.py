@@ -1,93 +1,43 @@
-"""How far outputs have come from photographs to paintings, as two networks see it.
-
-Each network looks twice, once through a blur. What counts is the least that any look sees: a
-texture that deceives one network, or only a sharp eye, gains nothing.
-"""
+"""How far outputs have come from photographs to paintings, as a classifier sees it."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
 
-import torch
+import torch.nn.functional as F
 from torch import Tensor
 
-from core.metrics.resnet import PaintingNet, look
-from core.metrics.similarity import mean_distance, median_distance, squared_mmd
-
-LEAST_APART = 0.05  # of two probabilities: a network that tells nothing apart
-RIDGE = 1e-3  # of the least squares of a recolouring
+from core.metrics.painting_net import PaintingNet
+from core.metrics.similarity import mean_distance
 
 
-class Look:
-    """One way of looking, and what it sees in held-out photographs and paintings.
+class Style:
+    """A classifier, anchored on held-out paintings (M x 3 x H x W) that it never trained on."""
 
-    Both are N x 3 x H x W images in [-1, 1] that the network never trained on.
-    """
+    def __init__(self, net: PaintingNet, paintings: Tensor) -> None:
+        self.net = net
+        features, self.log_likelihood = self._look(paintings)
+        self.mean = [depth.mean(0) for depth in features]
+        self.deviation = [
+            depth.std(0, correction=0) + 1e-3 * depth.abs().mean() for depth in features
+        ]
+        self.apart = [mean_distance(depth) for depth in self._standard(features)]
 
-    def __init__(
-        self, net: PaintingNet, blurred: bool, photographs: Tensor, paintings: Tensor
-    ) -> None:
-        self.net, self.blurred = net, blurred
-        features, low = look(net, photographs, blurred)
-        self.paintings, high = look(net, paintings, blurred)
-        self.photograph, self.painting = float(low.mean()), float(high.mean())
-        both = torch.cat([features, self.paintings])
-        self.mean, self.deviation = both.mean(0), both.std(0)
-        self.deviation = self.deviation.clamp(min=0.1 * float(self.deviation.mean()) + 1e-6)
-        self.bandwidth = median_distance(both)
-        self.apart = squared_mmd(features, self.paintings, self.bandwidth)
+    def __call__(self, output: Tensor) -> dict[str, float]:
+        """`painted` and `diversity` of N x 3 x H x W outputs in [-1, 1]."""
+        features, log_likelihood = self._look(output)
+        spread = zip(self._standard(features), self.apart, strict=True)
+        return {
+            "painted": math.exp(log_likelihood - self.log_likelihood),
+            "diversity": min(mean_distance(depth) / max(apart, 1e-6) for depth, apart in spread),
+        }
 
-    def standard(self, features: Tensor) -> Tensor:
-        """Features with mean 0 and deviation 1 over the held-out images of both domains."""
-        return (features - self.mean) / self.deviation
+    def _look(self, images: Tensor) -> tuple[list[Tensor], float]:
+        """Features, and the mean log likelihood of being a painting, summed over both heads."""
+        features, logits = self.net.look(images)
+        return features, float(F.logsigmoid(logits).mean(0).sum())
 
-    def scale(self, chances: Tensor) -> float:
-        """The mean P(painting) between the anchors: 0 as the photographs', 1 as the paintings'."""
-        above = float(chances.mean()) - self.photograph
-        return above / max(self.painting - self.photograph, LEAST_APART)
-
-    def nearness(self, features: Tensor) -> float:
-        """1 less the squared MMD to the paintings, as a share of the photographs'."""
-        distance = squared_mmd(features, self.paintings, self.bandwidth)
-        return 1 - distance / max(self.apart, 1e-4)
-
-
-def measure_style(
-    looks: Sequence[Look], output: Tensor, recoloured: Tensor
-) -> tuple[dict[str, float], Tensor]:
-    """Look at N outputs and at their inputs recoloured, both N x 3 x H x W in [-1, 1].
-
-    Each part is the least of all looks; none is cut off. `painted`: P(painting) between the
-    anchors. `near`: the nearness to the paintings. `beyond`: what `painted` gains over the
-    recoloured inputs. `diversity`: how far outputs are apart, over the paintings'. Also returns the
-    outputs' features, N x 512, of the first look.
-    """
-    seen = [look(one.net, output, one.blurred) for one in looks]
-    plain = [look(one.net, recoloured, one.blurred) for one in looks]
-    painted = [one.scale(chances) for one, (_, chances) in zip(looks, seen, strict=True)]
-    bare = [one.scale(chances) for one, (_, chances) in zip(looks, plain, strict=True)]
-    features = [found for found, _ in seen]
-    apart = [mean_distance(x) / max(mean_distance(one.paintings), 1e-6)
-             for one, x in zip(looks, features, strict=True)]  # fmt: skip
-    parts = {
-        "painted": min(painted),
-        "near": min(one.nearness(x) for one, x in zip(looks, features, strict=True)),
-        "beyond": min(a - b for a, b in zip(painted, bare, strict=True)),
-        "diversity": min(apart),
-    }
-    return parts, features[0]
-
-
-def best_recolouring(source: Tensor, output: Tensor) -> Tensor:
-    """What colours alone can do: each source by the affine map that brings it nearest its output.
-
-    Least squares of a 3 x 3 matrix and an offset over the pixels of each pair; N x 3 x H x W in
-    [-1, 1] to the same.
-    """
-    pixels = source.float().flatten(2).transpose(1, 2)
-    pixels = torch.cat([pixels, torch.ones_like(pixels[..., :1])], 2)
-    wanted = output.float().flatten(2).transpose(1, 2)
-    normal = pixels.transpose(1, 2) @ pixels + RIDGE * torch.eye(pixels.shape[2])
-    matrix = torch.linalg.solve(normal, pixels.transpose(1, 2) @ wanted)
-    recoloured: Tensor = (pixels @ matrix).transpose(1, 2).reshape(source.shape)
-    return recoloured.clamp(-1, 1)
+    def _standard(self, features: list[Tensor]) -> list[Tensor]:
+        """Features with mean 0 and deviation 1 over the held-out paintings."""
+        depths = zip(features, self.mean, self.deviation, strict=True)
+        return [(depth - mean) / deviation for depth, mean, deviation in depths]

