@@ -21,7 +21,7 @@ from core.metrics import distortions as change
 from core.metrics.painting_net import BRUSHES, PaintingNet
 from core.task import Case
 
-INPUTS = 32
+INPUTS = 24
 STRENGTH, STEPS = 8 / 127.5, 10  # of the adversarial attack
 CANVAS = 256
 PAINTED, CLEAN = "the more is painted", "the cleaner the strokes"  # what the score rises with
@@ -30,7 +30,7 @@ PAINTED, CLEAN = "the more is painted", "the cleaner the strokes"  # what the sc
 def painting_exam(
     photographs: Sequence[Pixels], paintings: Tensor, nets: Mapping[str, PaintingNet]
 ) -> Iterator[Case]:
-    """The cases, for the first 32 validation photographs (size x size) and all M paintings.
+    """The cases, for the first 24 validation photographs (size x size) and all M paintings.
 
     `paintings`: M x 3 x size x size training paintings in [-1, 1]; each of `nets` is attacked.
     """

@@ -25,7 +25,7 @@ from core.metrics import distortions as change
 from core.metrics.backbone import Backbone
 from core.metrics.cache import counted
 
-RECIPE: dict[str, Any] = {"version": 1, "inverse_regularisation": 0.02, "images": 80, "rounds": 6}
+RECIPE: dict[str, Any] = {"version": 1, "inverse_regularisation": 0.02, "images": 72, "rounds": 6}
 # The weight of each kind of image in the fit; paintings and all the rest weigh the same in sum.
 PHOTOGRAPHS, PAINTINGS = 0.7, 0.7
 CHANGED, PAINTED_OVER = 1.0, 0.5
@@ -178,8 +178,8 @@ def _painted_over(images: Sequence[Pixels], random: np.random.Generator) -> Tens
         side = len(image)
         canvas = max(SMALLEST_CANVAS, side)
         large = Image.fromarray(image).resize((canvas, canvas), Image.Resampling.BICUBIC)
-        wide = random.uniform(0.35, 1.1) * canvas / 256
-        radii = tuple(max(2, round(radius * wide)) for radius in BRUSHES)
+        wide = random.uniform(0.4, 1.1) * canvas / 256
+        radii = tuple(max(3, round(radius * wide)) for radius in BRUSHES)
         picture = paint(large, radii[int(random.integers(2)) :], random, joints=False)
         painted.append(np.asarray(picture.resize((side, side), Image.Resampling.LANCZOS)))
     return to_tensor(painted)

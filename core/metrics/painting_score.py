@@ -10,7 +10,7 @@ structure   own structure kept, above that of other inputs                    [0
 recall      R@1: share of outputs that find their own input                   [0, 1], 1
 
 style   = min(1, painted) x min(1, diversity / 0.5) x (1 - copied) x broad x fine
-broad   = (breadth / 0.25 - 1)^2 from 0.25 (noise) to 0.5, 1 above
+broad   = ((breadth - 0.3) / 0.2)^2 between 0.3 (white noise has 0.25) and 0.5, 1 above
 fine    = 1 / (1 + (spectrum - 1.5)^2) where the misfit is above 1.5
 content = sqrt(structure) x recall
 value   = style x content, in [0, 1]
@@ -27,7 +27,7 @@ from collections.abc import Mapping
 
 PARTS = ("painted", "diversity", "breadth", "spectrum", "copied", "structure", "recall")
 FINE = 1.5  # deviations that a typical set of paintings stays below
-NOISE = 0.25  # the breadth of white noise
+NOISE, BROAD = 0.3, 0.5
 DIVERSE, ONE_FOR_ALL = 0.5, 0.25
 UNRELATED, COPIES = 0.25, 0.5
 
@@ -36,7 +36,7 @@ def style_and_content(parts: Mapping[str, float]) -> tuple[float, float]:
     """Both in [0, 1]; a part that is left out counts as perfect."""
     style = min(1.0, parts.get("painted", 1.0))
     style *= min(1.0, parts.get("diversity", DIVERSE) / DIVERSE)
-    style *= min(1.0, max(0.0, parts.get("breadth", 1.0) / NOISE - 1)) ** 2
+    style *= min(1.0, max(0.0, (parts.get("breadth", BROAD) - NOISE) / (BROAD - NOISE))) ** 2
     style /= 1 + max(0.0, parts.get("spectrum", 0.0) - FINE) ** 2
     style *= 1 - parts.get("copied", 0.0)
     return style, math.sqrt(parts.get("structure", 1.0)) * parts.get("recall", 1.0)

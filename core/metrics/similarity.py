@@ -18,6 +18,7 @@ from core.metrics.backbone import torchvision_weights
 LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
 THUMBNAIL = 16
 COPY = 0.95
+FINEST = 128  # pixels a side
 RINGS, ALIKE = 16, 0.5  # deviation of log power
 EMPTY = 1e-6  # power below what rounding to 8 bit leaves
 SLIGHT = 1e-5  # energy: a deviation of less than half a grey level
@@ -78,8 +79,11 @@ def breadth(output: Tensor, source: Tensor) -> float:
 
     Of the energy of N x 3 x H x W images in [-1, 1]: 0.25 for white noise, which averages out, and
     for most of what deceives a network; above a half for brush strokes; 1 where nothing was added.
+    Images above 128 pixels a side are scaled to 128 first: as finely as networks look.
     """
     added = luminance(output - best_recolouring(source, output))
+    if min(added.shape[2:]) > FINEST:
+        added = F.interpolate(added, (FINEST, FINEST), mode="area")
     halved = F.avg_pool2d(added, 2).square().mean()
     return float((halved + SLIGHT) / (added.square().mean() + SLIGHT))
 
