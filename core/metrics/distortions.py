@@ -259,8 +259,8 @@ def spoilt(photographs: Tensor, paintings: Tensor, draw: torch.Generator) -> Ten
         return blurred(x, strength(0.7, 3))
 
     changes: tuple[tuple[int, Callable[[Tensor], Tensor]], ...] = (
-        (8, soft),
-        (10, lambda x: patterned(soft(x), draw)),
+        (12, soft),
+        (12, lambda x: patterned(soft(x), draw)),
         (8, lambda x: patterned(x, draw)),
         (12, lambda x: grainy(x, draw, 2 ** strength(0, 3), uniform(len(x), 0.1, 0.5, draw))),
         (7, lambda x: noisy(x, draw, uniform(len(x), 0.03, 0.33, draw))),
@@ -281,11 +281,13 @@ def spoilt(photographs: Tensor, paintings: Tensor, draw: torch.Generator) -> Ten
 
 
 def superposed(photographs: Tensor, paintings: Tensor, draw: torch.Generator) -> Tensor:
-    """Photographs through which an unrelated painting shows: its forms, or only its texture."""
+    """Photographs through which an unrelated painting shows: half its forms, half its texture."""
     n = len(photographs)
     others = picked(paintings, n, draw)
-    if number(0, 1, draw) < 0.5:
-        return blended(photographs, others, uniform(n, 0.25, 0.75, draw))
-    sigma = number(0.6, 3.1, draw)
-    below = photographs if number(0, 1, draw) < 0.6 else blurred(photographs, sigma)
-    return detailed(below, others, sigma, uniform(n, 0.5, 1.5, draw))
+    one, two = n // 3, 2 * n // 3
+    shown = [blended(photographs[:one], others[:one], uniform(one, 0.25, 0.75, draw))]
+    for part, soft in ((slice(one, two), False), (slice(two, n), True)):
+        sigma, images = number(0.6, 3.1, draw), photographs[part]
+        below = blurred(images, sigma) if soft else images
+        shown.append(detailed(below, others[part], sigma, uniform(len(images), 0.5, 1.5, draw)))
+    return torch.cat(shown)

@@ -25,7 +25,7 @@ from core.metrics import distortions as change
 from core.metrics.backbone import Backbone
 from core.metrics.cache import counted
 
-RECIPE: dict[str, Any] = {"version": 1, "inverse_regularisation": 0.02, "images": 72, "rounds": 6}
+RECIPE: dict[str, Any] = {"version": 1, "inverse_regularisation": 0.02, "images": 80, "rounds": 6}
 # The weight of each kind of image in the fit; paintings and all the rest weigh the same in sum.
 PHOTOGRAPHS, PAINTINGS = 0.7, 0.7
 CHANGED, PAINTED_OVER = 1.0, 0.5
@@ -149,11 +149,11 @@ def training_images(
         yield "changed photographs", change.augmented(a, both, draw), 0, CHANGED / rounds
         yield "changed paintings", change.augmented(b, both, draw), 1, CHANGED / rounds
         yield "spoilt", change.spoilt(some(photos, 2 * n), painted, draw), 0, SPOILT / rounds
-        seen_through = change.superposed(some(photos, 5 * n // 8), painted, draw)
+        seen_through = change.superposed(some(photos, n), painted, draw)
         yield "superposed", seen_through, 0, SUPERPOSED / rounds
         yield "spoilt paintings", worn(some(painted, 3 * n // 8)), 0, SPOILT_PAINTINGS / rounds
     say("evaluator: painting photographs over with brush strokes")
-    canvases = [*_some(photographs, n // 2, seed), *_some(paintings, n // 4, seed)]
+    canvases = [*_some(photographs, n // 3, seed), *_some(paintings, n // 6, seed)]
     strokes = _painted_over(centre_crops(canvases, size), np.random.default_rng(seed))
     yield (
         "painted over",
@@ -178,8 +178,8 @@ def _painted_over(images: Sequence[Pixels], random: np.random.Generator) -> Tens
         side = len(image)
         canvas = max(SMALLEST_CANVAS, side)
         large = Image.fromarray(image).resize((canvas, canvas), Image.Resampling.BICUBIC)
-        wide = random.uniform(0.4, 1.1) * canvas / 256
-        radii = tuple(max(3, round(radius * wide)) for radius in BRUSHES)
+        wide = random.uniform(0.35, 1.1) * canvas / 256
+        radii = tuple(max(2, round(radius * wide)) for radius in BRUSHES)
         picture = paint(large, radii[int(random.integers(2)) :], random, joints=False)
         painted.append(np.asarray(picture.resize((side, side), Image.Resampling.LANCZOS)))
     return to_tensor(painted)
