@@ -34,7 +34,7 @@ def test_a_search_is_repeatable_continues_and_ends_in_a_report(
     first = tune(gantune, domains, "--study", "first", "--trials", "3")
     assert first.returncode == 0, first.stderr
     assert "3/3 done" in first.stderr
-    assert "evaluator: held-out accuracy" in first.stderr
+    assert ", held-out accuracy" in first.stderr
     assert first.stdout.splitlines()[-1].endswith("runs/first/report.html")
     best = json.loads((runs / "first" / "best.json").read_text())
     scores = [e[2].score.value for e in history(runs, "first") if e[2].kind == "completed"]
@@ -165,7 +165,8 @@ MISTAKES: list[tuple[list[str], str]] = [
     (["tune", "cyclegan", "--space", "{type}"], "unsupported _type 'gauss'"),
     (["tune", "cyclegan", "--device", "cuda"], "--device cuda: this machine has none"),
     (["tune", "cyclegan", "--study", "../up"], "'../up' cannot name a study"),
-    (["tune", "cyclegan", "--evaluator-weights", "imagenet"], "gantune downloads nothing"),
+    (["tune", "cyclegan", "--evaluator-weights", "resnet18"], "gantune downloads nothing"),
+    (["tune", "cyclegan", "--evaluator-weights", "imagenet"], "no such network or file"),
     (["tune", "cyclegan", "--trials", "0"], "--trials"),
     (["dashboard"], "no study under"),
     (["tune", "cyclegan", "--storage", "nonsense"], "--storage nonsense: cannot open it"),

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from core.doctor.finding import Finding
 
-SUMMARY = "what would go wrong here, before it does"
 PORT = 8080  # of nnictl and of the dashboard
 
 
@@ -22,6 +21,8 @@ def add_flags(parser: argparse.ArgumentParser, argv: list[str]) -> None:
     add("--storage", help="an Optuna storage URL (default: the file gantune.db under --runs)")
     add("--port", type=port, help=f"the port to serve on (default: {PORT})")
     add("--facts", action="store_true", help="print what is well, too")
+    message = "fetch torchvision's weights for --evaluator-weights resnet18, and check nothing"
+    add("--download", action="store_true", help=message)
     parser.epilog = "Prints nothing where nothing is wrong. Exit status 1: something will fail."
 
 
@@ -34,9 +35,14 @@ def port(text: str) -> int:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print what is wrong, errors first; return 1 where something will fail, else 0."""
+    """Print what is wrong, errors first, or download; 1 where something will fail, else 0."""
     from core.doctor.finding import Level
 
+    if arguments.download:
+        from core.metrics.backbone import download  # torch is slow to import
+
+        print(download())
+        return 0
     logging.disable(logging.CRITICAL)  # NNI and Optuna log as they load
     shown = list(Level) if arguments.facts else [Level.ERROR, Level.WARNING]
     findings = [f for f in dict.fromkeys(examine(arguments)) if f.level in shown]

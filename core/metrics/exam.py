@@ -162,7 +162,7 @@ def table(exam: Mapping[str, Any]) -> str:
         share = case["value"] / exam["reference"] if exam["reference"] else float("inf")
         result = {True: "good", None: "between"}.get(case["good"])
         result = result or ("passed" if case["passed"] else "FAILED")
-        figures = (f"{case['value']:.3g}", f"{share:.2f}")
+        figures = (f"{case['value']:.3g}", f"{share:.2g}")
         rows.append((case["name"], *figures, result, ", ".join(case["broken"])))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     form = "  ".join(f"{{:{side}{width}}}" for side, width in zip("<>><<", widths, strict=True))
@@ -183,4 +183,4 @@ def brief(exam: Mapping[str, Any]) -> dict[str, Any]:
     shown = ("name", "good", "value", "broken", "passed")
     cases = [{name: case[name] for name in shown} for case in exam["cases"]]
     facts = ("passed", "reference", "margin", "inputs")
-    return {**{name: exam[name] for name in facts}, "cases": cases}
+    return {**{name: exam[name] for name in facts}, "cases": cases, "ladders": exam["ladders"]}

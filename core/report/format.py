@@ -22,24 +22,28 @@ def decimals(values: Iterable[float | None]) -> int:
 
 
 def fixed(value: float | None, places: int = 3) -> str:
-    """`0.610`, `3.7e−06` where the decimals would show nothing; a dash where there is no number."""
-    if value is None:
-        return "–"
-    vanishes = value != 0 and round(value, places) == 0
-    return (f"{value:.2g}" if vanishes else f"{value:.{places}f}").replace("-", "−")
+    """`0.610`, `0.00042`, `3.7e−06`: two digits at least; a dash where there is no number."""
+    return "–" if value is None else _digits(value, places).replace("-", "−")
+
+
+def _digits(value: float, places: int) -> str:
+    """Two digits where three decimals or more show fewer, and where fewer decimals show none."""
+    few = abs(value) < 10.0 ** (1 - places) if places > 2 else not round(value, places)
+    return f"{value:.2g}" if value and few else f"{value:.{places}f}"
 
 
 def signed(value: float, places: int = 3) -> str:
-    """`+0.130`, `−0.020`."""
-    return ("+" if value >= 0 else "−") + f"{abs(value):.{places}f}"
+    """`+0.130`, `−0.020`; two digits where the decimals would show none."""
+    size = f"{abs(value):.{places}f}" if round(value, places) else fixed(abs(value), places)
+    return ("+" if value >= 0 else "−") + size
 
 
 def gap(a: float | None, b: float | None, places: int = 3) -> str:
     """How much more `a` is than `b`, of the numbers as they are shown."""
     if a is None or b is None:
         return "–"
-    difference = round(a, places) - round(b, places)
-    return signed(difference, places) if abs(difference) > 1e-12 else "same"
+    difference = float(_digits(a, places)) - float(_digits(b, places))
+    return signed(difference, places) if difference else "same"
 
 
 def plain(value: Any) -> str:

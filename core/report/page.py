@@ -75,7 +75,7 @@ def _context(summary: Summary) -> dict[str, Any]:
     """The facts that the templates word."""
     audit, shares, evaluator = read_audit(summary), importances(summary), summary.evaluator
     parts = dict.fromkeys(name for row in summary.rows for name in row.parts)
-    drawn, failed = optuna_plots(summary, shares)
+    drawn, failed, ends = *optuna_plots(summary, shares), evaluator.get("interval")
     return {
         "s": summary,
         "cautions": cautions(summary, audit),
@@ -83,7 +83,9 @@ def _context(summary: Summary) -> dict[str, Any]:
         "grid": sweep_grid(summary),
         "audit": audit,
         "exam": read_exam(evaluator),
+        "backbone": evaluator.get("weights"),
         "accuracy": numbers(evaluator).get("accuracy"),
+        "interval": [v for v in ends if isinstance(v, float)] if isinstance(ends, list) else [],
         "kinds": len(mapping(evaluator.get("confusion"))),
         "parts": {p: decimals(row.parts.get(p) for row in summary.rows) for p in parts},
         "parameters": best_parameters(summary),

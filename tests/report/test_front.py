@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import html
 import json
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ from core.task import OutcomeKind
 from tests.report.conftest import Made, Make
 
 POINTS = [(0.1, 0.9), (0.5, 0.5), (0.4, 0.4), (0.9, 0.1), (0.5, 0.2)]
+NUMBERS = count()
 EXAM: dict[str, Any] = {
     "passed": True,
     "reference": 0.6,
@@ -80,6 +83,49 @@ def test_the_exam_is_shown_escaped_and_a_failed_one_leads_the_cautions(make: Mak
     for damaged in ("no", {"cases": 3}, {**EXAM, "cases": [None, {"name": "x"}]}):
         write_report(examined(damaged))
     assert read_exam(summarize(examined("no")).evaluator) is None
+
+
+def examined(make: Make, exam: dict[str, Any], **facts: Any) -> str:
+    """The page of a study whose evaluator has sat this exam."""
+    about = {"evaluator": {"accuracy": 0.9, "exam": exam, **facts}}
+    study = make([Made(about=about)], name=f"study-{next(NUMBERS)}")
+    return html.unescape(write_report(study).read_text())
+
+
+def test_a_ladder_is_a_sentence_and_its_rungs_are_neither_good_nor_bad(make: Make) -> None:
+    between = {"name": "half <i>", "good": None, "value": 0.00042, "broken": [], "passed": True}
+    steps = {"white": 2.1e-6, "half <i>": 0.00042, "painted <b>": 0.6}
+    ladder = {"name": "more paint", "steps": steps, "passed": True}
+    exam = {**EXAM, "margin": 0.25, "cases": [*EXAM["cases"], between], "ladders": [ladder]}
+    page = examined(make, exam)
+    words = "white 2.1e−06, half <i> 0.00042, painted <b> 0.600"
+    assert f"<p>The score improves along “more paint”: {words}.</p>" in page
+    assert "1 way to cheat" in page
+    row = page[page.index("half <i></th>") :]
+    assert row[: row.index("</tr>")].endswith("<td>between</td>")
+    assert "at most 25 % as good" in page
+
+    steps = {"white": 0.1, "half <i>": 0.00042}
+    exam |= {"passed": False, "ladders": [ladder | {"steps": steps, "passed": False}]}
+    page = examined(make, exam)
+    assert (
+        "good outputs score 0.600; the score does not improve along “more paint”: white 0.1" in page
+    )
+    assert "The score improves" not in page
+    for damaged in ("no", [3], [{"name": "x"}], [ladder | {"steps": None}]):
+        examined(make, {**exam, "ladders": damaged})
+
+
+def test_the_backbone_and_the_interval_of_the_accuracy(make: Make) -> None:
+    page = examined(make, EXAM, weights="efficientnet-lite0", interval=[0.84, 0.95])
+    assert (
+        "backbone is efficientnet-lite0. On data it never trained on, it is right 90 % of" in page
+    )
+    assert "90 % of the time (84 % to 95 % with 95 % confidence)" in page
+    for before in ({}, {"interval": None}, {"interval": ["a", 0.5]}):
+        page = examined(make, EXAM, **before)
+        assert "On data it never trained on, the evaluator is right 90 % of the time" in page
+        assert "backbone" not in page
 
 
 def test_records_of_before_have_no_exam(make: Make, tmp_path: Path) -> None:

@@ -402,6 +402,16 @@ def test_plain_lines_tell_all_there_is_to_know(tmp_path: Path) -> None:
     assert text.count("trainA: 1 images skipped") == 1, "said once, not once a trial"
 
 
+def test_an_epochs_line_has_the_parts_in_the_evaluators_order_and_small_numbers() -> None:
+    out = StringIO()
+    progress = Progress(console=Console(file=out, width=200))
+    progress.started(0, 2)
+    parts = {"style": 2.14e-6, "content": 0.77, "painted": 0.00042, "inputs": 120.0}
+    progress.scored(1, Score(1.648e-6, parts), 3.0)
+    line = "score 1.65e-06 (style 2.14e-06 content 0.77 painted 0.00042 inputs 120) 3 items/s"
+    assert out.getvalue() == f"trial 0 epoch 1/2: {line}\n"
+
+
 def test_the_live_line_names_what_runs(tmp_path: Path) -> None:
     out = StringIO()
     with Progress(total=1, console=Console(file=out, width=200, force_terminal=True)) as progress:
