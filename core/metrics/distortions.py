@@ -106,27 +106,27 @@ def pattern(kind: Pattern, count: int, side: int, draw: torch.Generator) -> Tens
     period = uniform(count, *PERIODS, draw)
     turn, phase = uniform(count, 0, math.pi, draw), uniform(count, 0, 2 * math.pi, draw)
     if kind == "checkers":
-        made = ((across * 2 / period).floor() + (down * 2 / period).floor()) % 2 * 2 - 1
+        values = ((across * 2 / period).floor() + (down * 2 / period).floor()) % 2 * 2 - 1
     elif kind == "waves":
         along = across * turn.cos() + down * turn.sin()
-        made = (2 * math.pi * along / period + phase).sin()
+        values = (2 * math.pi * along / period + phase).sin()
     elif kind == "stripes":
-        made = (across * 2 / period).floor() % 2 * 2 - 1
+        values = (across * 2 / period).floor() % 2 * 2 - 1
     elif kind == "dots":
         bumps = (2 * math.pi * across / period).sin() * (2 * math.pi * down / period).sin()
-        made = (bumps > 0.3) * 1.3 - 0.3
+        values = (bumps > 0.3) * 1.3 - 0.3
     else:
         apart = (period * uniform(count, 0.5, 1, draw)).round()
-        made = ((across % apart < 1) | (down % apart < 1)).float()
-        made = made - made.mean((2, 3), keepdim=True)
-    return made * 2 * uniform(count, *AMPLITUDES, draw)
+        values = ((across % apart < 1) | (down % apart < 1)).float()
+        values = values - values.mean((2, 3), keepdim=True)
+    return values * 2 * uniform(count, *AMPLITUDES, draw)
 
 
 def patterned(images: Tensor, draw: torch.Generator, kind: Pattern | None = None) -> Tensor:
     """Under a periodic pattern; each image under one of its own kind where none is named."""
     kinds = [kind or PATTERNS[i] for i in torch.randint(5, (len(images),), generator=draw)]
-    made = torch.cat([pattern(one, 1, images.shape[-1], draw) for one in kinds])
-    return (images + made * (1 if kind else uniform(len(images), 0.3, 1.8, draw))).clamp(-1, 1)
+    values = torch.cat([pattern(one, 1, images.shape[-1], draw) for one in kinds])
+    return (images + values * (1 if kind else uniform(len(images), 0.3, 1.8, draw))).clamp(-1, 1)
 
 
 def noisy(images: Tensor, draw: torch.Generator, deviation: Tensor | float = 0.2) -> Tensor:

@@ -21,7 +21,7 @@ from core.metrics.cache import counted
 from core.task import Case, Data, Evaluator, Objective, Score
 
 VERSION = 3
-NOISE = 0.05  # of the good outputs' score, that a ladder's step may fall by
+NOISE = 0.1  # of the good outputs' score, that a ladder's step may fall by
 ExamPolicy = Literal["pass", "sit", "skip"]  # an evaluator has to pass its exam, to sit it, neither
 
 

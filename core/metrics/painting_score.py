@@ -4,14 +4,17 @@ Part        what it is                                                        ra
 painted     likelihood of being paintings, over held-out paintings' own       [0, ...), 1
 diversity   mean distance between outputs over that between paintings         [0, ...), 1
 breadth     share of what was added that half the resolution still shows      [0, 1], > 0.5
+forms       share of it that 8 x 8 pixels still show                          [0, 1], < 0.35
 spectrum    misfit of the radial spectrum, in deviations of the paintings'    [0, ...), 0
 copied      share of outputs that are a training painting                     [0, 1], 0
 structure   own structure kept, above that of other inputs                    [0, 1], 1
 recall      R@1: share of outputs that find their own input                   [0, 1], 1
 
-style   = min(1, painted) x min(1, diversity / 0.5) x (1 - copied) x broad x fine
+style   = min(1, painted) x min(1, diversity / 0.5) x (1 - copied)
+          x broad x own x fine
 broad   = ((breadth - 0.3) / 0.2)^2 between 0.3 (white noise has 0.25) and 0.5, 1 above
-fine    = 1 / (1 + (spectrum - 1.5)^2) where the misfit is above 1.5
+own     = (0.6 - forms) / 0.25 between 0.35 and 0.6 (another picture, halos), 0 above
+fine    = 1 / (1 + 4 (spectrum - 1.25)^2) where the misfit is above 1.25
 content = sqrt(structure) x recall
 value   = style x content, in [0, 1]
 
@@ -25,9 +28,10 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
-PARTS = ("painted", "diversity", "breadth", "spectrum", "copied", "structure", "recall")
-FINE = 1.5  # deviations that a typical set of paintings stays below
+PARTS = ("painted", "diversity", "breadth", "forms", "spectrum", "copied", "structure", "recall")
+FINE = 1.25  # deviations that a typical set of paintings stays below
 NOISE, BROAD = 0.3, 0.5
+OWN, FOREIGN = 0.35, 0.6
 DIVERSE, ONE_FOR_ALL = 0.5, 0.25
 UNRELATED, COPIES = 0.25, 0.5
 
@@ -37,7 +41,8 @@ def style_and_content(parts: Mapping[str, float]) -> tuple[float, float]:
     style = min(1.0, parts.get("painted", 1.0))
     style *= min(1.0, parts.get("diversity", DIVERSE) / DIVERSE)
     style *= min(1.0, max(0.0, (parts.get("breadth", BROAD) - NOISE) / (BROAD - NOISE))) ** 2
-    style /= 1 + max(0.0, parts.get("spectrum", 0.0) - FINE) ** 2
+    style *= min(1.0, max(0.0, (FOREIGN - parts.get("forms", 0.0)) / (FOREIGN - OWN)))
+    style /= 1 + 4 * max(0.0, parts.get("spectrum", 0.0) - FINE) ** 2
     style *= 1 - parts.get("copied", 0.0)
     return style, math.sqrt(parts.get("structure", 1.0)) * parts.get("recall", 1.0)
 

@@ -74,18 +74,23 @@ def best_recolouring(source: Tensor, output: Tensor) -> Tensor:
     return recoloured.clamp(-1, 1)
 
 
-def breadth(output: Tensor, source: Tensor) -> float:
-    """The share of what was added beyond a recolouring that is still there at half the resolution.
+def breadth_and_forms(output: Tensor, source: Tensor) -> tuple[float, float]:
+    """What was added beyond a recolouring: the shares of its energy that coarser views still show.
 
-    Of the energy of N x 3 x H x W images in [-1, 1]: 0.25 for white noise, which averages out, and
-    for most of what deceives a network; above a half for brush strokes; 1 where nothing was added.
-    Images above 128 pixels a side are scaled to 128 first: as finely as networks look.
+    Both in [0, 1] of N x 3 x H x W images in [-1, 1]. Breadth, at half the resolution: 0.25 for
+    white noise, which averages out, and for most of what deceives a network, above a half for
+    brush strokes. Forms, in 8 x 8 pixels: small for strokes, above a half for another picture that
+    shows through, for colours that vary over the image, and for halos. Images above 128 pixels a
+    side are scaled to 128 first: as finely as networks look.
     """
     added = luminance(output - best_recolouring(source, output))
     if min(added.shape[2:]) > FINEST:
         added = F.interpolate(added, (FINEST, FINEST), mode="area")
-    halved = F.avg_pool2d(added, 2).square().mean()
-    return float((halved + SLIGHT) / (added.square().mean() + SLIGHT))
+    added = added - added.mean((2, 3), keepdim=True)
+    energy = float(added.square().mean()) + SLIGHT
+    halved = float(F.avg_pool2d(added, 2).square().mean())
+    coarse = float(F.adaptive_avg_pool2d(added, 8).square().mean())
+    return (halved + SLIGHT) / energy, coarse / energy
 
 
 def radial_spectrum(images: Tensor) -> Tensor:
