@@ -47,7 +47,7 @@ def pytest_configure() -> None:
         os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // beside)))
 
 
-def draw_domains(folder: Path, paintings: int, photographs: int, side: int = 40) -> Path:
+def draw_domains(folder: Path, paintings: int, photographs: int, side: int = 64) -> Path:
     """A data set in CycleGAN's layout: blobs in trainB, others painted with strokes in trainA."""
     random = np.random.default_rng(0)
     y, x = np.mgrid[0:side, 0:side] / side
@@ -69,7 +69,7 @@ def draw_domains(folder: Path, paintings: int, photographs: int, side: int = 40)
 
 @pytest.fixture(scope="session")
 def domains(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """24 paintings and 32 photographs of 40 x 40 pixels."""
+    """24 paintings and 32 photographs of 64 x 64 pixels."""
     return draw_domains(tmp_path_factory.mktemp("data") / "domains", 24, 32)
 
 
