@@ -1,4 +1,4 @@
-"""Small real data, evaluators trained once for the session, and CI's rule: nothing is skipped."""
+"""Small real data, evaluators made once for the session, and CI's rule: nothing is skipped."""
 
 from __future__ import annotations
 
@@ -75,16 +75,16 @@ def domains(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def evaluators(tmp_path_factory: pytest.TempPathFactory, domains: Path) -> Path:
-    """A folder of evaluators holding the one for `domains` at size 32, trained for real.
+    """A folder of evaluators holding the one for `domains` at size 32, fitted for real.
 
-    Others that tests prepare there are trained once as well; pytest-xdist's workers share it.
+    Others that tests prepare there are made once as well; pytest-xdist's workers share it.
     """
     from core.data.images import load_unpaired
     from evaluators.painting import PaintingEvaluator
 
     base = tmp_path_factory.getbasetemp()
     folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "evaluators"
-    evaluator = PaintingEvaluator("A", "scratch", "cpu")
+    evaluator = PaintingEvaluator("A", "auto", "cpu")
     evaluator.prepare(load_unpaired(str(domains), 32, "resize"), folder, lambda line: None)
     return folder
 

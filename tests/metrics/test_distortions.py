@@ -59,7 +59,11 @@ def pictures(count: int = 12, side: int = 48, seed: int = 0) -> Tensor:
 @pytest.mark.parametrize("side", [32, 45, 96])
 def test_images_become_images_and_stay_as_they_were_themselves(name: str, side: int) -> None:
     one = {**DRAWN, **FIXED}[name]
-    for images in (pictures(side=side), torch.ones(12, 3, side, side), -torch.ones(1, 3, side, side)):
+    for images in (
+        pictures(side=side),
+        torch.ones(12, 3, side, side),
+        -torch.ones(1, 3, side, side),
+    ):
         others = pictures(len(images), side, seed=1)
         before = images.clone(), others.clone()
         changed = one(images, others, seeded(0))

@@ -11,7 +11,6 @@ from torch import Tensor, nn
 
 from core.data.tensors import to_pixels
 from core.metrics.painting_exam import adversarial, brushed, partly, recoloured_as
-from core.metrics.painting_net import accuracy
 from core.metrics.similarity import (
     best_recolouring,
     breadth,
@@ -114,21 +113,3 @@ def test_a_share_of_the_area_is_painted_over(pictures: Tensor, share: float) -> 
     assert (changed.float().mean((1, 2)) - share).abs().max() < 0.02
     kept = ~changed[:, None].expand_as(pictures)
     assert torch.equal(painted[kept], pictures[kept])
-
-
-def test_accuracy_by_hand() -> None:
-    """Logits of photographs at -9, paintings at 1: what lies above -4 counts as a painting."""
-    photographs, paintings = torch.full((5, 2), -9.0), torch.full((7, 2), 1.0)
-    held_photographs = torch.tensor([[-9.0, -9.0], [-6.0, -6.0], [-6.0, -4.0], [2.0, 1.0]])
-    held_paintings = torch.tensor([[1.0, 1.0], [-3.0, -3.0], [-4.0, -2.0], [-1.0, 3.0]])
-    found = accuracy(photographs, paintings, held_photographs, held_paintings)
-    assert found["confusion"] == {
-        "photographs": {"photograph": 3, "painting": 1},
-        "paintings": {"photograph": 0, "painting": 4},
-    }
-    assert found["accuracy"] == (3 / 4 + 1) / 2
-    assert not found["weak"]
-    low, high = found["interval"]
-    assert 0.5 < low < 0.7
-    assert 0.95 < high <= 1
-    assert accuracy(photographs, paintings, held_paintings, held_photographs)["weak"]
