@@ -88,20 +88,21 @@ def test_the_generator_alone_decides(name: str) -> None:
 
 @pytest.mark.parametrize("kind", change.PATTERNS)
 def test_a_pattern_lies_around_0_and_is_as_strong_as_is_said(kind: change.Pattern) -> None:
-    made = change.pattern(kind, 64, 64, seeded(0))
-    assert made.shape == (64, 1, 64, 64)
+    patterns = change.pattern(kind, 64, 64, seeded(0))
+    assert patterns.shape == (64, 1, 64, 64)
     low, high = (2 * amplitude for amplitude in change.AMPLITUDES)  # of [-1, 1]
-    swing = (made.amax((1, 2, 3)) - made.amin((1, 2, 3))) / (1 if kind in ("grid", "dots") else 2)
+    ways = 1 if kind in ("grid", "dots") else 2  # up, or up and down
+    swing = (patterns.amax((1, 2, 3)) - patterns.amin((1, 2, 3))) / ways
     assert swing.min() > 0.8 * low
     assert swing.max() < 1.35 * high
     assert swing.max() > 1.5 * swing.min(), "each image has its own"
-    assert made.mean().abs() < 0.1
+    assert patterns.mean().abs() < 0.1
 
 
 def test_stripes_have_a_period_of_4_to_16_pixels() -> None:
-    made = change.pattern("stripes", 200, 128, seeded(0))[:, 0]
-    assert torch.equal(made, made[:, :1].expand_as(made)), "they run down"
-    changes = (made[:, 0].diff(dim=1) != 0).sum(1)
+    patterns = change.pattern("stripes", 200, 128, seeded(0))[:, 0]
+    assert torch.equal(patterns, patterns[:, :1].expand_as(patterns)), "they run down"
+    changes = (patterns[:, 0].diff(dim=1) != 0).sum(1)
     least, most = (2 * 128 / period for period in reversed(change.PERIODS))
     assert changes.min() >= least - 1
     assert changes.max() <= most
@@ -111,9 +112,9 @@ def test_stripes_have_a_period_of_4_to_16_pixels() -> None:
 def test_borrowed_colours_have_the_others_moments() -> None:
     images, others = torch.rand(4, 3, 32, 32, generator=seeded(0)), pictures(4, 32)
     others = 0.5 * others + 0.1
-    made = change.with_colours_of(images, others)
-    assert torch.allclose(made.mean((2, 3)), others.mean((2, 3)), atol=1e-2)
-    assert torch.allclose(made.std((2, 3)), others.std((2, 3)), atol=0.02)
+    recoloured = change.with_colours_of(images, others)
+    assert torch.allclose(recoloured.mean((2, 3)), others.mean((2, 3)), atol=1e-2)
+    assert torch.allclose(recoloured.std((2, 3)), others.std((2, 3)), atol=0.02)
 
 
 def test_fields_of_one_knot_are_a_recolouring_and_more_knots_are_not() -> None:

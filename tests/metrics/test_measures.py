@@ -82,9 +82,9 @@ def test_copies_are_found_mirrored_and_recoloured_a_little(pictures: Tensor) -> 
 
 def test_a_colour_filter_gives_the_wanted_moments(pictures: Tensor) -> None:
     wanted = 0.3 * pictures.flip(1) + torch.tensor([0.2, 0.0, -0.3]).view(1, 3, 1, 1)
-    made = recoloured_as(pictures, wanted)
-    assert torch.allclose(made.mean((0, 2, 3)), wanted.mean((0, 2, 3)), atol=0.02)
-    assert torch.allclose(made.std((0, 2, 3)), wanted.std((0, 2, 3)), atol=0.02)
+    filtered = recoloured_as(pictures, wanted)
+    assert torch.allclose(filtered.mean((0, 2, 3)), wanted.mean((0, 2, 3)), atol=0.02)
+    assert torch.allclose(filtered.std((0, 2, 3)), wanted.std((0, 2, 3)), atol=0.02)
 
 
 def test_an_attack_convinces_both_heads_and_hardly_changes_the_picture(pictures: Tensor) -> None:
