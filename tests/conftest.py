@@ -1,4 +1,4 @@
-"""Small real data, evaluators trained once for the session, and CI's rule: nothing is skipped."""
+"""Small real data, evaluators made once for the session, and CI's rule: nothing is skipped."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def pytest_configure() -> None:
         os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // beside)))
 
 
-def draw_domains(folder: Path, paintings: int, photographs: int, side: int = 40) -> Path:
+def draw_domains(folder: Path, paintings: int, photographs: int, side: int = 64) -> Path:
     """A data set in CycleGAN's layout: blobs in trainB, others painted with strokes in trainA."""
     random = np.random.default_rng(0)
     y, x = np.mgrid[0:side, 0:side] / side
@@ -62,29 +62,29 @@ def draw_domains(folder: Path, paintings: int, photographs: int, side: int = 40)
             pixels = ((shade[..., None] * colour).clip(0, 1) * 255).astype(np.uint8)
             image = Image.fromarray(pixels)
             if name == "trainA":
-                image = paint(image.resize((4 * side, 4 * side)), (10, 6, 4), random)
+                image = paint(image.resize((4 * side, 4 * side)), (16, 9, 6), random, joints=False)
             image.resize((side, side)).save(folder / name / f"{number:03}.png")
     return folder
 
 
 @pytest.fixture(scope="session")
 def domains(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """24 paintings and 32 photographs of 40 x 40 pixels."""
+    """24 paintings and 32 photographs of 64 x 64 pixels."""
     return draw_domains(tmp_path_factory.mktemp("data") / "domains", 24, 32)
 
 
 @pytest.fixture(scope="session")
 def evaluators(tmp_path_factory: pytest.TempPathFactory, domains: Path) -> Path:
-    """A folder of evaluators holding the one for `domains` at size 32, trained for real.
+    """A folder of evaluators holding the one for `domains` at size 32, fitted for real.
 
-    Others that tests prepare there are trained once as well; pytest-xdist's workers share it.
+    Others that tests prepare there are made once as well; pytest-xdist's workers share it.
     """
     from core.data.images import load_unpaired
     from evaluators.painting import PaintingEvaluator
 
     base = tmp_path_factory.getbasetemp()
     folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "evaluators"
-    evaluator = PaintingEvaluator("A", "scratch", "cpu")
+    evaluator = PaintingEvaluator("A", "auto", "cpu")
     evaluator.prepare(load_unpaired(str(domains), 32, "resize"), folder, lambda line: None)
     return folder
 

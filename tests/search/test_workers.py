@@ -38,22 +38,11 @@ def command(runs: Path, *more: str) -> list[str]:
     return [GANTUNE, "tune", "glyph_autoencoder", *small, *where, *more]
 
 
-@pytest.fixture(scope="module")
-def reader(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of evaluators with the one that reads these glyphs."""
-    folder = tmp_path_factory.mktemp("evaluators")
-    params = smallest(TASK, folder)
-    TASK.evaluator(params).prepare(TASK.load(params), folder, lambda line: None)
-    return folder
-
-
-@pytest.fixture
-def runs(tmp_path: Path, reader: Path) -> Path:
-    """An empty `--runs` folder, but for the evaluator."""
-    folder = tmp_path / "runs"
-    folder.mkdir()
-    (folder / "evaluators").symlink_to(reader)
-    return folder
+@pytest.fixture(scope="module", autouse=True)
+def reader(evaluators: Path) -> None:
+    """The evaluator that reads these glyphs is there before a clock runs."""
+    params = smallest(TASK, evaluators)
+    TASK.evaluator(params).prepare(TASK.load(params), evaluators, lambda line: None)
 
 
 @contextmanager
@@ -150,11 +139,11 @@ def test_kills_and_a_restarted_database_lose_nothing(runs: Path, postgres: Postg
 
 
 def test_a_machine_that_dies_loses_no_trial(
-    runs: Path, reader: Path, tmp_path: Path, postgres: Postgres
+    runs: Path, evaluators: Path, tmp_path: Path, postgres: Postgres
 ) -> None:
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
-    (elsewhere / "evaluators").symlink_to(reader)
+    (elsewhere / "evaluators").symlink_to(evaluators)
     words = ("--workers", "1", "--trials", "3", "--storage", postgres.url, "--heartbeat", "1")
     with tuning(elsewhere, *words, host="elsewhere"):
         wait_until(lambda: "trial 0 epoch 2/" in said(elsewhere), 60, elsewhere)

@@ -1,0 +1,47 @@
+"""The painting score's formulas, by values worked out by hand."""
+
+from __future__ import annotations
+
+import pytest
+
+from core.metrics.painting_score import style_and_content, violations
+
+PERFECT = {"painted": 1.0, "diversity": 0.5, "breadth": 0.5, "spectrum": 1.5, "copied": 0.0,
+           "structure": 1.0, "recall": 1.0}  # fmt: skip
+
+
+@pytest.mark.parametrize(("part", "value", "style", "content"), [
+    ("painted", 0.5, 0.5, 1),
+    ("painted", 1e-9, 1e-9, 1),
+    ("painted", 3.0, 1, 1),
+    ("diversity", 0.25, 0.5, 1),
+    ("diversity", 2.0, 1, 1),
+    ("breadth", 0.375, 0.25, 1),
+    ("breadth", 0.25, 0, 1),
+    ("breadth", 0.1, 0, 1),
+    ("breadth", 1.0, 1, 1),
+    ("spectrum", 2.5, 0.5, 1),
+    ("spectrum", 4.5, 0.1, 1),
+    ("spectrum", 0.0, 1, 1),
+    ("copied", 0.25, 0.75, 1),
+    ("copied", 1.0, 0, 1),
+    ("structure", 0.25, 1, 0.5),
+    ("structure", 0.0, 1, 0),
+    ("recall", 0.5, 1, 0.5),
+])  # fmt: skip
+def test_each_part_alone(part: str, value: float, style: float, content: float) -> None:
+    assert style_and_content(PERFECT) == style_and_content({}) == (1, 1)
+    found = style_and_content({**PERFECT, part: value})
+    assert found == pytest.approx((style, content), abs=1e-12)
+
+
+def test_parts_multiply() -> None:
+    parts = {"painted": 0.5, "diversity": 0.25, "breadth": 0.375, "spectrum": 2.5, "copied": 0.5,
+             "structure": 0.25, "recall": 0.5}  # fmt: skip
+    assert style_and_content(parts) == pytest.approx((0.5 * 0.5 * 0.25 * 0.5 * 0.5, 0.25))
+
+
+def test_guards_break_beyond_their_bounds() -> None:
+    assert violations(PERFECT) == {"unrelated": -0.75, "one_for_all": -0.25, "copies": -0.5}
+    bad = violations({"recall": 0.125, "diversity": 0.0, "copied": 0.75})
+    assert bad == {"unrelated": 0.125, "one_for_all": 0.25, "copies": 0.25}
