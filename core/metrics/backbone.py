@@ -166,16 +166,16 @@ def _from_file(path: Path) -> Backbone:
     remedy = f"name one of {', '.join(NAMES)}, or a state file of one of these networks"
     if not path.is_file():
         raise UserError(f"--evaluator-weights {path}: no such network or file; {remedy}")
+    state = _read(path)
     kind = f"{path.name}:{hashlib.sha256(path.read_bytes()).hexdigest()[:12]}"
+    build = _efficientnet if "_conv_stem.weight" in state else _resnet18
     try:
-        state = _read(path)
-        build = _efficientnet if "_conv_stem.weight" in state else _resnet18
         return build(kind, state)
-    except (RuntimeError, AttributeError, TypeError, KeyError) as error:
-        first = str(error).strip().split("\n")[0]
-        raise UserError(
-            f"--evaluator-weights {path}: not such a network ({first}); {remedy}"
-        ) from None
+    except (RuntimeError, AttributeError, TypeError, KeyError):
+        what = (
+            "its tensors have other names or shapes than those of a ResNet-18 or EfficientNet-Lite"
+        )
+        raise UserError(f"--evaluator-weights {path}: {what}; {remedy}") from None
 
 
 def _read(path: Path) -> dict[str, Tensor]:

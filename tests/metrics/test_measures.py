@@ -13,7 +13,7 @@ from core.data.tensors import to_pixels
 from core.metrics.painting_exam import adversarial, brushed, partly, recoloured_as
 from core.metrics.similarity import (
     best_recolouring,
-    breadth,
+    breadth_and_forms,
     copied_share,
     frechet_distance,
     kernel_distance,
@@ -55,11 +55,23 @@ def test_a_recolouring_is_undone_and_a_new_texture_is_not(pictures: Tensor) -> N
 
 
 def test_noise_has_a_quarter_of_breadth_and_a_recolouring_all(pictures: Tensor) -> None:
-    assert breadth(pictures, pictures) == breadth(0.5 * pictures + 0.1, pictures) == 1
+    assert breadth_and_forms(pictures, pictures)[0] == pytest.approx(1, abs=1e-3)
+    assert breadth_and_forms(0.5 * pictures + 0.1, pictures)[0] == pytest.approx(1, abs=1e-3)
     fine, coarse = torch.randn(12, 3, 48, 48), torch.randn(12, 3, 12, 12)
     coarse = F.interpolate(coarse, (48, 48), mode="nearest")
-    assert breadth(pictures + 0.2 * fine, pictures) == pytest.approx(0.25, abs=0.03)
-    assert breadth(pictures + 0.2 * coarse, pictures) > 0.9
+    assert breadth_and_forms(pictures + 0.2 * fine, pictures)[0] == pytest.approx(0.25, abs=0.03)
+    assert breadth_and_forms(pictures + 0.2 * coarse, pictures)[0] > 0.9
+
+
+def test_another_picture_and_sliding_colours_have_forms_and_texture_has_none(
+    pictures: Tensor,
+) -> None:
+    other = 0.5 * pictures + 0.5 * pictures.roll(1, 0)
+    sliding = pictures + torch.linspace(-0.3, 0.3, 48)
+    texture = pictures + 0.2 * torch.randn_like(pictures)
+    found = [breadth_and_forms(x, pictures)[1] for x in (other, sliding, texture)]
+    assert min(found[:2]) > 0.5
+    assert found[2] < 0.1
 
 
 def test_the_spectrum_shows_noise_and_blur_and_no_mirror_image(pictures: Tensor) -> None:

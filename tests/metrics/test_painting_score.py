@@ -6,7 +6,7 @@ import pytest
 
 from core.metrics.painting_score import style_and_content, violations
 
-PERFECT = {"painted": 1.0, "diversity": 0.5, "breadth": 0.5, "spectrum": 1.5, "copied": 0.0,
+PERFECT = {"painted": 1.0, "diversity": 0.5, "breadth": 0.5, "forms": 0.35, "spectrum": 1.25, "copied": 0.0,
            "structure": 1.0, "recall": 1.0}  # fmt: skip
 
 
@@ -16,12 +16,15 @@ PERFECT = {"painted": 1.0, "diversity": 0.5, "breadth": 0.5, "spectrum": 1.5, "c
     ("painted", 3.0, 1, 1),
     ("diversity", 0.25, 0.5, 1),
     ("diversity", 2.0, 1, 1),
-    ("breadth", 0.375, 0.25, 1),
-    ("breadth", 0.25, 0, 1),
+    ("breadth", 0.4, 0.25, 1),
+    ("breadth", 0.3, 0, 1),
     ("breadth", 0.1, 0, 1),
     ("breadth", 1.0, 1, 1),
-    ("spectrum", 2.5, 0.5, 1),
-    ("spectrum", 4.5, 0.1, 1),
+    ("forms", 0.475, 0.5, 1),
+    ("forms", 0.6, 0, 1),
+    ("forms", 0.1, 1, 1),
+    ("spectrum", 1.75, 0.5, 1),
+    ("spectrum", 2.75, 0.1, 1),
     ("spectrum", 0.0, 1, 1),
     ("copied", 0.25, 0.75, 1),
     ("copied", 1.0, 0, 1),
@@ -36,9 +39,10 @@ def test_each_part_alone(part: str, value: float, style: float, content: float) 
 
 
 def test_parts_multiply() -> None:
-    parts = {"painted": 0.5, "diversity": 0.25, "breadth": 0.375, "spectrum": 2.5, "copied": 0.5,
+    parts = {"painted": 0.5, "diversity": 0.25, "breadth": 0.4, "forms": 0.475, "spectrum": 1.75,
+             "copied": 0.5,
              "structure": 0.25, "recall": 0.5}  # fmt: skip
-    assert style_and_content(parts) == pytest.approx((0.5 * 0.5 * 0.25 * 0.5 * 0.5, 0.25))
+    assert style_and_content(parts) == pytest.approx((0.5 * 0.5 * 0.25 * 0.5 * 0.5 * 0.5, 0.25))
 
 
 def test_guards_break_beyond_their_bounds() -> None:
