@@ -28,7 +28,6 @@ from core.metrics.backbone import AUTO, load_backbone
 from core.metrics.cache import load_or_train
 from core.metrics.painting_net import PaintingNet
 from core.metrics.painting_score import PARTS, style_and_content, violations
-from core.metrics.scratch import RECIPE as SCRATCH
 from core.metrics.scratch import scratch_backbone
 from core.metrics.style import Style
 from core.task import Case, Objective, Score, UserError
@@ -116,14 +115,9 @@ class PaintingEvaluator:
             [image for i, image in enumerate(domain.train) if i % 3 != left_out]
             for domain in domains
         )
-        recipe: dict[str, Any] = {
-            "data": data.fingerprint,
-            "target": self.target,
-            "left_out": left_out,
-        }
+        recipe = {"data": data.fingerprint, "target": self.target, "left_out": left_out}
         if self.weights == "scratch":
             backbone = scratch_backbone(photographs, paintings, data.size, recipe, folder, say)
-            recipe["scratch"] = SCRATCH["version"]
         else:
             backbone = load_backbone(self.weights)
         backbone.to(self.device)

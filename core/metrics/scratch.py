@@ -76,4 +76,4 @@ def scratch_backbone(
         return average.module, {"evaluator": "backbone", **recipe}
 
     net, _ = load_or_train(folder, "backbone", {**recipe, **RECIPE}, 0, build, train)
-    return resnet_backbone("scratch", net)
+    return resnet_backbone(f"scratch:{RECIPE['version']}", net)

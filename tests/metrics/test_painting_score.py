@@ -6,8 +6,8 @@ import pytest
 
 from core.metrics.painting_score import style_and_content, violations
 
-PERFECT = {"painted": 1.0, "diversity": 0.5, "breadth": 0.5, "forms": 0.35, "spectrum": 1.25, "copied": 0.0,
-           "structure": 1.0, "recall": 1.0}  # fmt: skip
+PERFECT = {"painted": 1.0, "diversity": 0.5, "breadth": 0.5, "forms": 0.35, "spectrum": 1.25,
+           "copied": 0.0,"structure": 1.0, "recall": 1.0}  # fmt: skip
 
 
 @pytest.mark.parametrize(("part", "value", "style", "content"), [
