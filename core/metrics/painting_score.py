@@ -12,8 +12,8 @@ recall      R@1: share of outputs that find their own input                   [0
 
 style   = min(1, painted) x min(1, diversity / 0.5) x (1 - copied)
           x broad x own x fine
-broad   = ((breadth - 0.3) / 0.2)^2 between 0.3 (white noise has 0.25) and 0.5, 1 above
-own     = (0.6 - forms) / 0.25 between 0.35 and 0.6 (another picture, halos), 0 above
+broad   = ((breadth - 0.3) / 0.2)^2 between 0.3 (white noise has 0.25) and 0.5; 0.01 to 1
+own     = (0.6 - forms) / 0.25 between 0.35 and 0.6 (another picture, halos); 0.1 to 1
 fine    = 1 / (1 + 4 (spectrum - 1.25)^2) where the misfit is above 1.25
 content = sqrt(structure) x recall
 value   = style x content, in [0, 1]
@@ -40,11 +40,16 @@ def style_and_content(parts: Mapping[str, float]) -> tuple[float, float]:
     """Both in [0, 1]; a part that is left out counts as perfect."""
     style = min(1.0, parts.get("painted", 1.0))
     style *= min(1.0, parts.get("diversity", DIVERSE) / DIVERSE)
-    style *= min(1.0, max(0.0, (parts.get("breadth", BROAD) - NOISE) / (BROAD - NOISE))) ** 2
-    style *= min(1.0, max(0.0, (FOREIGN - parts.get("forms", 0.0)) / (FOREIGN - OWN)))
+    style *= ramp(parts.get("breadth", BROAD), NOISE, BROAD) ** 2
+    style *= ramp(parts.get("forms", OWN), FOREIGN, OWN)
     style /= 1 + 4 * max(0.0, parts.get("spectrum", 0.0) - FINE) ** 2
     style *= 1 - parts.get("copied", 0.0)
     return style, math.sqrt(parts.get("structure", 1.0)) * parts.get("recall", 1.0)
+
+
+def ramp(x: float, worst: float, best: float) -> float:
+    """From 0.1 at `worst` and beyond, where a search still sees other parts, to 1 at `best`."""
+    return min(1.0, max(0.1, (x - worst) / (best - worst)))
 
 
 def violations(parts: Mapping[str, float]) -> dict[str, float]:
