@@ -14,7 +14,7 @@ style   = min(1, painted) x min(1, diversity / 0.5) x (1 - copied)
           x broad x own x fine
 broad   = ((breadth - 0.3) / 0.2)^2 between 0.3 (white noise has 0.25) and 0.5; 0.01 to 1
 own     = (0.6 - forms) / 0.25 between 0.35 and 0.6 (another picture, halos); 0.1 to 1
-fine    = 1 / (1 + 4 (spectrum - 1.25)^2) where the misfit is above 1.25
+fine    = 1 / (1 + 3 (spectrum - 1.25)) where the misfit is above 1.25
 content = sqrt(structure) x recall
 value   = style x content, in [0, 1]
 
@@ -42,7 +42,7 @@ def style_and_content(parts: Mapping[str, float]) -> tuple[float, float]:
     style *= min(1.0, parts.get("diversity", DIVERSE) / DIVERSE)
     style *= ramp(parts.get("breadth", BROAD), NOISE, BROAD) ** 2
     style *= ramp(parts.get("forms", OWN), FOREIGN, OWN)
-    style /= 1 + 4 * max(0.0, parts.get("spectrum", 0.0) - FINE) ** 2
+    style /= 1 + 3 * max(0.0, parts.get("spectrum", 0.0) - FINE)
     style *= 1 - parts.get("copied", 0.0)
     return style, math.sqrt(parts.get("structure", 1.0)) * parts.get("recall", 1.0)
 

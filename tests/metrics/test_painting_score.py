@@ -23,8 +23,8 @@ PERFECT = {"painted": 1.0, "diversity": 0.5, "breadth": 0.5, "forms": 0.35, "spe
     ("forms", 0.475, 0.5, 1),
     ("forms", 0.6, 0.1, 1),
     ("forms", 0.1, 1, 1),
-    ("spectrum", 1.75, 0.5, 1),
-    ("spectrum", 2.75, 0.1, 1),
+    ("spectrum", 2.25, 0.25, 1),
+    ("spectrum", 4.25, 0.1, 1),
     ("spectrum", 0.0, 1, 1),
     ("copied", 0.25, 0.75, 1),
     ("copied", 1.0, 0, 1),
@@ -39,10 +39,10 @@ def test_each_part_alone(part: str, value: float, style: float, content: float) 
 
 
 def test_parts_multiply() -> None:
-    parts = {"painted": 0.5, "diversity": 0.25, "breadth": 0.4, "forms": 0.475, "spectrum": 1.75,
+    parts = {"painted": 0.5, "diversity": 0.25, "breadth": 0.4, "forms": 0.475, "spectrum": 2.25,
              "copied": 0.5,
              "structure": 0.25, "recall": 0.5}  # fmt: skip
-    assert style_and_content(parts) == pytest.approx((0.5 * 0.5 * 0.25 * 0.5 * 0.5 * 0.5, 0.25))
+    assert style_and_content(parts) == pytest.approx((0.5 * 0.5 * 0.25 * 0.5 * 0.25 * 0.5, 0.25))
 
 
 def test_guards_break_beyond_their_bounds() -> None:
