@@ -13,7 +13,7 @@ from typing import Any
 
 from benchmarks.table import save, table
 from core.files import read_json
-from core.metrics.painting_score import PARTS, style_and_content
+from core.metrics.painting_score import PARTS, scaled, style_and_content
 
 TOGETHER = (("structure", "recall"), ("breadth", "spectrum"), ("structure", "recall", "copied"))
 
@@ -22,7 +22,7 @@ def score_without(parts: Mapping[str, float], without: Iterable[str] = ()) -> fl
     """The painting score of these parts, some left out."""
     removed = set(without)
     style, content = style_and_content({p: parts[p] for p in PARTS if p not in removed})
-    return style * content
+    return scaled(style * content)
 
 
 def ablation(exam: Mapping[str, Any], without: tuple[str, ...]) -> list[str]:

@@ -3,8 +3,8 @@
 A pretrained network, frozen, sees; a classifier on top, fitted in seconds on the train split,
 tells the data set's paintings from its photographs and from what half-trained GANs make of them.
 `style` is what it sees of paintings in the outputs, `content` what is left of each output's own
-input, the search value their product. core/metrics/painting_score.py has the parts and formulas,
-core/metrics/painting_net.py what the classifier learns from.
+input, and the search value grows with their product. core/metrics/painting_score.py has the parts
+and formulas, core/metrics/painting_net.py what the classifier learns from.
 
 `--evaluator plain` is the bare probability of "painting": what others search with, and what fails
 the exam.
@@ -27,7 +27,7 @@ from core.metrics import painting_net, similarity
 from core.metrics.backbone import AUTO, load_backbone
 from core.metrics.cache import load_or_train
 from core.metrics.painting_net import PaintingNet
-from core.metrics.painting_score import PARTS, style_and_content, violations
+from core.metrics.painting_score import PARTS, scaled, style_and_content, violations
 from core.metrics.scratch import scratch_backbone
 from core.metrics.style import Style
 from core.task import Case, Objective, Score, UserError
@@ -162,7 +162,7 @@ class PaintingEvaluator:
         shown = {"style": style, "content": content, **{name: parts[name] for name in PARTS}}
         if self.measures:
             shown |= self.measures(output, outputs.source)
-        return Score(style * content, shown | inputs, violations(parts))
+        return Score(scaled(style * content), shown | inputs, violations(parts))
 
     def exam(self, data: UnpairedImages) -> Iterator[Case]:
         """Ways to cheat, beside validation photographs that were painted over.

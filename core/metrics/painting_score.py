@@ -16,11 +16,12 @@ broad   = ((breadth - 0.3) / 0.2)^2 between 0.3 (white noise has 0.25) and 0.5; 
 own     = (0.6 - forms) / 0.25 between 0.35 and 0.6 (another picture, halos); 0.1 to 1
 fine    = 1 / (1 + 3 (spectrum - 1.25)) where the misfit is above 1.25
 content = sqrt(structure) x recall
-value   = style x content, in [0, 1]
+value   = 1 / (1 + 5 ln(1 / (style x content))), in [0, 1]
 
 A likelihood is the geometric mean over the outputs of P(painting), multiplied over the two heads of
-the classifier: each has to be convinced, by all of the outputs. It is never 0, so that a search can
-tell bad from worse.
+the classifier: each has to be convinced, by all of the outputs. So style spans many orders of
+magnitude; the value has their order on a scale that can be read and averaged: 1e-9 is 0.01, 0.01 is
+0.04, 0.5 is 0.22, 0.76 is 0.42. A quarter of painted strokes' value is about a quarter of theirs.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ NOISE, BROAD = 0.3, 0.5
 OWN, FOREIGN = 0.35, 0.6
 DIVERSE, ONE_FOR_ALL = 0.5, 0.25
 UNRELATED, COPIES = 0.25, 0.5
+STEEP = 5.0
 
 
 def style_and_content(parts: Mapping[str, float]) -> tuple[float, float]:
@@ -45,6 +47,11 @@ def style_and_content(parts: Mapping[str, float]) -> tuple[float, float]:
     style /= 1 + 3 * max(0.0, parts.get("spectrum", 0.0) - FINE)
     style *= 1 - parts.get("copied", 0.0)
     return style, math.sqrt(parts.get("structure", 1.0)) * parts.get("recall", 1.0)
+
+
+def scaled(product: float) -> float:
+    """The value of style x content: 1 for 1, 0 for 0, in the same order."""
+    return 1 / (1 - STEEP * min(0.0, math.log(product))) if product > 0 else 0.0
 
 
 def ramp(x: float, worst: float, best: float) -> float:

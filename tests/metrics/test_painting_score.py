@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from core.metrics.painting_score import style_and_content, violations
+from core.metrics.painting_score import scaled, style_and_content, violations
 
 PERFECT = {"painted": 1.0, "diversity": 0.5, "breadth": 0.5, "forms": 0.35, "spectrum": 1.25,
            "copied": 0.0,"structure": 1.0, "recall": 1.0}  # fmt: skip
@@ -49,3 +49,12 @@ def test_guards_break_beyond_their_bounds() -> None:
     assert violations(PERFECT) == {"unrelated": -0.75, "one_for_all": -0.25, "copies": -0.5}
     bad = violations({"recall": 0.125, "diversity": 0.0, "copied": 0.75})
     assert bad == {"unrelated": 0.125, "one_for_all": 0.25, "copies": 0.25}
+
+
+def test_the_value_has_the_products_order_on_a_scale_that_can_be_read() -> None:
+    products = [0.0, 5e-324, 1e-9, 1e-4, 0.01, 0.19, 0.5, 0.76, 1.0]
+    values = [scaled(product) for product in products]
+    assert values == sorted(set(values))
+    assert (values[0], values[-1], scaled(1.000001)) == (0, 1, 1)
+    assert scaled(1e-9) == pytest.approx(0.0096, abs=1e-4)
+    assert scaled(0.19) == pytest.approx(scaled(0.76) / 4, rel=0.02)
