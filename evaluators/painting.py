@@ -35,7 +35,7 @@ from core.task import Case, Objective, Score, UserError
 OBJECTIVE = Objective("painting score", "maximize", worst=0.0)
 DomainName = Literal["A", "B"]
 EvaluatorKind = Literal["guarded", "plain"]
-FEWEST = 20  # images of a domain
+FEWEST, FEW = 20, 60  # images of a domain; training images too few to leave some out
 SHOWN = 256  # training paintings, at most, that the exam's outputs are made from
 SEEN = 100  # training images of a domain, at most, that the threshold is set by
 OTHER = "efficientnet-lite1"  # what the holdout evaluator sees with
@@ -110,7 +110,9 @@ class PaintingEvaluator:
                     f"--data: {count} {name}; the painting evaluator learns from {FEWEST} images "
                     "of each domain or more: add images"
                 )
-        left_out = 0 if self.holdout else 2  # of every three training images
+        few = min(len(domain.train) for domain in domains) < FEW
+        left_out = 0 if self.holdout else -1 if few else 2  # of every three training images
+        seed = 0 if self.holdout else 2
         photographs, paintings = (
             [image for i, image in enumerate(domain.train) if i % 3 != left_out]
             for domain in domains
@@ -128,9 +130,7 @@ class PaintingEvaluator:
 
         def train() -> tuple[nn.ModuleList, dict[str, Any]]:
             say("evaluator: learning to tell the domains apart (once per data set)")
-            heads = painting_net.train_heads(
-                backbone, photographs, paintings, data.size, left_out, say
-            )
+            heads = painting_net.train_heads(backbone, photographs, paintings, data.size, seed, say)
             net = PaintingNet(backbone, heads.to(self.device))
             trained = [centre_crops(x[:SEEN], data.size) for x in (photographs, paintings)]
             images = [to_tensor(x) for x in (*trained, *(domain.validation for domain in domains))]
@@ -138,7 +138,7 @@ class PaintingEvaluator:
             return heads, {"evaluator": "painting", **recipe, **known}
 
         kept = {**recipe, **painting_net.RECIPE}
-        heads, facts = load_or_train(folder, "painting", kept, left_out, build, train)
+        heads, facts = load_or_train(folder, "painting", kept, seed, build, train)
         return PaintingNet(backbone, heads).eval(), facts
 
     def __call__(self, outputs: ImagePairs) -> Score:
