@@ -199,10 +199,6 @@ class Evaluator(Protocol):
     def objectives(self) -> tuple[Objective, ...]:
         """What may be searched for: `Score.value` first, then parts of the score by their names."""
 
-    @property
-    def margin(self) -> float:
-        """The share of the good outputs' score that no bad output of the exam may reach."""
-
     def prepare(self, data: Any, folder: Path, say: Callable[[str], None]) -> Mapping[str, Any]:
         """Train or load the evaluator for `data`; return what the report shows of it (JSON)."""
 
@@ -210,7 +206,10 @@ class Evaluator(Protocol):
         """Score outputs; deterministic."""
 
     def exam(self, data: Any) -> Iterator[Case]:
-        """Good outputs for `data` and ways to cheat; they may depend on the evaluator."""
+        """Good outputs for `data` and ways to cheat; they may depend on the evaluator.
+
+        An attribute `margin` says what share of the good ones' score no bad one may reach (0.5).
+        """
 
 
 @dataclass(frozen=True)

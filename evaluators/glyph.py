@@ -65,7 +65,6 @@ class GlyphEvaluator:
     """Scores translations by their targets. Cost: a small convolutional network an image."""
 
     objectives = (OBJECTIVE, Objective("recognised", "maximize", worst=0.0))
-    margin = 0.5
 
     def __init__(self, device: str) -> None:
         self.device = pick_device(device)

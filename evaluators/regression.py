@@ -29,7 +29,6 @@ class RegressionEvaluator:
     """Scores predictions N x D by their targets; there is nothing to train."""
 
     objectives = (OBJECTIVE, Objective("max_error", "minimize", worst=WORST))
-    margin = 0.5
 
     def prepare(self, data: Samples, folder: Path, say: Callable[[str], None]) -> Mapping[str, Any]:
         """Nothing to prepare; returns what the record shows."""

@@ -21,6 +21,7 @@ from core.metrics.cache import counted
 from core.task import Case, Data, Evaluator, Objective, Score
 
 VERSION = 3
+MARGIN = 0.5  # of the good outputs' score, where the evaluator has no `margin` of its own
 NOISE = 0.1  # of the good outputs' score, that a ladder's step may fall by
 ExamPolicy = Literal["pass", "sit", "skip"]  # an evaluator has to pass its exam, to sit it, neither
 
@@ -40,17 +41,18 @@ def sit(
     Along each ladder the value must rise.
     """
     objective, inputs = evaluator.objectives[0], 0
+    margin: float = getattr(evaluator, "margin", MARGIN)
     scored: list[tuple[Case, Score]] = []
     for case in counted(evaluator.exam(data), "exam: cases", say):
         scored.append((replace(case, outputs=None), evaluator(case.outputs)))
         inputs = max(inputs, len(case.outputs.output))
     reference = _reference([score for case, score in scored if case.good], objective)
-    cases = [_result(*one, reference, objective, evaluator.margin) for one in scored]
+    cases = [_result(*one, reference, objective, margin) for one in scored]
     ladders = _ladders(scored, reference, objective)
     return {
         "version": VERSION,
         "objective": {"name": objective.name, "direction": objective.direction},
-        "margin": evaluator.margin,
+        "margin": margin,
         "reference": reference.value,
         "inputs": inputs,
         "passed": all(result["passed"] for result in [*cases, *ladders]),

@@ -118,7 +118,7 @@ def test_the_holdout_evaluator_sits_an_exam_before_it_confirms(
     assert "exam: passed" in done.stderr
     for seed in ("trial-0001-seed-1", "baseline-seed-1"):
         evaluator = Record(runs / "painted-confirm" / seed).trial()["evaluator"]
-        assert evaluator["seeds"] == [2, 3]
+        assert evaluator["weights"] == "efficientnet-lite1"
         assert evaluator["exam"]["passed"]
 
 

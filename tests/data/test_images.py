@@ -58,7 +58,7 @@ def test_no_image_is_on_both_sides_and_shapes_are_as_promised(
     assert (len(data.a.train), len(data.a.validation)) == (18, 6)
     assert (len(data.b.train), len(data.b.validation)) == (24, 8)
     assert {image.shape for image in data.b.validation} == {(32, 32, 3)}
-    side = {"resize": 36, "scale-width-and-crop": 36, "crop": 40}[preprocess]
+    side = {"resize": 36, "scale-width-and-crop": 36, "crop": 64}[preprocess]
     assert {image.shape for image in data.a.train} == {(side, side, 3)}
 
 
@@ -120,5 +120,5 @@ def test_missing_empty_and_small_domains_are_one_clear_error(domains: Path, tmp_
     (tmp_path / "trainA").mkdir()
     with pytest.raises(UserError, match="holds 0 images"):
         load_unpaired(str(tmp_path), 32, "resize")
-    with pytest.raises(UserError, match=r"40 x 40 pixels are too small for --size 64"):
-        load_unpaired(str(domains), 64, "crop")
+    with pytest.raises(UserError, match=r"64 x 64 pixels are too small for --size 96"):
+        load_unpaired(str(domains), 96, "crop")

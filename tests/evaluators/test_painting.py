@@ -313,7 +313,7 @@ def test_without_pretraining_a_network_of_its_own_is_trained_once(
         "backbone",
         "painting",
     }
-    assert said[-1].startswith("evaluator: scratch, held-out accuracy")
+    assert said[-1].startswith("evaluator: scratch:3, held-out accuracy")
 
 
 def test_a_weak_evaluator_is_called_weak() -> None:
