@@ -44,8 +44,8 @@ OTHER = "efficientnet-lite1"  # what the holdout evaluator sees with
 class PaintingEvaluator:
     """Scores translations into the painting domain (`target`, "A" or "B") of a data set.
 
-    The `holdout` evaluator has another network and is fitted on the other half of the training
-    images. Cost: one forward pass of the network an image and epoch.
+    The `holdout` evaluator has another network and leaves out other training images. Cost: one
+    forward pass of the network an image and epoch.
     """
 
     objectives = (
@@ -88,9 +88,10 @@ class PaintingEvaluator:
         if self.standard:
             self.measures = similarity.StandardMeasures(paintings, self.device)
         training = centre_crops(self._domains(data)[1].train, data.size)
-        batches = list(in_batches(training))
-        self.thumbnails = torch.cat([similarity.thumbnails(batch) for batch in batches])
-        self.spectra = torch.cat([similarity.radial_spectrum(batch) for batch in batches])
+        seen = [
+            (similarity.thumbnails(x), similarity.radial_spectrum(x)) for x in in_batches(training)
+        ]
+        self.thumbnails, self.spectra = map(torch.cat, zip(*seen, strict=True))
         facts = {**facts, "kind": self.kind}
         say(_introduction(facts))
         return facts

