@@ -39,13 +39,18 @@ def _fast_bf16(device: torch.device) -> bool:
 
 
 def configure_torch(params: Params) -> torch.device:
-    """Set threads and determinism as a trial wants them; return its device."""
+    """Set threads, precision and determinism as a trial wants them; return its device."""
     device = pick_device(params.device)
     torch.set_num_threads(params.threads or cores())
     if device.type == "cuda":
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-        torch.backends.cudnn.benchmark = False
-        torch.use_deterministic_algorithms(True, warn_only=True)
+        torch.use_deterministic_algorithms(params.deterministic, warn_only=True)
+        torch.backends.cudnn.benchmark = not params.deterministic
+        exact = params.precision == "fp32"
+        torch.set_float32_matmul_precision("highest" if exact else "high")
+        torch.backends.cudnn.allow_tf32 = not exact
+    elif params.precision == "tf32":
+        raise UserError(f"--precision tf32: a CUDA device has it, {device.type} has not; use fp32")
     return device
 
 

@@ -43,8 +43,11 @@ class Params(BaseModel):
     device: Literal["auto", "cpu", "cuda", "mps"] = Field(
         "auto", description="where to train; auto takes cuda, else mps, else cpu"
     )
-    precision: Literal["auto", "fp32", "bf16"] = Field(
-        "auto", description="bf16 is autocast; auto takes it where the hardware has it"
+    precision: Literal["auto", "fp32", "tf32", "bf16"] = Field(
+        "auto", description="tf32 needs CUDA, bf16 is autocast; auto takes the fastest"
+    )
+    deterministic: bool = Field(
+        False, description="the same bits in every run on CUDA, at a slower pace; a CPU's are"
     )
     threads: int = Field(
         0, ge=0, le=1024, description="CPU threads; 0 is all: share them out between trials"
@@ -60,7 +63,9 @@ class Params(BaseModel):
 
 
 # Fields that change where and how a trial runs, and nothing of what it trains.
-RUNTIME_FIELDS = frozenset({"device", "threads", "tensorboard", "tensorboard_layers"})
+RUNTIME_FIELDS = frozenset(
+    {"device", "threads", "deterministic", "tensorboard", "tensorboard_layers"}
+)
 
 
 class Outputs(Protocol):

@@ -89,7 +89,8 @@ class CycleGAN(CycleTraining):
 
     def _crops(self, images: Sequence[Pixels]) -> Tensor:
         crops = random_crops(images, self.params.size, self.params.flip, self.random)
-        return crops.to(self.device)
+        crops = crops.pin_memory() if self.device.type == 'cuda' else crops
+        return crops.to(self.device, non_blocking=True)
 
     def outputs(self) -> ImagePairs:
         """The first 128 validation images of the source domain, translated by G."""

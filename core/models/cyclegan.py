@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from itertools import chain
 from typing import Any, NamedTuple
 
@@ -12,8 +12,8 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from core.data.outputs import ImagePairs
-from core.device import autocast
 from core.models.collapse import collapse_reason
+from core.models.compute import Compute, ComputeParams, Replayed, call_together
 from core.models.image_pool import ImagePool
 from core.models.losses import l1, lsgan_discriminator, lsgan_generator
 from core.models.networks import Norm, PatchDiscriminator, ResnetGenerator, apply_in_batches
@@ -26,7 +26,7 @@ from core.models.optimisers import (
 )
 
 
-class CycleParams(AlternatingParams):
+class CycleParams(AlternatingParams, ComputeParams):
     """The losses, networks and optimisers; every default is the paper's."""
 
     lambda_gan: float = Field(1.0, ge=0, le=1000, description="weight of the adversarial losses")
@@ -57,6 +57,24 @@ class Batch(NamedTuple):
     y: Tensor
 
 
+class Networks(NamedTuple):
+    """The networks of a step as functions of images, compiled or not."""
+
+    G: Callable[[Tensor], Tensor]
+    F: Callable[[Tensor], Tensor]
+    D_x: Callable[[Tensor], Tensor]
+    D_y: Callable[[Tensor], Tensor]
+
+
+class Translations(NamedTuple):
+    """F(y), G(x) and, where there is an identity loss, F(x) and G(y): N x C x H x W."""
+
+    fake_x: Tensor
+    fake_y: Tensor
+    same_x: Tensor | None = None
+    same_y: Tensor | None = None
+
+
 class CycleTraining:
     """Two generators, two discriminators: G translates x to y, F translates y back to x.
 
@@ -69,11 +87,13 @@ class CycleTraining:
         p = self.params = params
         self.device = device
         self.random = np.random.default_rng(p.seed)
+        compute = self.compute = Compute.of(p, device)
         self.G, self.F = (
-            ResnetGenerator(p.width, p.blocks, p.norm, p.dropout, channels).to(device) for _ in "GF"
+            compute.place(ResnetGenerator(p.width, p.blocks, p.norm, p.dropout, channels))
+            for _ in "GF"
         )
         self.D_x, self.D_y = (
-            PatchDiscriminator(p.width, p.norm, channels).to(device) for _ in "xy"
+            compute.place(PatchDiscriminator(p.width, p.norm, channels)) for _ in "xy"
         )
         self.opt_g = adam(chain(self.G.parameters(), self.F.parameters()), p.lr_g, p.beta1)
         self.opt_d = adam(chain(self.D_x.parameters(), self.D_y.parameters()), p.lr_d, p.beta1)
@@ -81,6 +101,8 @@ class CycleTraining:
         self.schedules = [linear_decay(o, p.epochs, p.decay_from) for o in optimisers]
         self.pool_x, self.pool_y = ImagePool(p.pool_size), ImagePool(p.pool_size)
         self.steps = 0
+        self.compiled = compute.calls(self.networks)
+        self.replayed = Replayed(self._step, device)
 
     @property
     def networks(self) -> Mapping[str, nn.Module]:
@@ -102,28 +124,52 @@ class CycleTraining:
 
         Both updates use the same translations. Losses: g_gan, g_cycle, g_identity, d_x, d_y.
         """
-        p = self.params
         self.steps += 1
-        generators_too = is_generator_step(self.steps, p.d_steps_per_g)
-        with torch.set_grad_enabled(generators_too), autocast(self.device, p.precision):
-            fake_y, fake_x = self.G(batch.x), self.F(batch.y)
+        both = is_generator_step(self.steps, self.params.d_steps_per_g)
+        drawn = [pool.draw(len(batch.x), self.random) for pool in (self.pool_x, self.pool_y)]
+        full = len(batch.x) == self.params.batch_size
+        return self.replayed((both, full), *batch, *drawn, often=full)
+
+    def _step(
+        self, kind: tuple[bool, bool], x: Tensor, y: Tensor, drawn_x: Tensor, drawn_y: Tensor
+    ) -> dict[str, Tensor]:
+        """A step for which all chance is drawn; with a full batch by the compiled networks."""
+        generators_too, full = kind
+        batch = Batch(*self.compute.arrange(x, y))
+        nets = Networks(**(self.compiled if full else self.networks))
+        made = self._translations(batch, nets, generators_too)
         return update_in_order(
-            p,
-            (lambda: self._update_generators(batch, fake_x, fake_y)) if generators_too else None,
-            lambda: self._update_discriminators(batch, fake_x, fake_y),
+            self.params,
+            (lambda: self._update_generators(batch, nets, made)) if generators_too else None,
+            lambda: self._update_discriminators(batch, nets, made, drawn_x, drawn_y),
         )
 
-    def _update_generators(self, batch: Batch, fake_x: Tensor, fake_y: Tensor) -> dict[str, Tensor]:
+    def _translations(self, batch: Batch, nets: Networks, train: bool) -> Translations:
+        """Both translations and, where they are trained, both identities, in one call a network."""
+        norm, x, y = self.params.norm, batch.x, batch.y
+        with self.compute.autocast():
+            if not train:
+                with torch.no_grad():
+                    return Translations(self.F(y), self.G(x))
+            if self.params.lambda_identity == 0:
+                return Translations(nets.F(y), nets.G(x))
+            fake_y, same_y = call_together(nets.G, norm, x, y)
+            fake_x, same_x = call_together(nets.F, norm, y, x)
+            return Translations(fake_x, fake_y, same_x, same_y)
+
+    def _update_generators(
+        self, batch: Batch, nets: Networks, made: Translations
+    ) -> dict[str, Tensor]:
         """Minimise lambda_gan GAN + lambda_cycle (cycle + lambda_identity identity), section 3."""
-        p = self.params
+        p, (fake_x, fake_y, same_x, same_y) = self.params, made
         self._train_discriminators(False)
-        with autocast(self.device, p.precision):
-            gan = lsgan_generator(self.D_y(fake_y)) + lsgan_generator(self.D_x(fake_x))
-            cycle = l1(self.F(fake_y), batch.x) + l1(self.G(fake_x), batch.y)
+        with self.compute.autocast():
+            gan = lsgan_generator(nets.D_y(fake_y)) + lsgan_generator(nets.D_x(fake_x))
+            cycle = l1(nets.F(fake_y), batch.x) + l1(nets.G(fake_x), batch.y)
             losses = {"g_gan": gan, "g_cycle": cycle}
             total = p.lambda_gan * gan + p.lambda_cycle * cycle
-            if p.lambda_identity > 0:
-                identity = l1(self.G(batch.y), batch.y) + l1(self.F(batch.x), batch.x)
+            if same_x is not None and same_y is not None:
+                identity = l1(same_y, batch.y) + l1(same_x, batch.x)
                 losses["g_identity"] = identity
                 total = total + p.lambda_cycle * p.lambda_identity * identity
         self.opt_g.zero_grad()
@@ -132,15 +178,19 @@ class CycleTraining:
         return {name: loss.detach() for name, loss in losses.items()}
 
     def _update_discriminators(
-        self, batch: Batch, fake_x: Tensor, fake_y: Tensor
+        self, batch: Batch, nets: Networks, made: Translations, drawn_x: Tensor, drawn_y: Tensor
     ) -> dict[str, Tensor]:
         """Minimise the least-squares loss on real images and on translations from the pools."""
         self._train_discriminators(True)
-        past_x = self.pool_x.exchange(fake_x.detach(), self.random)
-        past_y = self.pool_y.exchange(fake_y.detach(), self.random)
-        with autocast(self.device, self.params.precision):
-            d_x = lsgan_discriminator(self.D_x(batch.x), self.D_x(past_x))
-            d_y = lsgan_discriminator(self.D_y(batch.y), self.D_y(past_y))
+        norm = self.params.norm
+        past = (
+            self.pool_x.exchange(made.fake_x.detach(), drawn_x),
+            self.pool_y.exchange(made.fake_y.detach(), drawn_y),
+        )
+        past_x, past_y = self.compute.arrange(*past)
+        with self.compute.autocast():
+            d_x = lsgan_discriminator(*call_together(nets.D_x, norm, batch.x, past_x))
+            d_y = lsgan_discriminator(*call_together(nets.D_y, norm, batch.y, past_y))
         self.opt_d.zero_grad()
         (d_x + d_y).backward()
         self.opt_d.step()

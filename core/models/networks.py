@@ -14,10 +14,41 @@ Skip = Literal["concat", "add", "none"]
 WIDEST = 8  # an encoder's widest layer, as a multiple of its first
 
 
+class InstanceNorm(nn.InstanceNorm2d):
+    """Instance normalisation (Ulyanov et al. 2016) that a compiler can fuse with its neighbours.
+
+    PyTorch's own is opaque to the compiler and copies channels-last images there and back.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """N x C x H x W to the same shape: each image's channels with mean 0 and variance 1."""
+        if not torch.compiler.is_compiling():
+            return super().forward(x)
+        var, mean = torch.var_mean(x.float(), (2, 3), correction=0, keepdim=True)
+        return ((x.float() - mean) * torch.rsqrt(var + self.eps)).to(x.dtype)
+
+
+class Dropout(nn.Dropout):
+    """Dropout (Srivastava et al. 2014) whose rate is data: one compilation serves all rates."""
+
+    rate: Tensor
+
+    def __init__(self, p: float) -> None:
+        super().__init__(p)
+        self.register_buffer("rate", torch.tensor(p), persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """A tensor to the same shape, entries dropped in training."""
+        if not torch.compiler.is_compiling() or not self.training:
+            return super().forward(x)
+        keep = torch.rand_like(x, dtype=torch.float32) >= self.rate
+        return x * keep / (1 - self.rate)
+
+
 def norm_layer(norm: Norm, channels: int) -> nn.Module:
     """A normalisation of N x C x H x W; `instance` has no learned scale, as in CycleGAN's code."""
     if norm == "instance":
-        return nn.InstanceNorm2d(channels)
+        return InstanceNorm(channels)
     if norm == "batch":
         return nn.BatchNorm2d(channels)
     groups = 1 if norm == "layer" else max(g for g in range(1, 33) if channels % g == 0)
@@ -55,7 +86,7 @@ class ResidualBlock(nn.Module):
             nn.Conv2d(channels, channels, 3),
             norm_layer(norm, channels),
             nn.ReLU(inplace=True),
-            *([nn.Dropout(dropout)] if dropout > 0 else []),
+            *([Dropout(dropout)] if dropout > 0 else []),
             nn.ReflectionPad2d(1),
             nn.Conv2d(channels, channels, 3),
             norm_layer(norm, channels),
@@ -133,7 +164,7 @@ class EncoderDecoder(nn.Module):
             layers: list[nn.Module] = [nn.Conv2d(wide_in, wide, 4, stride=2, padding=1)]
             layers += [norm_layer(norm, wide)] if i > 0 and not one_pixel else []
             layers += [nn.LeakyReLU(0.2)]
-            layers += [nn.Dropout(dropout)] if dropout > 0 and i >= depth - 3 else []
+            layers += [Dropout(dropout)] if dropout > 0 and i >= depth - 3 else []
             layers += [ResidualBlock(wide, norm, 0.0) for _ in range(0 if one_pixel else blocks)]
             self.down.append(nn.Sequential(*layers))
         self.up = nn.ModuleList()
@@ -142,7 +173,7 @@ class EncoderDecoder(nn.Module):
             wide_in = widths[-1] if i == 0 else widths[-1 - i] * doubled
             layers = [nn.ConvTranspose2d(wide_in, wide, 4, stride=2, padding=1)]
             layers += [norm_layer(norm, wide), nn.ReLU()]
-            layers += [nn.Dropout(dropout)] if dropout > 0 and i < 2 else []
+            layers += [Dropout(dropout)] if dropout > 0 and i < 2 else []
             self.up.append(nn.Sequential(*layers))
         self.last = nn.Sequential(
             nn.Upsample(scale_factor=2),

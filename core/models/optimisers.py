@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from pydantic import Field
@@ -26,11 +26,41 @@ class AlternatingParams(Params):
     )
 
 
-def adam(
-    weights: Iterable[nn.Parameter], lr: float, beta1: float, fused: bool = False
-) -> torch.optim.Adam:
-    """Adam with beta2 0.999 (Kingma and Ba 2015); `fused` is faster and rounds differently."""
-    return torch.optim.Adam(weights, lr, (beta1, 0.999), fused=fused)
+class Adam(torch.optim.Adam):
+    """Adam whose state goes from any device to any other, whatever its implementation."""
+
+    OWN = ("lr", "initial_lr", "fused", "foreach", "capturable")
+
+    def state_dict(self) -> dict[str, Any]:
+        """PyTorch's, with learning rates as numbers."""
+        state = super().state_dict()
+        for group in state["param_groups"]:
+            group.update({key: float(group[key]) for key in ("lr", "initial_lr")})
+        return state
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue from `state_dict()`, on this optimiser's device and with its implementation."""
+        own = [{key: group[key] for key in self.OWN} for group in self.param_groups]
+        super().load_state_dict(state)
+        for group, before in zip(self.param_groups, own, strict=True):
+            lr = before["lr"]
+            before["lr"] = lr.fill_(float(group["lr"])) if isinstance(lr, Tensor) else group["lr"]
+            group.update(before)
+
+
+def adam(weights: Iterable[nn.Parameter], lr: float, beta1: float) -> Adam:
+    """Adam with beta2 0.999 (Kingma and Ba 2015), each update one fused loop over the weights.
+
+    On CUDA nothing of it waits for the device or is a constant of a captured graph.
+    """
+    weights = list(weights)
+    cuda = weights[0].is_cuda
+    fused = cuda or weights[0].device.type == "cpu"
+    rate = torch.tensor(lr, device=weights[0].device) if cuda else lr
+    optimiser = Adam(weights, rate, (beta1, 0.999), fused=fused, capturable=cuda)
+    for group in optimiser.param_groups:
+        group["initial_lr"] = lr
+    return optimiser
 
 
 def linear_decay(optimiser: torch.optim.Optimizer, epochs: int, decay_from: float) -> LambdaLR:

@@ -96,13 +96,13 @@ class PairedTraining:
         self.random = np.random.default_rng(p.seed)
         self.G = _generator(p).to(device)
         self.networks: dict[str, nn.Module] = {"G": self.G}
-        self.opt_g = adam(self.G.parameters(), p.lr_g, p.beta1, fused=True)
+        self.opt_g = adam(self.G.parameters(), p.lr_g, p.beta1)
         self.stateful = ["G", "opt_g"]
         self.steps = 0
         if isinstance(p, AdversarialParams):
             self.D = PatchDiscriminator(p.width, p.norm, 2 * p.channels).to(device)
             self.networks["D"] = self.D
-            self.opt_d = adam(self.D.parameters(), p.lr_d, p.beta1, fused=True)
+            self.opt_d = adam(self.D.parameters(), p.lr_d, p.beta1)
             self.stateful += ["D", "opt_d"]
             self.g_loss, self.d_loss = ADVERSARIAL_LOSSES[p.adversarial]
 

@@ -22,7 +22,7 @@ from core.task import (
     Trainable,
     Trial,
 )
-from core.training.divergence import finite_losses, finite_score
+from core.training.divergence import LossSums, finite_score
 from core.training.history import STUCK, History
 from core.training.progress import Progress
 from core.training.tensorboard import Board
@@ -87,17 +87,13 @@ def _board(model: Trainable, record: Record, params: Params, epoch: int) -> Iter
 
 def _epoch(model: Trainable, epoch: int, progress: Progress) -> tuple[dict[str, float], float]:
     """One pass over the training data: mean losses, and items a second."""
-    sums: dict[str, float] = {}
-    counts: dict[str, int] = {}
+    losses = LossSums(model.networks, epoch)
     items, started = 0, time.monotonic()
     for step, batch in enumerate(model.batches(), 1):
-        where = f"step {step} of epoch {epoch}"
-        for name, value in finite_losses(model.step(batch), model.networks, where).items():
-            sums[name] = sums.get(name, 0.0) + value
-            counts[name] = counts.get(name, 0) + 1
+        losses.add(model.step(batch))
         items += len(batch[0])
         progress.step(epoch, step, items, time.monotonic() - started)
-    return {n: sums[n] / counts[n] for n in sums}, items / (time.monotonic() - started)
+    return losses.means(), items / (time.monotonic() - started)
 
 
 def _checkpoint(model: Trainable, record: Record, history: History) -> None:
