@@ -88,9 +88,7 @@ class CycleGAN(CycleTraining):
         return [int(i) for i in np.concatenate(shuffles)[:length]]
 
     def _crops(self, images: Sequence[Pixels]) -> Tensor:
-        crops = random_crops(images, self.params.size, self.params.flip, self.random)
-        crops = crops.pin_memory() if self.device.type == 'cuda' else crops
-        return crops.to(self.device, non_blocking=True)
+        return random_crops(images, self.params.size, self.params.flip, self.random, self.device)
 
     def outputs(self) -> ImagePairs:
         """The first 128 validation images of the source domain, translated by G."""

@@ -1,4 +1,4 @@
-"""Unpaired images in CycleGAN's layout, decoded once.
+"""Unpaired images in CycleGAN's layout, decoded once: see core/data/pixel_cache.py.
 
 `trainA trainB testA testB` hold the two domains. A validation split is cut from each train
 folder by a hash of the file name: the same files give the same split, on any machine. Every
@@ -9,22 +9,22 @@ from __future__ import annotations
 
 import hashlib
 import os
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
+from core.data.digests import file_digests
+from core.data.pixel_cache import Decoded, Skipped, decode_once
+from core.data.pixel_cache import Pixels as Pixels
 from core.data.sample import sample_folder
 from core.task import UserError
 
 Preprocess = Literal["resize", "scale-width-and-crop", "crop"]
-Pixels = NDArray[np.uint8]
 
 UNREADABLE_SHARE = 0.05
 VALIDATION_SHARE, VALIDATION_LEAST, VALIDATION_MOST = 0.10, 100, 0.25
@@ -33,13 +33,13 @@ CROP_MARGIN = 286 / 256
 
 @dataclass(frozen=True)
 class Domain:
-    """The images of one domain, H x W x 3 uint8: for training with a margin to crop from.
+    """The images of one domain, H x W x 3 uint8, read-only: for training with a margin to crop.
 
     `validation` images are already cut to size x size.
     """
 
-    train: list[Pixels]
-    validation: list[Pixels]
+    train: Sequence[Pixels]
+    validation: Sequence[Pixels]
     skipped: tuple[str, ...]
 
 
@@ -51,16 +51,18 @@ class UnpairedImages:
     b: Domain
     size: int
     fingerprint: str
+    cache_note: str = ""
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """The images of each domain that could not be read."""
+        """The images of each domain that could not be read, and why none are kept on disk."""
         skipped = {name: self.domain(name).skipped for name in "AB"}
-        return tuple(
+        unreadable = (
             f"train{name}: {len(files)} images skipped, unreadable: {'; '.join(files)}"
             for name, files in skipped.items()
             if files
         )
+        return (*unreadable, *filter(None, [self.cache_note]))
 
     def domain(self, name: str) -> Domain:
         """Domain "A" or "B"."""
@@ -82,15 +84,30 @@ def load_unpaired(data: str, size: int, preprocess: Preprocess) -> UnpairedImage
 
 @lru_cache(maxsize=2)
 def _load(folder: Path, size: int, preprocess: Preprocess) -> UnpairedImages:
-    files = {name: _files(folder, f"train{name}") for name in "AB"}
+    domains = {name: _files(folder, f"train{name}") for name in "AB"}
+    paths = [path for files in domains.values() for path in files]
+    contents = file_digests(folder, paths)
     digest = hashlib.sha256(f"{size} {preprocess}".encode())
-    for name, paths in files.items():
-        for path in paths:
-            digest.update(name.encode() + os.fsencode(path.name))
-            with suppress(OSError):  # decoding will name a file that cannot be read
-                digest.update(hashlib.sha256(path.read_bytes()).digest())
-    a, b = (_domain(paths, size, preprocess) for paths in files.values())
-    return UnpairedImages(a, b, size, digest.hexdigest()[:16])
+    for path, content in zip(paths, contents, strict=True):
+        digest.update(path.parent.name[-1].encode() + os.fsencode(path.name) + content)
+    validation = {path for files in domains.values() for path in _held_out(files)}
+
+    def read(index: int) -> Pixels | Skipped:
+        path = paths[index]
+        load = size if path in validation else round(size * CROP_MARGIN)
+        try:
+            image = decode(path)
+        except Exception as error:  # whatever Pillow's plugins raise on a damaged file
+            system = isinstance(error, MemoryError) or getattr(error, "errno", None) is not None
+            reason = f"{path.name} ({error or type(error).__name__})"
+            return Skipped(reason, lasting=not (system and contents[index]))
+        return _view(image, path, size, load, preprocess)
+
+    decoded = decode_once(digest.hexdigest(), paths, read)
+    count = len(domains["A"])
+    a = _domain(domains["A"], 0, validation, decoded)
+    b = _domain(domains["B"], count, validation, decoded)
+    return UnpairedImages(a, b, size, digest.hexdigest()[:16], decoded.note)
 
 
 def _files(root: Path, name: str) -> list[Path]:
@@ -98,7 +115,9 @@ def _files(root: Path, name: str) -> list[Path]:
     layout = "the layout is trainA, trainB (and testA, testB)"
     if not folder.is_dir():
         raise UserError(f"{folder}: no such folder; {layout}")
-    paths = sorted(p for p in folder.iterdir() if p.suffix.lower() in suffixes and p.is_file())
+    with os.scandir(folder) as listed:
+        entries = [(folder / entry.name, entry) for entry in sorted(listed, key=lambda e: e.name)]
+        paths = [p for p, entry in entries if p.suffix.lower() in suffixes and entry.is_file()]
     if len(paths) < 2:
         raise UserError(f"{folder}: holds {len(paths)} images, at least 2 are needed; {layout}")
     return paths
@@ -115,25 +134,20 @@ def validation_names(names: list[str]) -> set[str]:
     return set(by_hash[:count])
 
 
-def _domain(paths: list[Path], size: int, preprocess: Preprocess) -> Domain:
+def _held_out(paths: list[Path]) -> Iterator[Path]:
+    names = validation_names([path.name for path in paths])
+    return (path for path in paths if path.name in names)
+
+
+def _domain(paths: list[Path], first: int, held_out: set[Path], decoded: Decoded) -> Domain:
+    """The domain of these files, the first of which is image number `first`."""
     folder = paths[0].parent
-    held_out = validation_names([path.name for path in paths])
-    train, validation, skipped = list[Pixels](), list[Pixels](), list[str]()
-
-    def read(path: Path) -> Pixels | str:
-        load = size if path.name in held_out else round(size * CROP_MARGIN)
-        try:
-            image = decode(path)
-        except Exception as error:  # whatever Pillow's plugins raise on a damaged file
-            return f"{path.name} ({error or type(error).__name__})"
-        return _view(image, path, size, load, preprocess)
-
-    with ThreadPoolExecutor() as pool:
-        for path, pixels in zip(paths, pool.map(read, paths), strict=True):
-            if isinstance(pixels, str):
-                skipped.append(pixels)
-            else:
-                (validation if path.name in held_out else train).append(pixels)
+    train, validation, skipped = list[int](), list[int](), list[str]()
+    for index, path in enumerate(paths, first):
+        if index in decoded.skipped:
+            skipped.append(decoded.skipped[index])
+        else:
+            (validation if path in held_out else train).append(index)
     if len(skipped) > UNREADABLE_SHARE * len(paths):
         raise UserError(
             f"{folder}: {len(skipped)} of {len(paths)} images cannot be read, more than "
@@ -141,7 +155,8 @@ def _domain(paths: list[Path], size: int, preprocess: Preprocess) -> Domain:
         )
     if not train or not validation:
         raise UserError(f"{folder}: too few readable images to train and validate with; add more")
-    return Domain(train, validation, tuple(skipped))
+    images = decoded.images
+    return Domain(images.take(train), images.take(validation), tuple(skipped))
 
 
 def decode(path: Path) -> Image.Image:

@@ -8,8 +8,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from core.data.images import decode, load_unpaired, validation_names
+from core.data.images import _load, decode, load_unpaired, validation_names
 from core.task import UserError
+
+
+@pytest.fixture(autouse=True)
+def _empty_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What an earlier version decoded is no answer to these tests."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("xdg")))
+    _load.cache_clear()
 
 
 def test_every_kind_of_image_decodes_to_upright_rgb(tmp_path: Path) -> None:
