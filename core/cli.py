@@ -41,9 +41,12 @@ def main(argv: list[str] | None = None) -> int:
 def _run(command: ModuleType, argv: list[str], name: str) -> int:
     from core.metrics.exam import ExamFailed
     from core.params import print_user_error
+    from core.search.processes import preload
     from core.task import UserError
     from core.training.signals import Interrupted, interruptible
 
+    if name in SEARCHING:
+        preload(argv)
     try:
         arguments = _parser(argv, name, command).parse_args(argv)
         if name not in SEARCHING:
