@@ -31,6 +31,10 @@ def main(argv: list[str] | None = None) -> int:
     """Run the command; the exit status: 0 done, 1 failed, 2 a user's mistake, 130 interrupted."""
     argv = sys.argv[1:] if argv is None else argv
     name = next((word for word in argv if not word.startswith("-")), "")
+    if name in SEARCHING:  # first of all: PyTorch is then imported here and there at once
+        from core.search.processes import preload
+
+        preload(argv)
     command = import_module(f"core.commands.{name}") if name in COMMANDS else None
     if command is None:
         _parser(argv, name, None).parse_args(argv)
@@ -41,12 +45,9 @@ def main(argv: list[str] | None = None) -> int:
 def _run(command: ModuleType, argv: list[str], name: str) -> int:
     from core.metrics.exam import ExamFailed
     from core.params import print_user_error
-    from core.search.processes import preload
     from core.task import UserError
     from core.training.signals import Interrupted, interruptible
 
-    if name in SEARCHING:
-        preload(argv)
     try:
         arguments = _parser(argv, name, command).parse_args(argv)
         if name not in SEARCHING:

@@ -22,6 +22,7 @@ from core.training.signals import SIGNALS
 
 # torch._dynamo: the first optimiser imports it, though nothing is compiled, and it takes a second
 IMPORTS = "core.search.workers", "torch._dynamo"
+CORES = len(os.sched_getaffinity(0)) if sys.platform == "linux" else 1
 ALONE = re.compile(r"--(workers|trials)[ =]0*1\b|(?<!\S)(-h|--help)(?!\S)")
 
 
@@ -33,8 +34,7 @@ def start_context() -> ForkServerContext | SpawnContext:
 def preload(argv: Sequence[str]) -> None:
     """Begin to import the tasks of a command line for its workers, unless it will have none."""
     tasks = [f"trials.{word}" for word in argv if word in task_summaries()]
-    alone = sys.platform != "linux" or len(os.sched_getaffinity(0)) == 1
-    if tasks and not alone and not ALONE.search(" ".join(argv)):
+    if tasks and CORES > 1 and not ALONE.search(" ".join(argv)):
         forkserver.set_forkserver_preload([*tasks, *IMPORTS])
         with signals_blocked():
             forkserver.ensure_running()
