@@ -68,12 +68,12 @@ def under_nni(folder: Path) -> dict[str, str]:
 def measure(folder: Path, number: int) -> dict[str, float]:
     """Seconds of one start of each command."""
     runs = ["--runs", str(folder / "runs")]
-    pool = [*TUNE, *runs, "--workers", "2", "--study", f"pool{number}"]
+    pool = [*TUNE, *runs, "--study", f"pool{number}"]
     alone = [*TUNE, *runs, "--workers", "1", "--study", f"alone{number}"]
     trial = [*WATCHED, "trials.cyclegan", *SMALL, *runs, "--threads", "1"]
     return {
         "`gantune --help`": until_help(),
-        "`gantune tune`, two workers": until_first_step(pool),
+        "`gantune tune`, a worker a core": until_first_step(pool),
         "`gantune tune`, one worker": until_first_step(alone),
         "a trial under NNI": until_first_step(trial, under_nni(folder / f"nni{number}")),
     }
