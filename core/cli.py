@@ -32,9 +32,7 @@ def main(argv: list[str] | None = None) -> int:
     argv = sys.argv[1:] if argv is None else argv
     name = next((word for word in argv if not word.startswith("-")), "")
     if name in SEARCHING:  # first of all: PyTorch is then imported here and there at once
-        from core.search.processes import preload
-
-        preload(argv)
+        import_module("core.search.processes").preload(argv)
     command = import_module(f"core.commands.{name}") if name in COMMANDS else None
     if command is None:
         _parser(argv, name, None).parse_args(argv)
