@@ -31,6 +31,8 @@ def main(argv: list[str] | None = None) -> int:
     """Run the command; the exit status: 0 done, 1 failed, 2 a user's mistake, 130 interrupted."""
     argv = sys.argv[1:] if argv is None else argv
     name = next((word for word in argv if not word.startswith("-")), "")
+    if name in SEARCHING:  # first of all: PyTorch is then imported here and there at once
+        import_module("core.search.processes").preload(argv)
     command = import_module(f"core.commands.{name}") if name in COMMANDS else None
     if command is None:
         _parser(argv, name, None).parse_args(argv)

@@ -84,7 +84,7 @@ class PaintingEvaluator:
         self.folder = folder
         self.net, facts = self._classifier(data, folder, say)
         paintings = to_tensor(self._domains(data)[1].validation)
-        self.style = Style(self.net, paintings)
+        self.style = Style(self.net, paintings, folder)
         if self.standard:
             self.measures = similarity.StandardMeasures(paintings, self.device)
         training = centre_crops(self._domains(data)[1].train, data.size)

@@ -2,12 +2,14 @@
 
 <folder>/<kind>-<hash of the recipe>/facts.json   what is known of the network
                                     /weights.pt   its state
+<folder>/features-<hash of network and images>.pt   what a network sees of images
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import platform
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
@@ -19,11 +21,12 @@ import torch.nn.functional as F
 from filelock import FileLock
 from torch import Tensor, nn
 
-from core.device import autocast
+from core.device import autocast, hardware
 from core.files import atomic_write, read_json, write_json
 
 Net = TypeVar("Net", bound=nn.Module)
 Item = TypeVar("Item")
+UNREADABLE = (OSError, RuntimeError, EOFError, TypeError, ValueError, KeyError, UnpicklingError)
 PAUSE = 5.0  # seconds between two lines of progress
 
 
@@ -64,10 +67,27 @@ def _load(net: nn.Module, home: Path) -> dict[str, Any]:
     try:
         state = torch.load(home / "weights.pt", map_location=device, weights_only=True)
         net.load_state_dict(state)
-    except (OSError, RuntimeError, EOFError, TypeError, ValueError, KeyError, UnpicklingError):
+    except UNREADABLE:
         return {}
     facts = read_json(home / "facts.json")
     return facts if "seconds" in facts else {}
+
+
+def kept_features(
+    folder: Path, device: torch.device, sources: Iterable[Tensor], see: Callable[[], list[Tensor]]
+) -> list[Tensor]:
+    """What `see` makes of `sources`, all it depends on; kept for this machine, bit for bit."""
+    where = [torch.__version__, platform.node(), hardware(device)]
+    digest = hashlib.sha256(json.dumps(where).encode())
+    for source in sources:
+        digest.update(source.detach().cpu().flatten().view(torch.uint8).numpy().data)
+    path = folder / f"features-{digest.hexdigest()[:16]}.pt"
+    try:
+        return list(torch.load(path, weights_only=True))
+    except UNREADABLE:
+        features = see()
+        atomic_write(path, lambda file: torch.save(features, file))
+        return features
 
 
 def fit(

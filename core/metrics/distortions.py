@@ -15,7 +15,6 @@ from typing import Literal
 import numpy as np
 import torch
 import torch.nn.functional as F
-import torchvision.transforms.v2.functional as transforms
 from PIL import Image
 from torch import Tensor
 
@@ -91,9 +90,11 @@ def softened(images: Tensor) -> Tensor:
 
 def blurred(images: Tensor, sigma: float) -> Tensor:
     """Through a Gaussian of `sigma`/64 of the side."""
+    from torchvision.transforms.v2.functional import gaussian_blur  # slow to import
+
     pixels = sigma * images.shape[-1] / 64
     kernel = 2 * math.ceil(2.5 * pixels) + 1
-    smooth: Tensor = transforms.gaussian_blur(images, [kernel, kernel], [pixels, pixels])
+    smooth: Tensor = gaussian_blur(images, [kernel, kernel], [pixels, pixels])
     return smooth
 
 
@@ -210,12 +211,14 @@ def compressed(images: Tensor, quality: int) -> Tensor:
 
 def sharpened(images: Tensor) -> Tensor:
     """Pillow's sharpening at four times its strength."""
-    return from_pixels(transforms.adjust_sharpness(to_pixels(images), 4.0))
+    from torchvision.transforms.v2.functional import adjust_sharpness  # slow to import
+
+    return from_pixels(adjust_sharpness(to_pixels(images), 4.0))
 
 
 def posterised(images: Tensor) -> Tensor:
     """Two bits a colour channel."""
-    return from_pixels(transforms.posterize(to_pixels(images), 2))
+    return from_pixels(to_pixels(images) & 0b11000000)
 
 
 def kuwahara(images: Tensor) -> Tensor:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import torch.nn.functional as F
 from torch import Tensor
 
+from core.metrics.cache import kept_features
 from core.metrics.painting_net import PaintingNet
 from core.metrics.similarity import mean_distance
 
@@ -14,9 +16,13 @@ from core.metrics.similarity import mean_distance
 class Style:
     """A classifier, anchored on held-out paintings (M x 3 x H x W) that it never trained on."""
 
-    def __init__(self, net: PaintingNet, paintings: Tensor) -> None:
-        self.net = net
-        features, self.log_likelihood = self._look(paintings)
+    def __init__(self, net: PaintingNet, paintings: Tensor, folder: Path) -> None:
+        self.net, backbone = net, net.backbone
+        sources = [paintings, *backbone.state_dict().values()]
+        features = kept_features(
+            folder, backbone.mean.device, sources, lambda: backbone.features(paintings)
+        )
+        self.log_likelihood = _log_likelihood(net.logits(features))
         self.mean = [depth.mean(0) for depth in features]
         self.deviation = [
             depth.std(0, correction=0) + 1e-3 * depth.abs().mean() for depth in features
@@ -33,11 +39,16 @@ class Style:
         }
 
     def _look(self, images: Tensor) -> tuple[list[Tensor], float]:
-        """Features, and the mean log likelihood of being a painting, summed over both heads."""
+        """Features of N x 3 x H x W images, and their log likelihood."""
         features, logits = self.net.look(images)
-        return features, float(F.logsigmoid(logits).mean(0).sum())
+        return features, _log_likelihood(logits)
 
     def _standard(self, features: list[Tensor]) -> list[Tensor]:
         """Features with mean 0 and deviation 1 over the held-out paintings."""
         depths = zip(features, self.mean, self.deviation, strict=True)
         return [(depth - mean) / deviation for depth, mean, deviation in depths]
+
+
+def _log_likelihood(logits: Tensor) -> float:
+    """The mean over N x 2 logits of being a painting, summed over both heads."""
+    return float(F.logsigmoid(logits.cpu()).mean(0).sum())

@@ -15,11 +15,15 @@ import argparse
 import math
 import os
 import signal
+import sys
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from importlib import import_module
+from importlib.util import find_spec, module_from_spec
 from numbers import Real
 from pathlib import Path
+from types import ModuleType
 from typing import Any, ClassVar
 
 from core.files import read_json, write_json
@@ -54,8 +58,7 @@ class NniTrial:
         NNI's assessor stops trials by a signal, never from here. The last epoch's score is only
         reported as the final one: an assessor would stop the trial in between.
         """
-        import nni
-
+        nni = _nni()
         if epoch < self.params.epochs:
             nni.trial.overwrite_intermediate_seq(epoch - 1)
             try:
@@ -69,9 +72,7 @@ class NniTrial:
 
         A trial that pruned itself reports its last score, so that NNI's own tuners learn from it.
         """
-        import nni
-
-        score = outcome.score
+        nni, score = _nni(), outcome.score
         with suppress(OSError):  # NNI has gone: the record has it all
             if outcome.kind is OutcomeKind.COMPLETED and score:
                 nni.report_final_result(self._metric(score))
@@ -117,6 +118,32 @@ def present() -> bool:
     return "NNI_PLATFORM" in os.environ
 
 
+def _nni() -> ModuleType:
+    """The package nni; at first only what trials need of it, since all of it takes a second.
+
+    The rest is loaded as soon as anyone asks for it. NNI 3.0 is the last: its modules stay.
+    """
+    spec = None if "nni" in sys.modules else find_spec("nni")
+    if spec and spec.loader:
+        loader, nni = spec.loader, module_from_spec(spec)
+
+        def load_all(name: str) -> Any:
+            if name.startswith("__"):
+                raise AttributeError(name)
+            delattr(nni, "__getattr__")
+            setattr(log, "_init_logger", lambda: None)  # noqa: B010 - twice would be an error
+            loader.exec_module(nni)
+            return getattr(nni, name)
+
+        sys.modules["nni"] = nni
+        log, common = import_module("nni.runtime.log"), import_module("nni.common")
+        log._init_logger()
+        trial = import_module("nni.trial")
+        vars(nni).update({name: getattr(trial, name) for name in trial.__all__})
+        vars(nni).update(dump=common.dump, load=common.load, __getattr__=load_all)
+    return sys.modules["nni"]
+
+
 def next_trial(
     params: type[Params],
     overrides: Mapping[str, Any],
@@ -125,8 +152,7 @@ def next_trial(
     pruner: str = "none",
 ) -> NniTrial:
     """Ask NNI for the parameters; flags fill the rest. UserError for parameters it cannot take."""
-    import nni
-
+    nni = _nni()
     study = f"nni-{nni.get_experiment_id()}"
     workdir = runs / study / nni.get_trial_id()
     received = flatten(nni.get_next_parameter())

@@ -10,10 +10,8 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
-from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any
@@ -21,12 +19,13 @@ from typing import Any
 from core.device import Share, shares, workers_for
 from core.params import load_task
 from core.search.config import SearchConfig
+from core.search.processes import signals_blocked, start_context
 from core.search.storage import PATIENCE
 from core.search.study import Search, open_search
 from core.task import Outcome, Params, Score, Task, UserError
 from core.training.progress import Progress
 from core.training.run import run_trial
-from core.training.signals import Interrupted, interruptible, undisturbed
+from core.training.signals import SIGNALS, Interrupted, interruptible, undisturbed
 
 STILLBORN = 3
 EVERY = 0.25  # seconds between two messages about the steps of an epoch
@@ -92,12 +91,12 @@ class WorkerPool:
                     self.workers.remove(worker)
 
     def _start(self, slot: int) -> None:
-        context = get_context("spawn")
+        context = start_context()
         receiver, sender = context.Pipe(duplex=False)
         process = context.Process(
             target=work, args=(self.config, self.shares[slot], sender), name=f"worker {slot}"
         )
-        with _sigint_blocked():
+        with signals_blocked():
             process.start()
         sender.close()
         self.workers.append(_Worker(slot, process, receiver))
@@ -150,29 +149,16 @@ class WorkerPool:
         self._start(worker.slot)
 
 
-@contextmanager
-def _sigint_blocked() -> Iterator[None]:
-    """Start a process with SIGINT blocked: Ctrl-C in a terminal is sent to all processes."""
-    if not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
 def work(config: SearchConfig, share: Share, pipe: Connection) -> None:
     """Take trials until none is left. Ctrl-C is left to the parent."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    if hasattr(signal, "pthread_sigmask"):
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     if share.gpu is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = share.gpu
     progress = PipedProgress(pipe)
     try:
         with interruptible((signal.SIGTERM,)):
+            if hasattr(signal, "pthread_sigmask"):
+                signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
             task = task_of(config)
             search = open_search(config.with_threads(share.threads), task, PATIENCE)
             for trial in search.trials(progress.once, worker=True):

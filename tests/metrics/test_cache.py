@@ -69,6 +69,34 @@ def test_what_is_damaged_is_trained_anew(
     assert len(trained) == 2
 
 
+def test_features_are_kept_for_the_same_network_images_and_machine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[Tensor] = []
+
+    def features(images: Tensor, weight: float = 1.0) -> list[Tensor]:
+        def see() -> list[Tensor]:
+            seen.append(images)
+            return [images * weight, images.sum(1)]
+
+        device, sources = torch.device("cpu"), [images, torch.tensor(weight)]
+        return cache.kept_features(tmp_path, device, sources, see)
+
+    images = torch.randn(4, 3)
+    first, again = features(images), features(images.clone())
+    assert len(seen) == 1
+    assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))
+    features(images + 1e-7)
+    features(images, 2.0)
+    monkeypatch.setattr("platform.node", lambda: "another machine")
+    features(images)
+    assert len(seen) == 4
+    for path in tmp_path.glob("features-*.pt"):
+        path.write_bytes(b"damaged")
+    assert torch.equal(features(images)[0], first[0])
+    assert len(seen) == 5
+
+
 def test_progress_is_said_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
     said: list[str] = []
     assert list(counted("abc", "letters", said.append)) == ["a", "b", "c"]

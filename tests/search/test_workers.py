@@ -76,8 +76,8 @@ def workers(process: subprocess.Popen[str]) -> list[psutil.Process]:
     found = []
     for child in psutil.Process(process.pid).children():
         try:
-            if any("spawn_main" in word for word in child.cmdline()):
-                found.append(child)
+            if any("forkserver" in word for word in child.cmdline()):
+                found += child.children()
         except psutil.Error:
             continue
     return found
