@@ -89,6 +89,10 @@ class Trainable(Protocol):
     def networks(self) -> Mapping[str, nn.Module]:
         """Its networks by name, the one that makes the outputs first."""
 
+    @property
+    def steps_per_epoch(self) -> int:
+        """How many batches an epoch has; the longest one where they differ."""
+
     def batches(self) -> Iterator[Any]:
         """Yield the batches of one epoch, tuples whose first entry holds one row an item.
 

@@ -72,6 +72,11 @@ class CycleGAN(CycleTraining):
         self.train_y = data.domain(OTHER_DOMAIN[params.source]).train
         self.inputs = to_tensor(data.domain(params.source).validation[:EVALUATED_INPUTS])
 
+    @property
+    def steps_per_epoch(self) -> int:
+        """One pass over the larger domain."""
+        return -(-max(len(self.train_x), len(self.train_y)) // self.params.batch_size)
+
     def draw_batches(self) -> Iterator[Batch]:
         """One pass over the larger domain; the smaller one repeats. Both are shuffled."""
         size, n = self.params.batch_size, max(len(self.train_x), len(self.train_y))

@@ -63,6 +63,11 @@ class FunctionFit:
         self.random = torch.Generator().manual_seed(p.seed)
         self.epochs = 0
 
+    @property
+    def steps_per_epoch(self) -> int:
+        """An epoch's share of the iterations, rounded up."""
+        return -(-self.params.iterations // self.params.epochs)
+
     def batches(self) -> Iterator[Batch]:
         """Yield one batch per iteration, for this epoch's share of the iterations."""
         p, (x, y) = self.params, self.train

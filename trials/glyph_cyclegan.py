@@ -15,6 +15,7 @@ from torch import Tensor
 
 from core.data.glyphs import GlyphParams, Glyphs, load_glyphs
 from core.data.outputs import ImagePairs
+from core.data.tensors import to_device
 from core.main import main
 from core.models.cyclegan import Batch, CycleParams, CycleTraining
 from core.models.postprocess import GlyphPostprocessing, translate
@@ -42,6 +43,11 @@ class GlyphCycleGAN(CycleTraining):
         self.data = data
         self.source, self.target = data.tensors(data.validation, params.channels)
 
+    @property
+    def steps_per_epoch(self) -> int:
+        """One pass over the training characters."""
+        return -(-len(self.data.train) // self.params.batch_size)
+
     def draw_batches(self) -> Iterator[Batch]:
         """One pass over the training characters, shuffled separately for each font if unpaired."""
         size, channels = self.params.batch_size, self.params.channels
@@ -52,7 +58,7 @@ class GlyphCycleGAN(CycleTraining):
         for i in range(0, len(order_x), size):
             x, _ = self.data.tensors(order_x[i : i + size], channels)
             _, y = self.data.tensors(order_y[i : i + size], channels)
-            yield Batch(x.to(self.device), y.to(self.device))
+            yield Batch(to_device(x, self.device), to_device(y, self.device))
 
     def outputs(self) -> ImagePairs:
         """Every validation pair, its source translated and post-processed."""

@@ -26,6 +26,11 @@ from core.task import OutcomeKind, Params, Task, UserError
 from core.training.progress import Progress
 from core.training.provenance import provenance
 
+BUSY = (
+    "note: other programs keep {others:.1f} of the {cores} CPU cores busy; trials will be slower, "
+    "two threads beside them several times"
+)
+
 # Flags that a search's configuration takes as they are.
 FLAGS = "sampler", "pruner", "trials", "storage", "artifacts", "workers", "retries", "heartbeat"
 
@@ -82,18 +87,25 @@ def search_config(
 
 def search(config: SearchConfig, task: Task, ignore_exam: bool, noise_floor: int = 0) -> int:
     """Search and write the report; 1 when no trial of the study completed."""
-    from core.device import configure_torch
+    from core.device import Busy, configure_torch, cores, limit_threads, shares, workers_for
     from core.search.study import open_search
     from core.search.workers import run_search
+    from core.training.choice import choose
     from core.training.run import prepare
 
     progress = Progress(config.trials, task.objective.direction == "maximize")
     with progress:  # everything is checked before any training
-        params = point_of(config, task)
-        configure_torch(params)
+        params, busy = point_of(config, task), Busy()
+        device = configure_torch(params)
         task.load(params)
         found = open_search(config, task)
-        prepare(task, params, progress, config.runs, "sit" if ignore_exam else "pass")
+        data, *_ = prepare(task, params, progress, config.runs, "sit" if ignore_exam else "pass")
+        workers = config.workers or workers_for(params)
+        limit_threads(shares(workers)[0].threads)
+        share = config.trials / workers
+        _, compute = choose(task, params, data, device, config.runs, progress.once, share)
+        if (others := busy.cores()) > 0.5:
+            progress.say(BUSY.format(others=others, cores=cores()))
         write_json(config.folder / "study.json", {**config.about(), **provenance()})
     if noise_floor:
         measure_noise(config, task, noise_floor)
@@ -102,7 +114,7 @@ def search(config: SearchConfig, task: Task, ignore_exam: bool, noise_floor: int
             value = outcome.score.value if outcome.score else None
             progress.seen(outcome.kind, value, number)
         left = config.trials - sum(progress.ended.values())
-        run_search(found, config.params(task), left, progress)
+        run_search(found, config.params(task), left, progress, compute.get("memory", 0))
     publish(config.runs, config.study)
     kinds = [outcome.kind for _, outcome in found.ended()]
     return 0 if OutcomeKind.COMPLETED in kinds else 1

@@ -63,6 +63,13 @@ def random_crops(
     return _scaled(planes.to(torch.float32, memory_format=torch.contiguous_format))
 
 
+def to_device(tensor: Tensor, device: torch.device) -> Tensor:
+    """A tensor on the CPU to the device; a GPU takes it when it comes to it, nobody waits."""
+    if device.type != "cuda":
+        return tensor.to(device)
+    return tensor.pin_memory().to(device, non_blocking=True)
+
+
 def centre_crops(images: Sequence[Pixels], size: int) -> list[Pixels]:
     """The middle size x size pixels of each image."""
     corners = [((i.shape[0] - size) // 2, (i.shape[1] - size) // 2) for i in images]

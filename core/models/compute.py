@@ -20,6 +20,7 @@ from core.device import autocast
 from core.task import Params
 
 Step = Callable[..., dict[str, Tensor]]
+Networks = Mapping[str, Callable[[Tensor], Tensor]]  # as functions of images, compiled or not
 Network = TypeVar("Network", bound=nn.Module)
 WARM_UP = 3  # steps taken as they are before one is captured: allocations, autotuning, compilation
 
@@ -63,7 +64,7 @@ class Compute:
         """N x C x H x W images in the layout of the networks."""
         return [each.contiguous(memory_format=self.layout) for each in images]
 
-    def calls(self, networks: Mapping[str, nn.Module]) -> dict[str, Callable[[Tensor], Tensor]]:
+    def calls(self, networks: Mapping[str, nn.Module]) -> Networks:
         """The networks as functions of images: compiled for each shape, or as they are."""
         if not self.compiled:
             return dict(networks)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from itertools import chain
 from typing import Any, NamedTuple
 
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from core.data.outputs import ImagePairs
 from core.models.collapse import collapse_reason
-from core.models.compute import Compute, ComputeParams, Replayed, call_together
+from core.models.compute import Compute, ComputeParams, Networks, Replayed, call_together
 from core.models.image_pool import ImagePool
 from core.models.losses import l1, lsgan_discriminator, lsgan_generator
 from core.models.networks import Norm, PatchDiscriminator, ResnetGenerator, apply_in_batches
@@ -55,15 +55,6 @@ class Batch(NamedTuple):
 
     x: Tensor
     y: Tensor
-
-
-class Networks(NamedTuple):
-    """The networks of a step as functions of images, compiled or not."""
-
-    G: Callable[[Tensor], Tensor]
-    F: Callable[[Tensor], Tensor]
-    D_x: Callable[[Tensor], Tensor]
-    D_y: Callable[[Tensor], Tensor]
 
 
 class Translations(NamedTuple):
@@ -136,7 +127,7 @@ class CycleTraining:
         """A step for which all chance is drawn; with a full batch by the compiled networks."""
         generators_too, full = kind
         batch = Batch(*self.compute.arrange(x, y))
-        nets = Networks(**(self.compiled if full else self.networks))
+        nets = self.compiled if full else self.networks
         made = self._translations(batch, nets, generators_too)
         return update_in_order(
             self.params,
@@ -152,9 +143,9 @@ class CycleTraining:
                 with torch.no_grad():
                     return Translations(self.F(y), self.G(x))
             if self.params.lambda_identity == 0:
-                return Translations(nets.F(y), nets.G(x))
-            fake_y, same_y = call_together(nets.G, norm, x, y)
-            fake_x, same_x = call_together(nets.F, norm, y, x)
+                return Translations(nets["F"](y), nets["G"](x))
+            fake_y, same_y = call_together(nets["G"], norm, x, y)
+            fake_x, same_x = call_together(nets["F"], norm, y, x)
             return Translations(fake_x, fake_y, same_x, same_y)
 
     def _update_generators(
@@ -164,8 +155,8 @@ class CycleTraining:
         p, (fake_x, fake_y, same_x, same_y) = self.params, made
         self._train_discriminators(False)
         with self.compute.autocast():
-            gan = lsgan_generator(nets.D_y(fake_y)) + lsgan_generator(nets.D_x(fake_x))
-            cycle = l1(nets.F(fake_y), batch.x) + l1(nets.G(fake_x), batch.y)
+            gan = lsgan_generator(nets["D_y"](fake_y)) + lsgan_generator(nets["D_x"](fake_x))
+            cycle = l1(nets["F"](fake_y), batch.x) + l1(nets["G"](fake_x), batch.y)
             losses = {"g_gan": gan, "g_cycle": cycle}
             total = p.lambda_gan * gan + p.lambda_cycle * cycle
             if same_x is not None and same_y is not None:
@@ -189,8 +180,8 @@ class CycleTraining:
         )
         past_x, past_y = self.compute.arrange(*past)
         with self.compute.autocast():
-            d_x = lsgan_discriminator(*call_together(nets.D_x, norm, batch.x, past_x))
-            d_y = lsgan_discriminator(*call_together(nets.D_y, norm, batch.y, past_y))
+            d_x = lsgan_discriminator(*call_together(nets["D_x"], norm, batch.x, past_x))
+            d_y = lsgan_discriminator(*call_together(nets["D_y"], norm, batch.y, past_y))
         self.opt_d.zero_grad()
         (d_x + d_y).backward()
         self.opt_d.step()

@@ -47,7 +47,7 @@ def wgan_discriminator(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
 
 def gradient_penalty(critic: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor) -> Tensor:
     """10 E[(|grad D(z)| - 1)^2], z drawn between real and fake: Gulrajani et al. 2017. Scalar."""
-    mix = torch.rand(len(real), 1, 1, 1).to(real.device)
+    mix = torch.rand(len(real), 1, 1, 1, device=real.device)
     between = (mix * real.float() + (1 - mix) * fake.float()).requires_grad_(True)
     (gradient,) = torch.autograd.grad(critic(between).sum(), between, create_graph=True)
     length = gradient.flatten(1).square().sum(1).add(1e-12).sqrt()

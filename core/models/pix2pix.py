@@ -16,15 +16,16 @@ from torch import Tensor, nn
 
 from core.data.glyphs import GlyphParams, Glyphs
 from core.data.outputs import ImagePairs
-from core.device import autocast
+from core.data.tensors import to_device
 from core.models.collapse import collapse_reason
+from core.models.compute import Compute, ComputeParams, Networks, Replayed, call_together
 from core.models.losses import ADVERSARIAL_LOSSES, Adversarial, fixed_l1, gradient_penalty, grey, l1
 from core.models.networks import EncoderDecoder, Norm, PatchDiscriminator, ResnetGenerator, Skip
 from core.models.optimisers import AlternatingParams, adam, is_generator_step, update_in_order
 from core.models.postprocess import GlyphPostprocessing, translate
 
 
-class PairedParams(GlyphParams, GlyphPostprocessing):
+class PairedParams(GlyphParams, GlyphPostprocessing, ComputeParams):
     """The generator and its losses. Defaults are pix2pix's where the seed study gives none."""
 
     pixel_loss: Literal["l1", "fixed_l1"] = Field(
@@ -85,26 +86,39 @@ def _generator(p: PairedParams) -> nn.Module:
     return EncoderDecoder(p.size, p.channels, p.width, p.depth, p.skip, p.norm, p.dropout, p.blocks)
 
 
+def _beside(image: Tensor, source: Tensor) -> Tensor:
+    """What a conditional discriminator sees: images and their sources, one upon the other."""
+    return torch.cat([image, source.to(image.dtype)], 1)
+
+
 class PairedTraining:
     """A generator G and, for AdversarialParams, a conditional discriminator D."""
 
     def __init__(self, params: PairedParams, data: Glyphs, device: torch.device) -> None:
         p = self.params = params
         self.device = device
+        self.compute = Compute.of(p, device)
         self.data = data
         self.held_out = Pairs(*data.tensors(data.validation, p.channels))
         self.random = np.random.default_rng(p.seed)
-        self.G = _generator(p).to(device)
+        self.G = self.compute.place(_generator(p))
         self.networks: dict[str, nn.Module] = {"G": self.G}
         self.opt_g = adam(self.G.parameters(), p.lr_g, p.beta1)
         self.stateful = ["G", "opt_g"]
         self.steps = 0
         if isinstance(p, AdversarialParams):
-            self.D = PatchDiscriminator(p.width, p.norm, 2 * p.channels).to(device)
+            self.D = self.compute.place(PatchDiscriminator(p.width, p.norm, 2 * p.channels))
             self.networks["D"] = self.D
             self.opt_d = adam(self.D.parameters(), p.lr_d, p.beta1)
             self.stateful += ["D", "opt_d"]
             self.g_loss, self.d_loss = ADVERSARIAL_LOSSES[p.adversarial]
+        self.compiled = self.compute.calls(self.networks)
+        self.replayed = Replayed(self._step, device)
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """One pass over the training pairs."""
+        return -(-len(self.data.train) // self.params.batch_size)
 
     def batches(self) -> Iterator[Pairs]:
         """One pass over the training pairs, shuffled."""
@@ -112,7 +126,7 @@ class PairedTraining:
         for i in range(0, len(order), self.params.batch_size):
             chosen = order[i : i + self.params.batch_size]
             source, target = self.data.tensors(chosen, self.params.channels)
-            yield Pairs(source.to(self.device), target.to(self.device))
+            yield Pairs(to_device(source, self.device), to_device(target, self.device))
 
     def step(self, batch: Pairs) -> Mapping[str, Tensor]:
         """Update the discriminator, and every `d_steps_per_g`-th time the generator too.
@@ -122,29 +136,37 @@ class PairedTraining:
         """
         p = self.params
         self.steps += 1
+        generator_too = True
+        if isinstance(p, AdversarialParams):
+            generator_too = self.steps > p.d_head_start
+            generator_too &= is_generator_step(self.steps, p.d_steps_per_g)
+        full = len(batch.source) == p.batch_size
+        return self.replayed((generator_too, full), *batch, often=full)
+
+    def _step(self, kind: tuple[bool, bool], source: Tensor, target: Tensor) -> dict[str, Tensor]:
+        """A step on pairs; with a full batch by the compiled networks."""
+        p, (generator_too, full) = self.params, kind
+        batch = Pairs(*self.compute.arrange(source, target))
+        nets = self.compiled if full else self.networks
+        with torch.set_grad_enabled(generator_too), self.compute.autocast():
+            fake = (nets if generator_too else self.networks)["G"](batch.source)
         if not isinstance(p, AdversarialParams):
-            return self._update_generator(batch, self._translate(batch, True))
-        generator_too = self.steps > p.d_head_start
-        generator_too &= is_generator_step(self.steps, p.d_steps_per_g)
-        fake = self._translate(batch, generator_too)
+            return self._update_generator(batch, nets, fake)
         return update_in_order(
             p,
-            (lambda: self._update_generator(batch, fake)) if generator_too else None,
-            lambda: self._update_discriminator(p, batch, fake),
+            (lambda: self._update_generator(batch, nets, fake)) if generator_too else None,
+            lambda: self._update_discriminator(p, batch, nets, fake.detach()),
         )
 
-    def _translate(self, batch: Pairs, differentiable: bool) -> Tensor:
-        with torch.set_grad_enabled(differentiable), autocast(self.device, self.params.precision):
-            return self.G(batch.source)  # type: ignore[no-any-return]
-
-    def _update_generator(self, batch: Pairs, fake: Tensor) -> dict[str, Tensor]:
+    def _update_generator(self, batch: Pairs, nets: Networks, fake: Tensor) -> dict[str, Tensor]:
         p = self.params
         losses = {"l1": l1(fake, batch.target), "fixed_l1": fixed_l1(fake, batch.target).mean()}
         losses["grey"] = grey(fake)
         total = p.lambda_pixel * losses[p.pixel_loss] + p.lambda_grey * losses["grey"]
         if isinstance(p, AdversarialParams):
             self.D.requires_grad_(False)
-            losses["g_gan"] = self.g_loss(self._logits(fake, batch.source))
+            with self.compute.autocast():
+                losses["g_gan"] = self.g_loss(nets["D"](_beside(fake, batch.source)))
             total = total + p.lambda_gan * losses["g_gan"]
         self.opt_g.zero_grad()
         total.backward()
@@ -152,17 +174,16 @@ class PairedTraining:
         return {name: loss.detach() for name, loss in losses.items()}
 
     def _update_discriminator(
-        self, p: AdversarialParams, batch: Pairs, fake: Tensor
+        self, p: AdversarialParams, batch: Pairs, nets: Networks, fake: Tensor
     ) -> dict[str, Tensor]:
         self.D.requires_grad_(True)
-        fake = fake.detach()
-        real_logits = self._logits(batch.target, batch.source)
-        loss = self.d_loss(real_logits, self._logits(fake, batch.source))
+        pairs = _beside(batch.target, batch.source), _beside(fake, batch.source)
+        with self.compute.autocast():
+            loss = self.d_loss(*call_together(nets["D"], p.norm, *pairs))
         losses = {"d": loss.detach()}
         if p.adversarial == "wgan":  # in fp32: its gradient is differentiated again
-            source = batch.source.float()
             penalty = gradient_penalty(
-                lambda image: self.D(torch.cat([image, source], 1)), batch.target, fake
+                lambda image: self.D(_beside(image, batch.source)), batch.target, fake
             )
             losses["d_penalty"] = penalty.detach()
             loss = loss + penalty
@@ -170,11 +191,6 @@ class PairedTraining:
         loss.backward()
         self.opt_d.step()
         return losses
-
-    def _logits(self, image: Tensor, source: Tensor) -> Tensor:
-        """The discriminator's logits for images and their sources."""
-        with autocast(self.device, self.params.precision):
-            return self.D(torch.cat([image, source.to(image.dtype)], 1))  # type: ignore[no-any-return]
 
     def outputs(self) -> ImagePairs:
         """Every validation pair, its source translated and post-processed."""

@@ -56,10 +56,6 @@ class SearchConfig:
         """Where the dashboard finds pictures: `artifacts`, by default a folder under `runs`."""
         return self.artifacts or str(self.runs / "artifacts")
 
-    def with_threads(self, threads: int) -> SearchConfig:
-        """The same for a worker with so many CPU threads, unless a flag fixes their number."""
-        return replace(self, fixed={"threads": str(threads), **self.fixed})
-
     def queue(self, study: str) -> SearchConfig:
         """A study of replicates that run where and how this search's trials run."""
         fixed = {k: v for k, v in self.fixed.items() if k in RUNTIME_FIELDS}

@@ -16,7 +16,7 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any
 
-from core.device import Share, shares, workers_for
+from core.device import Share, limit_threads, shares, workers_for
 from core.params import load_task
 from core.search.config import SearchConfig
 from core.search.processes import signals_blocked, start_context
@@ -37,10 +37,15 @@ def task_of(config: SearchConfig) -> Task:
     return task.with_holdout_evaluator() if config.holdout else task
 
 
-def run_search(search: Search, params: Params, left: int, progress: Progress) -> None:
-    """Run the trials that are `left`, several at once where the machine can."""
+def run_search(
+    search: Search, params: Params, left: int, progress: Progress, memory: int = 0
+) -> None:
+    """Run the trials that are `left`, several at once where the machine can.
+
+    `memory` is what a trial was measured to take of a GPU, in bytes; 0: it was not.
+    """
     config = search.config
-    if (count := min(config.workers or workers_for(params), left)) > 1:
+    if (count := min(config.workers or workers_for(params, memory), left)) > 1:
         pool = WorkerPool(config, shares(count), progress)
         try:
             pool.run()
@@ -154,13 +159,14 @@ def work(config: SearchConfig, share: Share, pipe: Connection) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if share.gpu is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = share.gpu
+    limit_threads(share.threads)
     progress = PipedProgress(pipe)
     try:
         with interruptible((signal.SIGTERM,)):
             if hasattr(signal, "pthread_sigmask"):
                 signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
             task = task_of(config)
-            search = open_search(config.with_threads(share.threads), task, PATIENCE)
+            search = open_search(config, task, PATIENCE)
             for trial in search.trials(progress.once, worker=True):
                 progress.send("took")
                 run_trial(task, trial, progress, config.runs)

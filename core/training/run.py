@@ -27,6 +27,7 @@ from core.task import (
     Trial,
     UserError,
 )
+from core.training.choice import choose
 from core.training.divergence import Diverged
 from core.training.loop import last_score, train
 from core.training.progress import Progress
@@ -86,9 +87,13 @@ def _attempt(
         validate_params(task.params, dict(trial.params))  # an engine may propose what is refused
         device = configure_torch(trial.params)
         data, evaluator, facts = prepare(task, trial.params, progress, runs, exam)
-        begin(evaluator=dict(facts), notes=data.notes, hardware=hardware(device))
+        earlier = record.trial().get("compute")
+        params, compute = choose(
+            task, trial.params, data, device, runs, progress.once, earlier=earlier
+        )
+        begin(evaluator=dict(facts), notes=data.notes, hardware=hardware(device), compute=compute)
         seed_everything(trial.params.seed)
-        model = task.build(trial.params, data, device)
+        model = task.build(params, data, device)
         return train(task, model, evaluator, trial, record, progress), None
     except Interrupted as error:
         begin()
@@ -176,6 +181,8 @@ def _refuse_other_params(record: Record, trial: Trial) -> None:
     """UserError when the folder holds the start of a trial with other parameters."""
     before: dict[str, Any] = record.trial().get("params") or {}
     after = trial.params.model_dump(mode="json", warnings=False)
+    if before:  # an older version's trial knows fewer parameters
+        before = {**type(trial.params)().model_dump(mode="json"), **before}
     changed = [k for k in after if k not in RUNTIME_FIELDS and before and before.get(k) != after[k]]
     if changed:
         changes = ", ".join(f"{flag(k)} {before.get(k)} is now {after[k]}" for k in changed)

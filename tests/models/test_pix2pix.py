@@ -111,10 +111,12 @@ def test_the_discriminator_has_its_head_start_and_its_share_of_steps() -> None:
 
 def test_the_discriminator_sees_the_source_beside_the_image() -> None:
     model = training()
-    batch = first(model)
-    right = model._logits(batch.target, batch.source)
-    wrong = model._logits(batch.target, batch.source.roll(1, 0))
-    assert not torch.allclose(right, wrong)
+    batch, seen = first(model), list[torch.Tensor]()
+    model.D.register_forward_hook(lambda net, inputs, output: seen.append(inputs[0]))
+    model.step(batch)
+    for_g, for_d = seen
+    assert torch.equal(for_g[:, 1:], batch.source)
+    assert torch.equal(for_d, torch.cat([torch.cat(batch[::-1], 1), for_g.detach()]))
 
 
 def test_it_learns_to_write_the_other_font() -> None:

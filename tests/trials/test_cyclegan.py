@@ -10,7 +10,6 @@ from torch import nn
 from benchmarks.textbook import Textbook
 from core.data.images import load_unpaired
 from core.device import seed_everything
-from core.models.cyclegan import Networks
 from trials.cyclegan import CycleGAN, CycleGANParams
 
 
@@ -130,7 +129,7 @@ def test_a_generator_step_comes_after_the_wanted_discriminator_steps(domains: Pa
 def test_generators_never_train_the_discriminators_and_the_reverse(domains: Path) -> None:
     model = cyclegan(domains)
     batch = next(iter(model.batches()))
-    nets = Networks(**model.networks)
+    nets = model.networks
     made = model._translations(batch, nets, train=True)
     before = weights(model.D_x, model.D_y)
     model._update_generators(batch, nets, made)
