@@ -14,15 +14,15 @@ ROOT = Path(__file__).parent.parent
 # Lines at most, Python and templates. A budget is a question: is this two subjects, does a library
 # do it? Raising one is a commit of its own, with its reason.
 BUDGETS = {
-    "core": 1000,
-    "core/training": 950,
-    "core/models": 1000,
-    "core/data": 1250,
-    "core/metrics": 1750,
-    "core/search": 2410,
+    "core": 1080,
+    "core/training": 1200,
+    "core/models": 1300,
+    "core/data": 1650,
+    "core/metrics": 1775,
+    "core/search": 2480,
     "core/replicates": 550,
     "core/report": 3400,
-    "core/commands": 1120,
+    "core/commands": 1135,
     "core/doctor": 450,
     "benchmarks": 980,
 }

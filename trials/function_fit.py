@@ -62,11 +62,7 @@ class FunctionFit:
         self.optimiser = torch.optim.SGD(self.net.parameters(), p.lr, p.momentum)
         self.random = torch.Generator().manual_seed(p.seed)
         self.epochs = 0
-
-    @property
-    def steps_per_epoch(self) -> int:
-        """An epoch's share of the iterations, rounded up."""
-        return -(-self.params.iterations // self.params.epochs)
+        self.steps_per_epoch = -(-p.iterations // p.epochs)
 
     def batches(self) -> Iterator[Batch]:
         """Yield one batch per iteration, for this epoch's share of the iterations."""

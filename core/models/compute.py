@@ -7,6 +7,7 @@ which a compiler fuses and which are fastest in channels-last layout.
 
 from __future__ import annotations
 
+import logging
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -70,6 +71,7 @@ class Compute:
             return dict(networks)
         # The compiler itself looks at an input's gradient, and is warned of it.
         warnings.filterwarnings("ignore", "The .grad attribute of a Tensor that is not a leaf")
+        logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)  # no CUDA: no news
         torch._dynamo.config.recompile_limit = max(64, torch._dynamo.config.recompile_limit)
         return {name: torch.compile(net, dynamic=False) for name, net in networks.items()}
 

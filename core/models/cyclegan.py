@@ -128,11 +128,11 @@ class CycleTraining:
         generators_too, full = kind
         batch = Batch(*self.compute.arrange(x, y))
         nets = self.compiled if full else self.networks
-        made = self._translations(batch, nets, generators_too)
+        images = self._translations(batch, nets, generators_too)
         return update_in_order(
             self.params,
-            (lambda: self._update_generators(batch, nets, made)) if generators_too else None,
-            lambda: self._update_discriminators(batch, nets, made, drawn_x, drawn_y),
+            (lambda: self._update_generators(batch, nets, images)) if generators_too else None,
+            lambda: self._update_discriminators(batch, nets, images, drawn_x, drawn_y),
         )
 
     def _translations(self, batch: Batch, nets: Networks, train: bool) -> Translations:
@@ -149,10 +149,10 @@ class CycleTraining:
             return Translations(fake_x, fake_y, same_x, same_y)
 
     def _update_generators(
-        self, batch: Batch, nets: Networks, made: Translations
+        self, batch: Batch, nets: Networks, images: Translations
     ) -> dict[str, Tensor]:
         """Minimise lambda_gan GAN + lambda_cycle (cycle + lambda_identity identity), section 3."""
-        p, (fake_x, fake_y, same_x, same_y) = self.params, made
+        p, (fake_x, fake_y, same_x, same_y) = self.params, images
         self._train_discriminators(False)
         with self.compute.autocast():
             gan = lsgan_generator(nets["D_y"](fake_y)) + lsgan_generator(nets["D_x"](fake_x))
@@ -169,14 +169,19 @@ class CycleTraining:
         return {name: loss.detach() for name, loss in losses.items()}
 
     def _update_discriminators(
-        self, batch: Batch, nets: Networks, made: Translations, drawn_x: Tensor, drawn_y: Tensor
+        self,
+        batch: Batch,
+        nets: Networks,
+        images: Translations,
+        drawn_x: Tensor,
+        drawn_y: Tensor,
     ) -> dict[str, Tensor]:
         """Minimise the least-squares loss on real images and on translations from the pools."""
         self._train_discriminators(True)
         norm = self.params.norm
         past = (
-            self.pool_x.exchange(made.fake_x.detach(), drawn_x),
-            self.pool_y.exchange(made.fake_y.detach(), drawn_y),
+            self.pool_x.exchange(images.fake_x.detach(), drawn_x),
+            self.pool_y.exchange(images.fake_y.detach(), drawn_y),
         )
         past_x, past_y = self.compute.arrange(*past)
         with self.compute.autocast():

@@ -124,7 +124,7 @@ class _Probe:
             if self.params.compile == "auto":
                 way = self._compiled(way, trials)
         if len(self.known["seconds"]) > 1:
-            self.say(f"step: {way}, {self._speed()}")
+            self.say(f"step: {way} ({self._speed()})")
         return way
 
     def _rule(self) -> Way:
@@ -211,8 +211,7 @@ class _Probe:
         write_json(self.file, self.known)
 
     def _speed(self) -> str:
-        milliseconds = {k: f"{1e3 * v:.3g} ms" for k, v in self.known["seconds"].items()}
-        return "; ".join(f"{way}: {took}" for way, took in milliseconds.items())
+        return "; ".join(f"{way}: {1e3 * s:.3g} ms" for way, s in self.known["seconds"].items())
 
     def facts(self) -> dict[str, Any]:
         """What was measured, for the record."""
