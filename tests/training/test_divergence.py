@@ -27,7 +27,7 @@ def test_each_loss_is_averaged_over_the_steps_that_have_it(every: int) -> None:
 def test_a_cpu_names_the_step() -> None:
     epoch = sums()
     epoch.add(losses(g=1.0))
-    with pytest.raises(Diverged, match="^g is nan at step 2 of epoch 3$"):
+    with pytest.raises(Diverged, match=r"^g is nan at step 2 of epoch 3$"):
         epoch.add(losses(g=float("nan")))
 
 
@@ -35,7 +35,7 @@ def test_a_device_that_is_seldom_read_names_the_range_of_the_steps() -> None:
     epoch = sums(every=4)
     for value in (1.0, 1.0, 1.0, 1.0, 1.0, float("inf"), 1.0):
         epoch.add(losses(g=value))
-    with pytest.raises(Diverged, match="^g is inf at steps 5 to 8 of epoch 3$"):
+    with pytest.raises(Diverged, match=r"^g is inf at steps 5 to 8 of epoch 3$"):
         epoch.add(losses(g=1.0))
 
 
@@ -43,7 +43,7 @@ def test_what_is_left_of_an_epoch_is_read_at_its_end() -> None:
     epoch = sums(every=4)
     for value in (1.0, 1.0, 1.0, 1.0, 1.0, float("nan")):
         epoch.add(losses(g=value))
-    with pytest.raises(Diverged, match="^g is nan at steps 5 to 6 of epoch 3$"):
+    with pytest.raises(Diverged, match=r"^g is nan at steps 5 to 6 of epoch 3$"):
         epoch.means()
 
 
@@ -53,5 +53,5 @@ def test_a_weight_that_is_not_finite_is_named() -> None:
     epoch.add(losses(g=1.0))
     with torch.no_grad():
         net.bias[0] = float("nan")
-    with pytest.raises(Diverged, match="^weight D_x.bias is not finite after steps 1 to 2"):
+    with pytest.raises(Diverged, match=r"^weight D_x.bias is not finite after steps 1 to 2"):
         epoch.add(losses(g=1.0))
