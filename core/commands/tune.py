@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -102,8 +103,10 @@ def search(config: SearchConfig, task: Task, ignore_exam: bool, noise_floor: int
         data, *_ = prepare(task, params, progress, config.runs, "sit" if ignore_exam else "pass")
         workers = config.workers or workers_for(params)
         limit_threads(shares(workers)[0].threads)
-        share = config.trials / workers
-        _, compute = choose(task, params, data, device, config.runs, progress.once, share)
+        share, memory = config.trials / workers, 0
+        with suppress(RuntimeError, MemoryError):  # the trials will say so, each as its outcome
+            _, compute = choose(task, params, data, device, config.runs, progress.once, share)
+            memory = compute.get("memory", 0)
         if (others := busy.cores()) > 0.5:
             progress.say(BUSY.format(others=others, cores=cores()))
         write_json(config.folder / "study.json", {**config.about(), **provenance()})
@@ -114,7 +117,7 @@ def search(config: SearchConfig, task: Task, ignore_exam: bool, noise_floor: int
             value = outcome.score.value if outcome.score else None
             progress.seen(outcome.kind, value, number)
         left = config.trials - sum(progress.ended.values())
-        run_search(found, config.params(task), left, progress, compute.get("memory", 0))
+        run_search(found, config.params(task), left, progress, memory)
     publish(config.runs, config.study)
     kinds = [outcome.kind for _, outcome in found.ended()]
     return 0 if OutcomeKind.COMPLETED in kinds else 1

@@ -2,8 +2,8 @@
 
 What is fastest depends on the machine, on the networks and on the length of the run, and nothing
 of it on the values that a search varies. So it is measured once for each machine and shape, kept
-under `runs/compute`, and used by every trial. A run too short to repay the measuring takes bf16
-where the hardware has it and compiles nothing.
+under `runs/compute`, and used by every trial. A run too short to repay the measuring times a step,
+takes bf16 where the hardware has it and compiles nothing.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import os
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from filelock import FileLock
@@ -78,8 +78,6 @@ def choose(
 class _Probe:
     """Times steps of a task's model, each way once for a machine and a shape of the networks."""
 
-    _first: ClassVar[dict[str, float]] = {}  # of this process: what the way without measuring takes
-
     def __init__(
         self,
         task: Task,
@@ -107,19 +105,16 @@ class _Probe:
         self.key = hashlib.sha256(key.encode()).hexdigest()[:16]
         self.file = runs / "compute" / f"{self.key}.json"
         self.known: dict[str, Any] = read_json(self.file) or {"about": about, "seconds": {}}
-        self.steps = task.build(params, data, device).steps_per_epoch
 
     def choose(self, trials: float) -> Way:
         """The way to compute a worker's `trials` trials."""
         way = self._rule()
-        if not self.known["seconds"]:
-            first = self._first.get(self.key) or self._time(way)
-            self._first[self.key] = first
-            if self._length(first, trials) < SHORT:
-                return way
-            self.file.parent.mkdir(parents=True, exist_ok=True)
+        self.file.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(self.file.with_suffix(".lock")):
             self.known = read_json(self.file) or self.known
+            short = self._length(self.seconds(way), trials) < SHORT
+            if short and len(self.known["seconds"]) == 1:
+                return way
             way = self._eager(way)
             if self.params.compile == "auto":
                 way = self._compiled(way, trials)
@@ -172,7 +167,13 @@ class _Probe:
 
     def _length(self, seconds: float, trials: float) -> float:
         """The seconds of training of a worker, from those of a step."""
-        return seconds * self.steps * self.params.epochs * trials
+        steps = self.known.setdefault("steps", {})
+        content = getattr(self.data, "fingerprint", "")
+        if content not in steps:
+            model = self.task.build(self.params, self.data, self.device)
+            steps[content] = model.steps_per_epoch
+            self._keep()
+        return float(seconds * steps[content] * self.params.epochs * trials)
 
     def seconds(self, way: Way) -> float:
         """The time of a step, measured now unless it is known."""
@@ -207,7 +208,6 @@ class _Probe:
         return min(times)
 
     def _keep(self) -> None:
-        self.file.parent.mkdir(parents=True, exist_ok=True)
         write_json(self.file, self.known)
 
     def _speed(self) -> str:

@@ -56,7 +56,6 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(choice, "COLD", 0.5)
     monkeypatch.setattr(choice, "WARM", 0.1)
     monkeypatch.setattr(choice, "fast_bf16", lambda device: True)
-    monkeypatch.setattr(choice._Probe, "_first", {})
     threads = torch.get_num_threads()
     yield
     limit_threads(0)
@@ -104,14 +103,16 @@ def test_the_fastest_way_is_taken_measured_once_and_recorded(tmp_path: Path) -> 
     assert here.asked, "another shape is measured"
 
 
-def test_a_short_run_measures_nothing_but_a_step(tmp_path: Path) -> None:
+def test_a_short_run_measures_nothing_but_a_step_and_that_once(tmp_path: Path) -> None:
     limit_threads(1)
     here = Here(tmp_path, {"bf16, 1 thread": 0.002})
     way, facts = here.choose()
     assert way == Way("bf16", "off", 1)
-    assert "seconds" not in facts
-    assert not (tmp_path / "compute").exists()
+    assert set(facts["seconds"]) == {"bf16, 1 thread"}
     assert not here.said
+    here.asked.clear()
+    assert here.choose(weight=2.0)[0] == way
+    assert not here.asked
 
 
 def test_the_length_of_the_search_decides_with_that_of_the_trial(tmp_path: Path) -> None:
