@@ -49,7 +49,6 @@ def configure_torch(params: Params) -> torch.device:
     if device.type == "cuda":
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         torch.use_deterministic_algorithms(params.deterministic, warn_only=True)
-        torch.backends.cudnn.benchmark = not params.deterministic
         exact = params.precision == "fp32"
         torch.set_float32_matmul_precision("highest" if exact else "high")
         torch.backends.cudnn.allow_tf32 = not exact

@@ -101,7 +101,7 @@ def search(config: SearchConfig, task: Task, ignore_exam: bool, noise_floor: int
         task.load(params)
         found = open_search(config, task)
         data, *_ = prepare(task, params, progress, config.runs, "sit" if ignore_exam else "pass")
-        workers = config.workers or workers_for(params)
+        workers = min(config.workers or workers_for(params), config.trials)
         limit_threads(shares(workers)[0].threads)
         share, memory = config.trials / workers, 0
         with suppress(RuntimeError, MemoryError):  # the trials will say so, each as its outcome

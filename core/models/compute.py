@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
 
@@ -102,6 +103,17 @@ class _Captured:
         return dict(zip(self.names, self.losses.clone().unbind(), strict=True))
 
 
+@contextmanager
+def _autotuned() -> Iterator[None]:
+    """Let cuDNN try its convolutions: it pays for shapes that recur, and for no others."""
+    before = torch.backends.cudnn.benchmark
+    torch.backends.cudnn.benchmark = not torch.are_deterministic_algorithms_enabled()
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.benchmark = before
+
+
 @dataclass
 class Replayed:
     """A training step that CUDA replays as one graph from its fourth call on; elsewhere a call.
@@ -121,9 +133,10 @@ class Replayed:
             return self.step(kind, *tensors)
         if kind not in self.captured:
             self.calls[kind] = self.calls.get(kind, 0) + 1
-            if self.calls[kind] <= WARM_UP:
-                return self._beside(kind, tensors)
-            self.captured[kind] = _Captured(self.step, kind, tensors)
+            with _autotuned():
+                if self.calls[kind] <= WARM_UP:
+                    return self._beside(kind, tensors)
+                self.captured[kind] = _Captured(self.step, kind, tensors)
         return self.captured[kind].replay(tensors)
 
     def _beside(self, kind: Any, tensors: tuple[Tensor, ...]) -> dict[str, Tensor]:
