@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from core.training.divergence import Diverged, LossSums
+from core.training.divergence import EVERY, Diverged, LossSums
 
 
 def sums(every: int = 0) -> LossSums:
@@ -47,11 +47,25 @@ def test_what_is_left_of_an_epoch_is_read_at_its_end() -> None:
         epoch.means()
 
 
-def test_a_weight_that_is_not_finite_is_named() -> None:
+@pytest.mark.parametrize("every", [1, EVERY])
+def test_a_weight_that_is_not_finite_is_named(every: int) -> None:
     net = nn.Linear(2, 2)
-    epoch = LossSums({"D_x": net}, epoch=1, every=2)
-    epoch.add(losses(g=1.0))
+    epoch = LossSums({"D_x": net}, epoch=1, every=every)
+    for _ in range(EVERY + 2):
+        epoch.add(losses(g=1.0))
     with torch.no_grad():
         net.bias[0] = float("nan")
-    with pytest.raises(Diverged, match=r"^weight D_x.bias is not finite after steps 1 to 2"):
-        epoch.add(losses(g=1.0))
+    where = rf"steps {EVERY + 1} to {2 * EVERY} of epoch 1"
+    with pytest.raises(Diverged, match=rf"^weight D_x.bias is not finite after {where}$"):
+        for _ in range(EVERY):
+            epoch.add(losses(g=1.0))
+
+
+def test_a_weight_that_breaks_at_the_end_is_found_before_the_score() -> None:
+    net = nn.Linear(2, 2)
+    epoch = LossSums({"G": net}, epoch=2)
+    epoch.add(losses(g=1.0))
+    with torch.no_grad():
+        net.weight[1, 1] = float("inf")
+    with pytest.raises(Diverged, match=r"^weight G.weight is not finite after step 1 of epoch 2$"):
+        epoch.means()

@@ -322,10 +322,10 @@ def test_the_collapse_of_a_hopeless_trial_is_what_its_engine_learns(tmp_path: Pa
     assert act(tmp_path / "b", script, scores, stop_at=5).kind is OutcomeKind.PRUNED
 
 
-def test_weights_that_are_no_numbers_end_the_trial_at_that_step(tmp_path: Path) -> None:
+def test_weights_that_are_no_numbers_end_the_trial_in_that_epoch(tmp_path: Path) -> None:
     outcome = act(tmp_path, "copy " * 4, "0.5 0.4 0.3 0.2", break_at=4)
     assert outcome.kind is OutcomeKind.DIVERGED
-    assert outcome.reason == "weight G.weight is not finite after step 2 of epoch 2"
+    assert outcome.reason == "weight G.weight is not finite after steps 1 to 2 of epoch 2"
     assert outcome.score == Score(0.5, {"ssim": 0.5})
 
 

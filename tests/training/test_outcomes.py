@@ -28,7 +28,7 @@ Fate = Literal[
 ENDS: dict[str, tuple[OutcomeKind, str]] = {
     "well": (OutcomeKind.COMPLETED, ""),
     "loss": (OutcomeKind.DIVERGED, "pixel is nan at step 2 of epoch 2"),
-    "weight": (OutcomeKind.DIVERGED, "weight G.bias is not finite after step 2 of epoch 2"),
+    "weight": (OutcomeKind.DIVERGED, "weight G.bias is not finite after steps 1 to 2 of epoch 2"),
     "score": (OutcomeKind.DIVERGED, "the score is not finite: nan (legible nan), after epoch 2"),
     "blank": (OutcomeKind.COLLAPSED, "the same output for 10 different inputs, in epochs 2 to 6"),
     "memory": (OutcomeKind.OUT_OF_MEMORY, "DefaultCPUAllocator: can't allocate memory"),
