@@ -76,7 +76,7 @@ def rows(scores: Mapping[str, Sequence[tuple[float, float]]]) -> Iterator[list[s
 
 
 def _spread(values: Sequence[float], sign: str) -> str:
-    return f"{mean(values):{sign}.3f} ({stdev(values):.3f})"
+    return f"{mean(values):{sign}.4f} ({stdev(values):.4f})"
 
 
 def main() -> None:
