@@ -39,7 +39,7 @@ from trials.cyclegan import CycleGAN
 TASK = load_task("cyclegan")
 SMALL = {"size": 64, "width": 16, "blocks": 1, "batch_size": 4, "epochs": 3}
 WIDE = {"size": 64, "width": 64, "blocks": 9, "batch_size": 1, "epochs": 2}
-TINY = {"size": 32, "width": 4, "blocks": 1, "batch_size": 4, "epochs": 1}
+TINY = {"size": 32, "width": 4, "blocks": 1, "batch_size": 16, "epochs": 1}
 DATA = "wait for the next batch"
 PARTS = {
     "step": (CycleGAN, "step"),
