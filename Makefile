@@ -1,5 +1,6 @@
 # make demo: installs, then the main job on embedded data, ending in a report.
 # make test: installs, then everything CI checks.
+# make bench: installs, then rewrites the figures of speed in benchmarks/*.md.
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -32,6 +33,9 @@ test: lint
 
 bench: install
 	$(BIN)/python -m benchmarks.training_step
+	$(BIN)/python -m benchmarks.processes
+	$(BIN)/python -m benchmarks.epoch
+	$(BIN)/python -m benchmarks.conclusions
 
 clean:
 	rm -rf .venv build *.egg-info

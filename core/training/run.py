@@ -56,8 +56,7 @@ def run_trial(
     with record.running():
         _refuse_other_params(record, trial)
         outcome, stop = _attempt(task, trial, record, progress, runs, exam)
-        if outcome.kind is OutcomeKind.OUT_OF_MEMORY:
-            _free_memory()
+        _free_memory()
         with undisturbed():
             record.end(outcome, time.monotonic() - started)
             progress.finished(outcome)
@@ -72,7 +71,7 @@ def _attempt(
 ) -> tuple[Outcome, Interrupted | UserError | None]:
     """How a trial ends, and what is to be raised again once that is recorded.
 
-    The model is this function's alone: when it returns, its memory is free.
+    The model is this function's alone: when it returns, its memory can be freed.
     """
     begun = False
 
@@ -130,8 +129,8 @@ def _classify(error: Exception) -> tuple[OutcomeKind, str]:
 
 
 def _free_memory() -> None:
-    """Free what a trial held that ran out of memory, for the next one in this process."""
-    gc.collect()
+    """Free what a trial held, for the next one in this process."""
+    gc.collect()  # models hold themselves: without it two are in memory, or more
     if torch.cuda.is_initialized():
         torch.cuda.empty_cache()
 

@@ -228,7 +228,7 @@ def test_another_full_thing_is_not_memory(tmp_path: Path) -> None:
     assert run(Heard(tmp_path / "t"), exploding(fail)).kind is OutcomeKind.FAILED
 
 
-def test_what_ran_out_of_memory_is_given_back_and_the_next_trial_runs(tmp_path: Path) -> None:
+def test_what_a_trial_held_is_given_back_and_the_next_trial_runs(tmp_path: Path) -> None:
     models: list[weakref.ref[Walk]] = []
 
     def build(params: Params, data: Any, device: torch.device) -> Walk:
@@ -246,6 +246,7 @@ def test_what_ran_out_of_memory_is_given_back_and_the_next_trial_runs(tmp_path: 
     assert run(Heard(tmp_path / "a"), one).kind is OutcomeKind.OUT_OF_MEMORY
     assert models[0]() is None
     assert run(Heard(tmp_path / "b"), one).kind is OutcomeKind.COMPLETED
+    assert models[1]() is None, "which would be beside the next one"
 
 
 class Deep(Params):
