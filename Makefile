@@ -36,6 +36,7 @@ bench: install
 	$(BIN)/python -m benchmarks.processes
 	$(BIN)/python -m benchmarks.epoch
 	$(BIN)/python -m benchmarks.conclusions
+	$(BIN)/python -m benchmarks.startup
 
 clean:
 	rm -rf .venv build *.egg-info

@@ -38,6 +38,7 @@ from core.training.standalone import StandaloneTrial
 SHAPES = [(128, 1), (64, 1), (256, 1), (64, 8), (128, 8), (256, 8)]
 TASK = load_task("cyclegan")
 SMALL = {"size": 64, "width": 16, "blocks": 2, "batch_size": 4, "epochs": 2}
+TINY = {"size": 32, "width": 4, "blocks": 1, "batch_size": 8, "epochs": 1}
 
 
 class Bench:
@@ -47,6 +48,7 @@ class Bench:
         self.device, self.quick, self.runs = arguments.device, arguments.quick, runs
         self.data, self.pictures = arguments.data, arguments.pictures
         self.cuda = self.device == "cuda"
+        self.small = TINY if self.quick else SMALL
         self.ends = time.monotonic() + 60 * arguments.minutes
         self.params: dict[str, Any] = {"device": self.device, "data": self.data}
 
@@ -140,7 +142,7 @@ def _textbook(
 
 def waits(bench: Bench) -> str:
     """How often an epoch of training waits for the device, losses and data included."""
-    model, _ = bench.build(**{**SMALL, "batch_size": 1})
+    model, _ = bench.build(**{**bench.small, "batch_size": 1})
     with Progress() as progress:
         progress.started(0, 9)
         _epoch(model, 1, progress)
@@ -161,7 +163,7 @@ def resumed(bench: Bench) -> str:
     ends = []
     path = bench.runs / "resumed.pt"
     for again in (False, True):
-        model, _ = bench.build(**SMALL, deterministic=True)
+        model, _ = bench.build(**bench.small, deterministic=True)
         with Progress() as progress:
             progress.started(0, 2)
             if again:
@@ -188,8 +190,8 @@ def out_of_memory(bench: Bench) -> str:
     if not bench.cuda:
         return "not tried on a CPU"
     ends = []
-    huge = {**SMALL, "size": 1024, "width": 256, "batch_size": 64, "blocks": 9}
-    for name, values in (("huge", huge), ("small", {**SMALL, "epochs": 1})):
+    huge = {**bench.small, "size": 1024, "width": 256, "batch_size": 64, "blocks": 9}
+    for name, values in (("huge", huge), ("small", {**bench.small, "epochs": 1})):
         params = validate_params(TASK.params, {**bench.params, **values})
         trial = StandaloneTrial(params, "memory", bench.runs / "memory" / name)
         with Progress() as progress:
@@ -210,7 +212,7 @@ def search(bench: Bench, study: str, *flags: str) -> float:
 
 def two_workers(bench: Bench) -> str:
     """Two workers on one card, and the same trials by one."""
-    small = [f"--{k.replace('_', '-')}={v}" for k, v in SMALL.items()]
+    small = [f"--{k.replace('_', '-')}={v}" for k, v in bench.small.items()]
     took = [
         search(bench, f"by{n}", "--trials=4", f"--workers={n}", "--ignore-exam", *small)
         for n in (1, 2)
