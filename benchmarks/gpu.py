@@ -38,7 +38,7 @@ from core.training.standalone import StandaloneTrial
 SHAPES = [(128, 1), (64, 1), (256, 1), (64, 8), (128, 8), (256, 8)]
 TASK = load_task("cyclegan")
 SMALL = {"size": 64, "width": 16, "blocks": 2, "batch_size": 4, "epochs": 2}
-TINY = {"size": 32, "width": 4, "blocks": 1, "batch_size": 8, "epochs": 1}
+TINY = {"size": 32, "width": 4, "blocks": 1, "batch_size": 8, "epochs": 2}
 
 
 class Bench:
