@@ -104,7 +104,7 @@ def turns(shape: dict[str, int], threads: int, rounds: int) -> tuple[float, list
     with FlopCounterMode(display=False) as counter:
         steps[0]()
     for step in steps:
-        step(), step()
+        step()
     times = max(1, round(0.5 / seconds(steps[0])))
     timed = [[seconds(step, times) for step in steps] for _ in range(rounds)]
     return counter.get_total_flops() / 1e9, timed
@@ -134,13 +134,14 @@ def row(shape: dict[str, int], threads: int, rounds: int, ceiling: float) -> lis
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--shapes", type=int, default=len(SHAPES), help="how many shapes")
     arguments = parser.parse_args()
     source = f"{origin('torch')}; {arguments.threads} threads, {arguments.rounds} rounds"
     torch.set_num_threads(arguments.threads)
     rates = dict(ceilings())
     limits = [[name, f"{rate:.0f}"] for name, rate in rates.items()]
+    print(*limits, sep="\n", flush=True)
     rows = []
     for shape in SHAPES[: arguments.shapes]:
         with TemporaryDirectory() as folder:
