@@ -45,6 +45,9 @@ def reader(evaluators: Path) -> None:
     TASK.evaluator(params).prepare(TASK.load(params), evaluators, lambda line: None)
 
 
+EAGER = ("--compile", "off")  # nobody waits for the end of so many epochs
+
+
 @contextmanager
 def tuning(runs: Path, *more: str, host: str = "") -> Iterator[subprocess.Popen[str]]:
     """`gantune tune` at work, on a host of this name, with what it says in `runs/said`."""
@@ -176,7 +179,7 @@ def test_ctrl_c_stops_all_and_the_same_command_goes_on(runs: Path) -> None:
 
 
 def test_workers_whose_parent_is_killed_end_by_themselves(runs: Path) -> None:
-    with tuning(runs, "--workers", "2", "--trials", "4", "--epochs", "1000") as process:
+    with tuning(runs, "--workers", "2", "--trials", "4", "--epochs", "1000", *EAGER) as process:
         wait_until(lambda: "epoch 1/" in said(runs), 90, runs)
         pool = workers(process)
         process.kill()
@@ -187,7 +190,7 @@ def test_workers_whose_parent_is_killed_end_by_themselves(runs: Path) -> None:
 
 
 def test_a_trial_that_kills_its_process_each_time_is_given_up(runs: Path) -> None:
-    words = ("--workers", "2", "--trials", "2", "--retries", "1", "--epochs", "100000")
+    words = ("--workers", "2", "--trials", "2", "--retries", "1", "--epochs", "100000", *EAGER)
     with tuning(runs, *words) as process:
         deadline = time.monotonic() + 240
         while process.poll() is None:

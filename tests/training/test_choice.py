@@ -152,8 +152,7 @@ def test_without_a_compiler_auto_goes_on_and_says_so_once(tmp_path: Path) -> Non
 def test_compiling_without_a_compiler_is_one_clear_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setenv("CXX", "")
+    monkeypatch.setattr("torch._inductor.config.cpp.cxx", (None, "no-such-compiler"))
     with pytest.raises(UserError, match="finds no C"):
         Here(tmp_path, {}).choose(compile="on")
 
