@@ -9,7 +9,7 @@ import pytest
 from benchmarks.table import filled, table
 from tests.conftest import ROOT
 
-TABLES = {"scale": 3, "painting_exam": 2, "training_step": 2, "epoch": 2}
+TABLES = {"scale": 3, "painting_exam": 2, "training_step": 2, "epoch": 2, "gpu": 3}
 FILES = sorted((ROOT / "benchmarks").glob("*.md"))
 
 
