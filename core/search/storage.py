@@ -137,8 +137,8 @@ def open_storage(url: str, heartbeat: int = HEARTBEAT, patience: float = 0.0) ->
         while True:
             try:
                 return PatientStorage(url, heartbeat)
-            except exc.OperationalError:
-                if time.monotonic() > until:
+            except (exc.SQLAlchemyError, exceptions.StorageInternalError) as error:
+                if not _away(error) or time.monotonic() > until:
                     raise
                 time.sleep(PAUSE)
     except UNUSABLE as error:

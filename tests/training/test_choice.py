@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import torch
 from pydantic import Field
+from torch._inductor import config as inductor
 
 from core import device as devices
 from core.device import Busy, limit_threads, thread_limit
@@ -149,11 +150,11 @@ def test_without_a_compiler_auto_goes_on_and_says_so_once(tmp_path: Path) -> Non
     assert not here.asked
 
 
-def test_compiling_without_a_compiler_is_one_clear_error(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("torch._inductor.config.cpp.cxx", (None, "no-such-compiler"))
-    with pytest.raises(UserError, match="finds no C"):
+def test_compiling_without_a_compiler_is_one_clear_error(tmp_path: Path) -> None:
+    with (
+        inductor.patch("cpp.cxx", (None, "no-such-compiler")),
+        pytest.raises(UserError, match="finds no C"),
+    ):
         Here(tmp_path, {}).choose(compile="on")
 
 
