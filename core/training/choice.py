@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import platform
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -91,7 +92,7 @@ class _Probe:
         self.limit = thread_limit(params)
         about = {
             "task": task.name,
-            "machine": hardware(device) + (_processor() if device.type == "cpu" else ""),
+            "machine": _processor() if device.type == "cpu" else hardware(device),
             "torch": torch.__version__,
             "threads": self.limit,
             # a number that may be any is a weight or a rate: only whether it is 0 matters
@@ -223,8 +224,9 @@ def _processor() -> str:
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
-        return ""
-    return next((f", {line.split(':')[1].strip()}" for line in lines if "model name" in line), "")
+        lines = []
+    names = (line.split(":")[1].strip() for line in lines if line.startswith("model name"))
+    return next(names, platform.machine())
 
 
 def require_compiler(params: Params) -> None:
