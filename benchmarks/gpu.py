@@ -116,9 +116,9 @@ def steps(bench: Bench, shapes: list[tuple[int, int]]) -> Iterator[list[str]]:
                 model, _ = bench.build(size=size, batch_size=batch, compile=compiled, **wide)
                 batches = cycle(list(islice(model.batches(), 4)))
                 started = time.monotonic()
-                first = bench.seconds(lambda m=model, b=batches: m.step(next(b)))  # type: ignore[misc]
+                seconds = bench.seconds(lambda m=model, b=batches: m.step(next(b)))  # type: ignore[misc]
                 took = f"{time.monotonic() - started:.0f}"
-                rows.append((first, took, bench.memory()))
+                rows.append((seconds, took, bench.memory()))
             except RuntimeError as error:
                 print(f"{size} px, batch {batch}, compile {compiled}: {error}", flush=True)
                 rows.append((float("nan"), "-", "-"))

@@ -102,9 +102,8 @@ class _Probe:
                 if k not in UNTIMED
             },
         }
-        key = json.dumps(about, sort_keys=True)
-        self.key = hashlib.sha256(key.encode()).hexdigest()[:16]
-        self.file = runs / "compute" / f"{self.key}.json"
+        key = hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()[:16]
+        self.file = runs / "compute" / f"{key}.json"
         self.known: dict[str, Any] = read_json(self.file) or {"about": about, "seconds": {}}
 
     def choose(self, trials: float) -> Way:
@@ -229,9 +228,9 @@ def _processor() -> str:
     return next(names, platform.machine())
 
 
-def require_compiler(params: Params) -> None:
+def require_compiler(params: ComputeParams) -> None:
     """UserError for `--compile on` where PyTorch finds no compiler for its code."""
-    if getattr(params, "compile", "") != "on" or torch.cuda.is_available():
+    if params.compile != "on" or torch.cuda.is_available():
         return
     from torch._inductor.cpp_builder import get_cpp_compiler
 
