@@ -7,7 +7,7 @@
                         /samples/       a PNG a row of pictures (source, output, target):
                                         the same inputs in every trial
                         /checkpoint.pt  the networks after the last epoch
-                        /best.pt        with early stopping: the networks after the best epoch
+                        /best.pt        the networks after the epoch with the best score
                         /tensorboard/   where it was asked for
 
 Every file is replaced in one rename, so a killed process leaves the last whole version. Records of
@@ -63,7 +63,7 @@ class Record:
 
     @property
     def best(self) -> Path:
-        """The networks after the best epoch, which early stopping keeps."""
+        """The networks after the epoch with the best score."""
         return self.folder / "best.pt"
 
     @property

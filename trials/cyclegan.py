@@ -39,6 +39,9 @@ class CycleGANParams(CycleParams):
     )
     flip: bool = Field(True, description="mirror half of the training images")
     size: int = Field(256, ge=32, le=2048, description="side of the square images, a multiple of 4")
+    crop: int = Field(
+        0, ge=0, le=2048, description="side of the training crops, a multiple of 4; 0: size"
+    )
     source: Literal["A", "B"] = Field(
         "B", description="the domain to translate (photographs) into the other one (paintings)"
     )
@@ -93,7 +96,8 @@ class CycleGAN(CycleTraining):
         return [int(i) for i in np.concatenate(shuffles)[:length]]
 
     def _crops(self, images: Sequence[Pixels]) -> Tensor:
-        return random_crops(images, self.params.size, self.params.flip, self.random, self.device)
+        side = self.params.crop or self.params.size
+        return random_crops(images, side, self.params.flip, self.random, self.device)
 
     def outputs(self) -> ImagePairs:
         """The first 128 validation images of the source domain, translated by G."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from copy import deepcopy
 from itertools import chain
 from typing import Any, NamedTuple
 
@@ -16,7 +17,13 @@ from core.models.collapse import collapse_reason
 from core.models.compute import Compute, ComputeParams, Networks, Replayed, call_together
 from core.models.image_pool import ImagePool
 from core.models.losses import l1, lsgan_discriminator, lsgan_generator
-from core.models.networks import Norm, PatchDiscriminator, ResnetGenerator, apply_in_batches
+from core.models.networks import (
+    Norm,
+    PatchDiscriminator,
+    ResnetGenerator,
+    Upsample,
+    apply_in_batches,
+)
 from core.models.optimisers import (
     AlternatingParams,
     adam,
@@ -42,6 +49,19 @@ class CycleParams(AlternatingParams, ComputeParams):
     width: int = Field(64, ge=4, le=512, description="channels of each network's first layer")
     blocks: int = Field(9, ge=1, le=32, description="residual blocks of a generator (6 or 9)")
     batch_size: int = Field(1, ge=1, le=1024, description="images of each domain a step")
+    upsample: Upsample = Field(
+        "transposed", description="the generators' way up; resize leaves no grid in smooth parts"
+    )
+    d_layers: int = Field(
+        3, ge=1, le=5, description="strided layers of a discriminator; a patch has 16, 34, 70 ..."
+    )
+    spectral_norm: bool = Field(False, description="spectral normalisation in the discriminators")
+    grain: float = Field(
+        0.0, ge=0, le=1, description="deviation of the noise on source images, in shares of 0..255"
+    )
+    ema: float = Field(
+        0.0, ge=0, lt=1, description="decay of the averaged generators that translate; 0: none"
+    )
     pool_size: int = Field(
         50, ge=0, le=10_000, description="past translations kept for each discriminator; 0: none"
     )
@@ -79,13 +99,11 @@ class CycleTraining:
         self.device = device
         self.random = np.random.default_rng(p.seed)
         compute = self.compute = Compute.of(p, device)
-        self.G, self.F = (
-            compute.place(ResnetGenerator(p.width, p.blocks, p.norm, p.dropout, channels))
-            for _ in "GF"
-        )
-        self.D_x, self.D_y = (
-            compute.place(PatchDiscriminator(p.width, p.norm, channels)) for _ in "xy"
-        )
+        shape = p.width, p.blocks, p.norm, p.dropout, channels, p.upsample
+        self.G, self.F = (compute.place(ResnetGenerator(*shape)) for _ in "GF")
+        patch = p.width, p.norm, channels, p.d_layers, p.spectral_norm
+        self.D_x, self.D_y = (compute.place(PatchDiscriminator(*patch)) for _ in "xy")
+        self.average = deepcopy(self.G).requires_grad_(False) if p.ema else self.G
         self.opt_g = adam(chain(self.G.parameters(), self.F.parameters()), p.lr_g, p.beta1)
         self.opt_d = adam(chain(self.D_x.parameters(), self.D_y.parameters()), p.lr_d, p.beta1)
         optimisers = self.opt_g, self.opt_d
@@ -106,7 +124,8 @@ class CycleTraining:
 
     def batches(self) -> Iterator[Batch]:
         """One pass over the training data; then the learning rates step."""
-        yield from self.draw_batches()
+        for x, y in self.draw_batches():
+            yield Batch(self._grained(x), y)
         for schedule in self.schedules:
             schedule.step()
 
@@ -166,6 +185,10 @@ class CycleTraining:
         self.opt_g.zero_grad()
         total.backward()
         self.opt_g.step()
+        if self.average is not self.G:
+            pairs = zip(self.average.parameters(), self.G.parameters(), strict=True)
+            for averaged, weight in pairs:
+                averaged.lerp_(weight.detach(), 1 - p.ema)
         return {name: loss.detach() for name, loss in losses.items()}
 
     def _update_discriminators(
@@ -196,9 +219,17 @@ class CycleTraining:
         self.D_x.requires_grad_(on)
         self.D_y.requires_grad_(on)
 
+    def _grained(self, images: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """Source images with the grain from which G makes texture where they are smooth."""
+        if not self.params.grain:
+            return images
+        noise = torch.empty_like(images).normal_(0, 2 * self.params.grain, generator=generator)
+        return (images + noise).clamp_(-1, 1)
+
     def translate(self, images: Tensor) -> Tensor:
-        """N x C x H x W images of domain x in [-1, 1], translated by G."""
-        return apply_in_batches(self.G, images, self.device, self.params.precision)
+        """N x C x H x W images of domain x in [-1, 1], translated by G; their grain is fixed."""
+        images = self._grained(images, torch.Generator().manual_seed(0))
+        return apply_in_batches(self.average, images, self.device, self.params.precision)
 
     def collapse_reason(self, outputs: ImagePairs) -> str:
         """See `core.models.collapse`."""
@@ -208,6 +239,7 @@ class CycleTraining:
         """Networks, optimisers, schedules, pools, the step count and the data's random state."""
         return {
             **{name: getattr(self, name).state_dict() for name in self.stateful},
+            **({"average": self.average.state_dict()} if self.params.ema else {}),
             "schedules": [schedule.state_dict() for schedule in self.schedules],
             "steps": self.steps,
             "random": self.random.bit_generator.state,
@@ -217,6 +249,8 @@ class CycleTraining:
         """Continue from `state_dict()`."""
         for name in self.stateful:
             getattr(self, name).load_state_dict(state[name])
+        if self.params.ema:
+            self.average.load_state_dict(state["average"])
         for schedule, saved in zip(self.schedules, state["schedules"], strict=True):
             schedule.load_state_dict(saved)
         self.steps = state["steps"]

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Literal, cast
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.parametrizations import spectral_norm
 
 from core.device import autocast
 
 Norm = Literal["instance", "batch", "layer", "group"]
 Skip = Literal["concat", "add", "none"]
+Upsample = Literal["transposed", "resize"]
 WIDEST = 8  # an encoder's widest layer, as a multiple of its first
 
 
@@ -97,6 +100,17 @@ class ResidualBlock(nn.Module):
         return x + cast(Tensor, self.body(x))
 
 
+def upsampling(channels: int, how: Upsample) -> list[nn.Module]:
+    """Layers from N x C x H x W to N x C/2 x 2H x 2W.
+
+    `resize` repeats the nearest pixels and convolves: no grid (Odena et al. 2016, Distill 1(10)).
+    """
+    if how == "transposed":
+        return [nn.ConvTranspose2d(channels, channels // 2, 3, 2, padding=1, output_padding=1)]
+    convolution = nn.Conv2d(channels, channels // 2, 3)
+    return [nn.Upsample(scale_factor=2), nn.ReflectionPad2d(1), convolution]
+
+
 class ResnetGenerator(nn.Module):
     """c7s1-w, d2w, d4w, `blocks` x R4w, u2w, uw, c7s1, tanh (Zhu et al. 2017, appendix 7.2).
 
@@ -111,6 +125,7 @@ class ResnetGenerator(nn.Module):
         norm: Norm = "instance",
         dropout: float = 0.0,
         channels: int = 3,
+        upsample: Upsample = "transposed",
     ) -> None:
         super().__init__()
         layers: list[nn.Module] = [nn.ReflectionPad2d(3), nn.Conv2d(channels, width, 7)]
@@ -120,7 +135,7 @@ class ResnetGenerator(nn.Module):
             layers += [norm_layer(norm, 2 * wide), nn.ReLU(inplace=True)]
         layers += [ResidualBlock(4 * width, norm, dropout) for _ in range(blocks)]
         for wide in (4 * width, 2 * width):
-            layers += [nn.ConvTranspose2d(wide, wide // 2, 3, 2, padding=1, output_padding=1)]
+            layers += upsampling(wide, upsample)
             layers += [norm_layer(norm, wide // 2), nn.ReLU(inplace=True)]
         layers += [nn.ReflectionPad2d(3), nn.Conv2d(width, channels, 7), nn.Tanh()]
         self.layers = nn.Sequential(*layers)
@@ -201,22 +216,34 @@ class EncoderDecoder(nn.Module):
 class PatchDiscriminator(nn.Module):
     """The 70 x 70 PatchGAN of Isola et al. 2017: Cw-C2w-C4w-C8w, one logit per patch.
 
-    4 x 4 convolutions, LeakyReLU 0.2, no norm on the first. Every logit sees 70 x 70 pixels; inputs
-    must be at least 32 x 32. Width 64 with instance norm has 2,764,737 parameters. A conditional
-    discriminator sees the image and its source concatenated: twice the channels.
+    4 x 4 convolutions, LeakyReLU 0.2, no norm on the first. Every logit sees 70 x 70 pixels with
+    `layers` 3, 34 with 2, 16 with 1; inputs must be at least 32 x 32. Width 64 with instance norm
+    has 2,764,737 parameters. A conditional discriminator sees the image and its source
+    concatenated: twice the channels. `spectral`: every convolution has norm 1 (Miyato et al. 2018).
     """
 
-    def __init__(self, width: int = 64, norm: Norm = "instance", channels: int = 3) -> None:
+    def __init__(
+        self,
+        width: int = 64,
+        norm: Norm = "instance",
+        channels: int = 3,
+        layers: int = 3,
+        spectral: bool = False,
+    ) -> None:
         super().__init__()
-        layers: list[nn.Module] = [nn.Conv2d(channels, width, 4, stride=2, padding=1)]
-        layers += [nn.LeakyReLU(0.2, inplace=True)]
-        for wide, stride in ((width, 2), (2 * width, 2), (4 * width, 1)):
-            layers += [nn.Conv2d(wide, 2 * wide, 4, stride=stride, padding=1)]
-            layers += [norm_layer(norm, 2 * wide), nn.LeakyReLU(0.2, inplace=True)]
-        layers += [nn.Conv2d(8 * width, 1, 4, padding=1)]
-        self.layers = nn.Sequential(*layers)
+        widths = [width * min(2**i, WIDEST) for i in range(layers + 1)]
+        steps: list[nn.Module] = [nn.Conv2d(channels, width, 4, stride=2, padding=1)]
+        steps += [nn.LeakyReLU(0.2, inplace=True)]
+        for i, (wide_in, wide) in enumerate(pairwise(widths), 1):
+            steps += [nn.Conv2d(wide_in, wide, 4, stride=2 if i < layers else 1, padding=1)]
+            steps += [norm_layer(norm, wide), nn.LeakyReLU(0.2, inplace=True)]
+        steps += [nn.Conv2d(widths[-1], 1, 4, padding=1)]
+        self.layers = nn.Sequential(*steps)
         init_normal(self)
+        for step in steps if spectral else ():
+            if isinstance(step, nn.Conv2d):
+                spectral_norm(step)
 
     def forward(self, x: Tensor) -> Tensor:
-        """N x C x H x W in [-1, 1] to N x 1 x (H/8 - 2) x (W/8 - 2) logits."""
+        """N x C x H x W in [-1, 1] to N x 1 x (H/2^layers - 2) x (W/2^layers - 2) logits."""
         return cast(Tensor, self.layers(x))

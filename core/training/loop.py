@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
+from typing import Any
 
 import torch
 
@@ -62,15 +64,15 @@ def train(
 
 
 def _keep(model: Trainable, history: History, outputs: Outputs, record: Record) -> None:
-    """Write the epoch; with patience, pictures and networks of the best epoch so far."""
+    """Write the epoch, the networks of the best one so far, pictures of the one that counts."""
     best = history.best is history.lines[-1]
     if best or not history.params.patience:
         for name, images in outputs.pictures().items():
             save_strip(record.pictures / f"{name}.png", images)
-    if best and history.params.patience:
+    if best:
         save_checkpoint(record.best, model, len(history.lines))
+    _checkpoint(model, record, history)  # with the epochs: none is lost, none is trained twice
     record.write_epochs(history.lines)
-    _checkpoint(model, record, history)  # last: a resumed trial repeats what it does not cover
 
 
 @contextmanager
@@ -97,7 +99,11 @@ def _epoch(model: Trainable, epoch: int, progress: Progress) -> tuple[dict[str, 
 
 
 def _checkpoint(model: Trainable, record: Record, history: History) -> None:
-    more = {"collapse_reasons": history.collapse_reasons, "rng": torch.get_rng_state()}
+    more: dict[str, Any] = {
+        "lines": [asdict(line) for line in history.lines],
+        "collapse_reasons": history.collapse_reasons,
+        "rng": torch.get_rng_state(),
+    }
     if torch.cuda.is_available():
         more["cuda_rng"] = torch.cuda.get_rng_state_all()
     save_checkpoint(record.checkpoint, model, len(history.lines), **more)
@@ -112,7 +118,9 @@ def _resume(model: Trainable, record: Record) -> tuple[list[EpochLine], list[str
     torch.set_rng_state(state["rng"])
     if "cuda_rng" in state and torch.cuda.is_available():
         torch.cuda.set_rng_state_all(state["cuda_rng"][: torch.cuda.device_count()])
-    lines = record.epochs()[: state["epoch"]]
+    saved = [EpochLine.parse(line) for line in state.get("lines", ())]
+    lines = saved or record.epochs()[: state["epoch"]]  # older checkpoints hold no epochs
+    record.write_epochs(lines)
     # version 0.1.0 called them signs
     reasons = state.get("collapse_reasons") or state.get("signs") or [""] * len(lines)
     return lines, reasons[: len(lines)]

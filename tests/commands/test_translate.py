@@ -91,7 +91,7 @@ def test_mistakes_are_named(gantune: Run, trained: Path, words: list[str], compl
 
 
 def test_a_trial_without_networks_is_named(gantune: Run, trained: Path) -> None:
-    (trained / "checkpoint.pt").write_bytes(b"")
+    (trained / "best.pt").write_bytes(b"")
     done = gantune("translate", trained)
     assert done.returncode == 2
     assert "train the trial first" in done.stderr

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,6 +13,7 @@ import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch import Tensor, nn
 
+from core.checkpoint import load_checkpoint
 from core.data.outputs import ImagePairs
 from core.models.collapse import collapse_reason
 from core.record import Record
@@ -99,7 +101,31 @@ def test_without_patience_the_last_epoch_counts(tmp_path: Path) -> None:
     outcome, record = run(tmp_path / "t")
     assert outcome.score
     assert (outcome.score.value, len(record.epochs()), outcome.reason) == (0.8, 8, "")
-    assert not record.best.exists()
+    assert load_checkpoint(record.best)["epoch"] == 7, "the best epoch's networks are kept"
+
+
+def test_a_process_killed_between_checkpoint_and_record_trains_no_epoch_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Killed(BaseException):
+        pass
+
+    write = Record.write_epochs
+
+    def killed(record: Record, lines: Any) -> None:
+        if len(lines) == 3:
+            raise Killed
+        write(record, lines)
+
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(Record, "write_epochs", killed)
+        run(tmp_path / "t")
+    assert len(Record(tmp_path / "t").epochs()) == 2
+    saved = load_checkpoint(tmp_path / "t" / "checkpoint.pt")["lines"]
+    outcome, record = run(tmp_path / "t")
+    assert [line.epoch for line in record.epochs()] == list(range(1, 9))
+    assert asdict(record.epochs()[2]) == saved[2], "its third epoch is the first process's"
+    assert outcome.kind is OutcomeKind.COMPLETED
 
 
 def test_patience_ends_a_trial_and_keeps_its_best_epoch(tmp_path: Path) -> None:
