@@ -52,6 +52,9 @@ class CycleParams(AlternatingParams, ComputeParams):
     upsample: Upsample = Field(
         "transposed", description="the generators' way up; resize leaves no grid in smooth parts"
     )
+    g_layers: int = Field(
+        2, ge=1, le=2, description="strided layers of a generator; 1 keeps finer texture"
+    )
     d_layers: int = Field(
         3, ge=1, le=5, description="strided layers of a discriminator; a patch has 16, 34, 70 ..."
     )
@@ -99,7 +102,7 @@ class CycleTraining:
         self.device = device
         self.random = np.random.default_rng(p.seed)
         compute = self.compute = Compute.of(p, device)
-        shape = p.width, p.blocks, p.norm, p.dropout, channels, p.upsample
+        shape = p.width, p.blocks, p.norm, p.dropout, channels, p.upsample, p.g_layers
         self.G, self.F = (compute.place(ResnetGenerator(*shape)) for _ in "GF")
         patch = p.width, p.norm, channels, p.d_layers, p.spectral_norm
         self.D_x, self.D_y = (compute.place(PatchDiscriminator(*patch)) for _ in "xy")

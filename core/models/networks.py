@@ -115,7 +115,7 @@ class ResnetGenerator(nn.Module):
     """c7s1-w, d2w, d4w, `blocks` x R4w, u2w, uw, c7s1, tanh (Zhu et al. 2017, appendix 7.2).
 
     The residual image-to-image network of Johnson et al. 2016. Height and width must be multiples
-    of 4 and at least 16. Width 64 with 9 blocks and instance norm has 11,378,179 parameters.
+    of 2^strided and at least 16. Width 64 with 9 blocks and instance norm has 11,378,179 parameters.
     """
 
     def __init__(
@@ -126,15 +126,17 @@ class ResnetGenerator(nn.Module):
         dropout: float = 0.0,
         channels: int = 3,
         upsample: Upsample = "transposed",
+        strided: int = 2,
     ) -> None:
         super().__init__()
         layers: list[nn.Module] = [nn.ReflectionPad2d(3), nn.Conv2d(channels, width, 7)]
         layers += [norm_layer(norm, width), nn.ReLU(inplace=True)]
-        for wide in (width, 2 * width):
+        widths = [width * 2**i for i in range(strided + 1)]
+        for wide in widths[:-1]:
             layers += [nn.Conv2d(wide, 2 * wide, 3, stride=2, padding=1)]
             layers += [norm_layer(norm, 2 * wide), nn.ReLU(inplace=True)]
-        layers += [ResidualBlock(4 * width, norm, dropout) for _ in range(blocks)]
-        for wide in (4 * width, 2 * width):
+        layers += [ResidualBlock(widths[-1], norm, dropout) for _ in range(blocks)]
+        for wide in reversed(widths[1:]):
             layers += upsampling(wide, upsample)
             layers += [norm_layer(norm, wide // 2), nn.ReLU(inplace=True)]
         layers += [nn.ReflectionPad2d(3), nn.Conv2d(width, channels, 7), nn.Tanh()]
