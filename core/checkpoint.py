@@ -36,7 +36,7 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
 
 
 def networks_file(record: Record) -> Path:
-    """The checkpoint to use a trial's networks from: its best epoch's, or in old records its last."""
+    """The checkpoint to use a trial's networks from: its best epoch's, in old records its last."""
     return record.best if record.best.is_file() else record.checkpoint
 
 

@@ -306,6 +306,10 @@ class Trial(Protocol):
     def workdir(self) -> Path:
         """The folder of its record."""
 
+    @property
+    def until(self) -> int:
+        """The epoch after which it stops for now: its rung, or the last one."""
+
     def report(self, epoch: int, score: Score) -> bool:
         """Report the score after an epoch (from 1); True where the trial should be pruned."""
 

@@ -25,7 +25,8 @@ from sqlalchemy.orm import Session
 from benchmarks.curves import EPOCHS, SPACE, TASK, Curve, CurveParams, curve
 from core.files import write_json
 from core.record import EpochLine, Record
-from core.search.recovery import NUMBER, VALUES, location
+from core.search.attributes import NUMBER, VALUES
+from core.search.recovery import location
 from core.search.study import Search
 from core.task import Outcome, OutcomeKind, Score
 from core.training.provenance import provenance

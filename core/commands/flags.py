@@ -53,10 +53,13 @@ def add_sampler_flags(parser: argparse.ArgumentParser, pruner: str | None) -> No
     """The sampler and the pruner."""
     add = parser.add_argument
     add("--sampler", choices=config.SAMPLERS, default="tpe", help="Optuna's sampler (default: tpe)")
-    message = f"prunes hopeless trials: {', '.join(config.PRUNERS)}; median:3 prunes none before "
-    message += "its epoch 3 (default: median, from a quarter of the epochs on)"
+    message = (
+        f"prunes hopeless trials: {', '.join(config.PRUNERS)}; with asha and hyperband trials "
+    )
+    message += "stop at rungs and the best third goes on, asha:4 a quarter; median:3 prunes none "
+    message += "before its epoch 3 (default: median, from a quarter of the epochs on)"
     kind = config.pruner_argument(*config.PRUNERS)
-    add("--pruner", type=kind, default=pruner, metavar="NAME[:EPOCH]", help=message)
+    add("--pruner", type=kind, default=pruner, metavar="NAME[:N]", help=message)
 
 
 def add_study_flags(parser: argparse.ArgumentParser, default: str) -> None:

@@ -116,7 +116,7 @@ def search(config: SearchConfig, task: Task, ignore_exam: bool, noise_floor: int
         for number, outcome in found.ended():
             value = outcome.score.value if outcome.score else None
             progress.seen(outcome.kind, value, number)
-        left = config.trials - sum(progress.ended.values())
+        left = config.trials - len(progress.ended)
         run_search(found, config.params(task), left, progress, memory)
     publish(config.runs, config.study)
     kinds = [outcome.kind for _, outcome in found.ended()]

@@ -55,6 +55,7 @@ class CycleParams(AlternatingParams, ComputeParams):
     g_layers: int = Field(
         2, ge=1, le=2, description="strided layers of a generator; 1 keeps finer texture"
     )
+    g_skip: bool = Field(False, description="the generators add to their input what they learn")
     d_layers: int = Field(
         3, ge=1, le=5, description="strided layers of a discriminator; a patch has 16, 34, 70 ..."
     )
@@ -102,7 +103,7 @@ class CycleTraining:
         self.device = device
         self.random = np.random.default_rng(p.seed)
         compute = self.compute = Compute.of(p, device)
-        shape = p.width, p.blocks, p.norm, p.dropout, channels, p.upsample, p.g_layers
+        shape = p.width, p.blocks, p.norm, p.dropout, channels, p.upsample, p.g_layers, p.g_skip
         self.G, self.F = (compute.place(ResnetGenerator(*shape)) for _ in "GF")
         patch = p.width, p.norm, channels, p.d_layers, p.spectral_norm
         self.D_x, self.D_y = (compute.place(PatchDiscriminator(*patch)) for _ in "xy")

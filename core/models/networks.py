@@ -115,7 +115,8 @@ class ResnetGenerator(nn.Module):
     """c7s1-w, d2w, d4w, `blocks` x R4w, u2w, uw, c7s1, tanh (Zhu et al. 2017, appendix 7.2).
 
     The residual image-to-image network of Johnson et al. 2016. Height and width must be multiples
-    of 2^strided and at least 16. Width 64 with 9 blocks and instance norm has 11,378,179 parameters.
+    of 2^strided and at least 16. Width 64 with 9 blocks and instance norm has 11,378,179 weights.
+    `skip` adds the input before the tanh: only changes are learned.
     """
 
     def __init__(
@@ -127,6 +128,7 @@ class ResnetGenerator(nn.Module):
         channels: int = 3,
         upsample: Upsample = "transposed",
         strided: int = 2,
+        skip: bool = False,
     ) -> None:
         super().__init__()
         layers: list[nn.Module] = [nn.ReflectionPad2d(3), nn.Conv2d(channels, width, 7)]
@@ -141,11 +143,15 @@ class ResnetGenerator(nn.Module):
             layers += [norm_layer(norm, wide // 2), nn.ReLU(inplace=True)]
         layers += [nn.ReflectionPad2d(3), nn.Conv2d(width, channels, 7), nn.Tanh()]
         self.layers = nn.Sequential(*layers)
+        self.skip = skip
         init_normal(self)
 
     def forward(self, x: Tensor) -> Tensor:
         """N x C x H x W in [-1, 1] to the same."""
-        return cast(Tensor, self.layers(x))
+        if not self.skip:
+            return cast(Tensor, self.layers(x))
+        change = self.layers[:-1](x)
+        return torch.tanh(change + torch.atanh(x.clamp(-0.98, 0.98)))
 
 
 class EncoderDecoder(nn.Module):

@@ -15,8 +15,8 @@ from typing import Any
 
 from core.params import validate_params
 from core.record import Record
+from core.search.attributes import FOLDER, NUMBER, SEARCHED, folder_of
 from core.search.config import SearchConfig, differences
-from core.search.recovery import FOLDER, NUMBER, SEARCHED, folder_of
 from core.search.study import Search, open_search
 from core.search.workers import run_search, task_of
 from core.task import RUNTIME_FIELDS, Outcome, OutcomeKind, Params, Task, UserError

@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from core.params import validate_params
+from core.search.rungs import Rungs
 from core.task import RUNTIME_FIELDS, Evaluator, Objective, Params, Task, UserError
 
 SAMPLERS = ("tpe", "random", "gp", "cmaes", "qmc")
 GRID, QUEUE = "grid", "queue"  # samplers of `gantune sweep`, and of trials that are only enqueued
 MULTI_OBJECTIVE_SAMPLERS = ("tpe", "random")
-PRUNERS = ("median", "hyperband", "none")
-PRUNER = re.compile(r"(median|hyperband)(?::([1-9][0-9]{0,8}))?|(none)")
+PRUNERS = ("asha", "hyperband", "median", "none")
+PRUNER = re.compile(r"(median)(?::([1-9][0-9]{0,8}))?|(asha|hyperband)(?::([2-9]))?|(none)")
 RETRIES, HEARTBEAT = 3, 30
 
 
@@ -61,6 +62,10 @@ class SearchConfig:
         fixed = {k: v for k, v in self.fixed.items() if k in RUNTIME_FIELDS}
         same = replace(self, study=study, fixed=fixed, sampler=QUEUE, space={})
         return replace(same, pruner="none", objectives=(), seed=0)
+
+    def rungs(self, task: Task) -> Rungs | None:
+        """Where its trials stop before they go on, where the pruner is one of rungs."""
+        return Rungs.of(self.pruner, self.params(task).epochs)
 
     def params(self, task: Task) -> Params:
         """The task's Params with the fixed values; UserError for a bad one."""
@@ -132,7 +137,7 @@ def refuse_changes(
 def parse_pruner(name: str) -> tuple[str, int | None]:
     """`median:3` -> median, 3: the kind, and the first epoch it judges; None where not given."""
     kind, _, first = name.partition(":")
-    return kind, int(first) if first else None
+    return kind, int(first) if first and kind == "median" else None
 
 
 def pruner_argument(*kinds: str) -> Callable[[str], str]:
@@ -141,8 +146,8 @@ def pruner_argument(*kinds: str) -> Callable[[str], str]:
     def check(text: str) -> str:
         if not PRUNER.fullmatch(text) or text.partition(":")[0] not in kinds:
             raise argparse.ArgumentTypeError(
-                f"no pruner {text!r}; there are {', '.join(kinds)}, and median:3 prunes no trial "
-                "before its epoch 3"
+                f"no pruner {text!r}; there are {', '.join(kinds)}; median:3 prunes no trial "
+                "before its epoch 3, asha:4 lets one trial of four go on from each rung"
             )
         return text
 
@@ -150,7 +155,8 @@ def pruner_argument(*kinds: str) -> Callable[[str], str]:
 
 
 def check_pruner(pruner: str, epochs: int) -> None:
-    """UserError for a pruner whose first epoch a trial of so many epochs never reaches."""
+    """UserError for a pruner that a trial of so many epochs never meets."""
+    Rungs.of(pruner, epochs)
     if (parse_pruner(pruner)[1] or 0) >= epochs:
         raise UserError(
             f"--pruner {pruner}: a trial has {epochs} epochs (--epochs) and is not stopped after "

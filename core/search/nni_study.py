@@ -13,8 +13,8 @@ from optuna.distributions import BaseDistribution
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from core.search import nni_manager
+from core.search.attributes import KEPT, NUMBER, VALUES
 from core.search.nni_trial import PRUNED_AFTER, TRIAL, outcome_of, tag_of
-from core.search.recovery import KEPT, NUMBER, VALUES
 from core.search.samplers import GUARDS, infeasibility
 from core.search.space import flatten
 from core.search.study import Search

@@ -17,23 +17,24 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from core.record import Record
+from core.search.attributes import (
+    CONTINUED,
+    FOLDER,
+    KEPT,
+    NUMBER,
+    SEARCHED,
+    UNTIL,
+    VALUES,
+    folder_of,
+)
 from core.search.config import GRID, QUEUE, SearchConfig
 from core.search.samplers import Grid
 from core.search.space import Space
 from core.search.storage import PatientStorage
 from core.task import Outcome, OutcomeKind
 
-# User attributes of a trial: its number, which it shares with the trials that it continues; its
-# folder where that is not the number; all its values, those of them that lie outside the space,
-# and the names of those that a search chose.
-NUMBER, FOLDER, VALUES, KEPT, SEARCHED = "number", "folder", "values", "kept", "searched"
 KILLED = "its process was killed"
 Close = Callable[[optuna.Trial, Outcome, Record | None], None]
-
-
-def folder_of(trial: FrozenTrial | optuna.Trial) -> str:
-    """The name of its record's folder."""
-    return str(trial.user_attrs.get(FOLDER) or f"{trial.user_attrs[NUMBER]:04d}")
 
 
 def location(folder: Path) -> str:
@@ -93,9 +94,9 @@ class Recovery:
         unknown = self.config.sampler == GRID and not values
         queued = number is not None and number in (w.user_attrs.get(NUMBER) for w in waiting)
         if not unknown and not queued:
-            kept = (NUMBER, FOLDER, SEARCHED, "killed")
+            kept = (NUMBER, FOLDER, SEARCHED, UNTIL, "killed")
             self.enqueue(values, {k: v for k, v in trial.user_attrs.items() if k in kept})
-        trial.set_user_attr("continued", True)
+        trial.set_user_attr(CONTINUED, True)
 
     def _known_values(self, trial: optuna.Trial) -> dict[str, Any]:
         """The values of a trial killed before it could keep them, as far as the study has them."""

@@ -23,6 +23,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.exceptions import ExperimentalWarning
 from optuna.trial import BaseTrial, FrozenTrial, TrialState
 
+from core.search.attributes import latest
 from core.search.config import parse_pruner
 from core.search.space import Space
 from core.task import Outcome, OutcomeKind
@@ -33,12 +34,10 @@ WRONG = (OutcomeKind.DIVERGED, OutcomeKind.COLLAPSED)
 
 
 def make_pruner(name: str, epochs: int) -> pruners.BasePruner:
-    """The pruner of this name; by default `median` waits for a quarter of the epochs."""
+    """Optuna's pruner; by default `median` waits for a quarter of the epochs. Rungs need none."""
     kind, first = parse_pruner(name)
     if kind == "median":
         return pruners.MedianPruner(STARTUP, n_warmup_steps=first or epochs // 4)
-    if kind == "hyperband":
-        return pruners.HyperbandPruner(min(first or 1, epochs), epochs)
     return pruners.NopPruner()
 
 
@@ -73,9 +72,7 @@ def make_sampler(
 
 def _tpe(seed: int, derived: int, conditional: bool, together: bool) -> samplers.BaseSampler:
     grouped: dict[str, Any] = {"multivariate": True, "group": True} if conditional else {}
-    return samplers.TPESampler(
-        n_startup_trials=STARTUP, seed=derived, constant_liar=together, **grouped
-    )
+    return RungAwareTPE(n_startup_trials=STARTUP, seed=derived, constant_liar=together, **grouped)
 
 
 class Grid(samplers.GridSampler):
@@ -93,6 +90,22 @@ class Grid(samplers.GridSampler):
         """Nothing: the search ends by its count, and `Study.stop` works in `optimize` alone."""
 
 
+class RungAwareTPE(samplers.TPESampler):
+    """TPESampler for which the rungs of a trial are one trial: the latest one."""
+
+    def sample_relative(
+        self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        """As in TPESampler."""
+        return super().sample_relative(cast(Study, _Latest(study)), trial, search_space)
+
+    def sample_independent(
+        self, study: Study, trial: FrozenTrial, name: str, distribution: BaseDistribution
+    ) -> Any:
+        """As in TPESampler."""
+        return super().sample_independent(cast(Study, _Latest(study)), trial, name, distribution)
+
+
 class PruningAwareGP(samplers.GPSampler):
     """GPSampler for which a pruned trial counts as one that ended with its last score.
 
@@ -108,8 +121,8 @@ class PruningAwareGP(samplers.GPSampler):
         return super().sample_relative(view, trial, dict(search_space))
 
 
-class _PrunedAsCompleted:
-    """A study as PruningAwareGP sees it."""
+class _Latest:
+    """A study as RungAwareTPE sees it."""
 
     def __init__(self, study: Study) -> None:
         self._study = study
@@ -118,10 +131,21 @@ class _PrunedAsCompleted:
         return getattr(self._study, name)
 
     def _get_trials(
-        self, deepcopy: bool, states: tuple[TrialState, ...], use_cache: bool
+        self, deepcopy: bool, states: tuple[TrialState, ...] | None, use_cache: bool
     ) -> list[FrozenTrial]:
+        found = latest(self._study._get_trials(deepcopy, None, use_cache))
+        return [trial for trial in found if states is None or trial.state in states]
+
+
+class _PrunedAsCompleted(_Latest):
+    """A study as PruningAwareGP sees it."""
+
+    def _get_trials(
+        self, deepcopy: bool, states: tuple[TrialState, ...] | None, use_cache: bool
+    ) -> list[FrozenTrial]:
+        states = states or ()
         wanted = (*states, TrialState.PRUNED)
-        trials = self._study._get_trials(deepcopy, wanted, use_cache)
+        trials = super()._get_trials(deepcopy, wanted, use_cache)
         scored = [copy.copy(t) for t in trials if t.state in states or t.values]
         guarded = any(t.constraints for t in scored)
         for trial in scored:

@@ -8,12 +8,14 @@ grid's trials are its points, each once, in the seed's order; a queue's are thos
 from __future__ import annotations
 
 import signal
+import socket
 import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -24,9 +26,21 @@ from optuna.trial import FrozenTrial, TrialState
 from core.params import validate_params
 from core.record import Record
 from core.search.artifacts import open_artifacts, upload
+from core.search.attributes import (
+    BROKEN,
+    KEPT,
+    NUMBER,
+    SEARCHED,
+    UNTIL,
+    VALUES,
+    folder_of,
+    latest,
+)
 from core.search.config import GRID, QUEUE, SearchConfig, check_pruner, refuse_changes
-from core.search.recovery import KEPT, NUMBER, SEARCHED, VALUES, Recovery, folder_of, location
-from core.search.samplers import Grid, constrain, make_pruner, make_sampler
+from core.search.promotion import Promotion
+from core.search.recovery import Recovery, location
+from core.search.rungs import Rungs
+from core.search.samplers import Grid, constrain, infeasibility, make_pruner, make_sampler
 from core.search.space import Space
 from core.search.storage import PatientStorage, default_storage, open_storage
 from core.task import Outcome, OutcomeKind, Params, Score, Task, UserError
@@ -73,6 +87,7 @@ class OptunaTrial:
     search: Search
     trial: optuna.Trial
     known: int
+    until: int
     engine: ClassVar[str] = "optuna"
 
     def report(self, epoch: int, score: Score) -> bool:
@@ -113,6 +128,11 @@ class Search:
     study: optuna.Study
     storage: PatientStorage
 
+    @cached_property
+    def rungs(self) -> Rungs | None:
+        """Where trials stop before they go on, if its pruner is one of rungs."""
+        return self.config.rungs(self.task)
+
     @property
     def recovery(self) -> Recovery:
         """Enqueues trials, and continues those whose process died."""
@@ -131,9 +151,11 @@ class Search:
                 if trial := self._next(held):
                     yield trial
                     continue
-            if not (others := self._elsewhere(self.config.sampler == QUEUE and not worker)):
+            here_too = bool(self.rungs) or (self.config.sampler == QUEUE and not worker)
+            if not (others := self._elsewhere(here_too)):
                 return
-            say(f"waiting for trials that run on {', '.join(others)}; Ctrl-C leaves them to it")
+            if not self.rungs or others != [socket.gethostname()]:
+                say(f"waiting for trials that run on {', '.join(others)}; Ctrl-C leaves them to it")
             time.sleep(WAIT)
 
     @contextmanager
@@ -160,8 +182,8 @@ class Search:
 
     def own(self, *states: TrialState) -> list[FrozenTrial]:
         """Trials in these states, without those that a later one continues."""
-        trials = self.study.get_trials(deepcopy=False, states=states or None)
-        return [t for t in trials if not t.user_attrs.get("continued")]
+        trials = latest(self.study.get_trials(deepcopy=False))
+        return [t for t in trials if not states or t.state in states]
 
     def taken(self) -> list[FrozenTrial]:
         """All but those that wait in the queue."""
@@ -181,6 +203,8 @@ class Search:
             upload(self.config.artifacts_location, pictures, trial)
         if outcome.kind.reported:
             constrain(trial, self.config.sampler, outcome)
+            if self.rungs:
+                trial.set_user_attr(BROKEN, infeasibility(outcome))
         if outcome.kind is OutcomeKind.COMPLETED and outcome.score:
             self.study.tell(trial, self.values(outcome.score))
         elif outcome.kind is OutcomeKind.PRUNED:
@@ -225,7 +249,7 @@ class Search:
         """The next trial, its lock and its heartbeat `held`; None when no share is left."""
         with self.locked():
             taken = self._take_up()
-            if self._complete(taken):
+            if not self._promoted(taken) and self._complete(taken):
                 return None
             trial = self.ask(taken)
             number = trial.user_attrs.get(NUMBER, len(taken))
@@ -234,6 +258,10 @@ class Search:
             held.enter_context(Record(workdir).running())
             held.enter_context(_beating(self.storage, trial._trial_id))
             trial.set_user_attr("runs", location(self.config.folder))
+            rung = trial.user_attrs.get(UNTIL)
+            if self.rungs and not rung:
+                rung = self.rungs.after(number, 0)
+                trial.set_user_attr(UNTIL, rung)
             values = self.draw(trial)
         fixed = self.config.fixed
         try:
@@ -245,7 +273,15 @@ class Search:
             trial.report(line.score.value, line.epoch)
         searched = {k: values[k] for k in trial.user_attrs.get(SEARCHED, values) if k in values}
         place = (self.config.study, number, workdir)
-        return OptunaTrial(params, searched, *place, self, trial, len(known))
+        until = rung or params.epochs
+        return OptunaTrial(params, searched, *place, self, trial, len(known), until)
+
+    def _promoted(self, taken: list[FrozenTrial]) -> bool:
+        """Whether a trial that goes on to its next rung has been enqueued."""
+        if not self.rungs:
+            return False
+        full = len(taken) >= self.config.trials
+        return bool(Promotion(self.rungs, self.study, self.recovery).enqueue(full))
 
     def ask(self, taken: list[FrozenTrial]) -> optuna.Trial:
         """Ask for the trial after those taken: an enqueued one, or the sampler's; values later."""

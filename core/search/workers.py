@@ -45,7 +45,8 @@ def run_search(
     `memory` is what a trial was measured to take of a GPU, in bytes; 0: it was not.
     """
     config = search.config
-    if (count := min(config.workers or workers_for(params, memory), left)) > 1:
+    most = config.trials if search.rungs else left  # those that have ended at a rung may go on
+    if (count := min(config.workers or workers_for(params, memory), most)) > 1:
         pool = WorkerPool(config, shares(count), progress)
         try:
             pool.run()

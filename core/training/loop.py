@@ -38,13 +38,13 @@ def train(
     record: Record,
     progress: Progress,
 ) -> Outcome:
-    """Train from the folder's checkpoint, or the start, to the end; Diverged where it does.
+    """Train from the folder's checkpoint, or the start, to the end or to the trial's rung.
 
-    With patience the score is the best epoch's, which is what early stopping keeps.
+    With patience the score is the best epoch's, which early stopping keeps. Raises Diverged.
     """
     history = History(task, trial.params, *_resume(model, record))
     with _board(model, record, trial.params, len(history.lines)) as board:
-        for epoch in range(len(history.lines) + 1, trial.params.epochs + 1):
+        for epoch in range(len(history.lines) + 1, trial.until + 1):
             if history.over:
                 break
             started = time.monotonic()
@@ -60,6 +60,9 @@ def train(
             hopeless = trial.report(epoch, score) and epoch < trial.params.epochs
             if hopeless and history.stuck < STUCK:
                 return Outcome(OutcomeKind.PRUNED, f"hopeless after epoch {epoch}", score)
+    if trial.until < trial.params.epochs and not history.over:
+        reason = f"stopped at rung {trial.until} of {trial.params.epochs} epochs"
+        return Outcome(OutcomeKind.PRUNED, reason, history.lines[-1].score)
     return history.outcome()
 
 

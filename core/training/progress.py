@@ -33,7 +33,7 @@ class Progress:
     total: int = 1
     maximize: bool = True
     console: Console = field(default_factory=lambda: Console(stderr=True))
-    ended: dict[OutcomeKind, int] = field(default_factory=dict)
+    ended: dict[int, OutcomeKind] = field(default_factory=dict)
     best: tuple[float, int] | None = None
     _began: float = field(default_factory=time.monotonic)
     _new: int = 0
@@ -67,7 +67,7 @@ class Progress:
 
     def seen(self, kind: OutcomeKind, value: float | None, number: int) -> None:
         """Count a trial that has ended, now or in an earlier run."""
-        self.ended[kind] = self.ended.get(kind, 0) + 1
+        self.ended[number] = kind
         if value is not None and kind.scored:
             beaten = self.best is not None and (
                 value == self.best[0] or (value > self.best[0]) != self.maximize
@@ -80,6 +80,7 @@ class Progress:
         text = f"trial {number} running: epoch 1/{epochs}"
         bar = self._bars.add_task(text, total=epochs) if self._bars else None
         self._running[slot] = _Running(number, epochs, bar)
+        self.ended.pop(number, None)  # it goes on
 
     def step(self, epoch: int, step: int, items: int, seconds: float, slot: int = 0) -> None:
         """A training step of an epoch (from 1) is done; items and seconds of this epoch so far."""
@@ -125,8 +126,8 @@ class Progress:
         return running.number if running else None
 
     def _summary(self) -> str:
-        done = sum(self.ended.values())
-        pruned = self.ended.get(OutcomeKind.PRUNED, 0)
+        done = len(self.ended)
+        pruned = list(self.ended.values()).count(OutcomeKind.PRUNED)
         best = f"best {self.best[0]:.3g} (trial {self.best[1]})" if self.best else "no score yet"
         left = self.total - done
         spent = time.monotonic() - self._began
@@ -135,7 +136,7 @@ class Progress:
 
     def _show_summary(self) -> None:
         if self._bars:
-            done = sum(self.ended.values())
+            done = len(self.ended)
             self._bars.update(TaskID(0), description=self._summary(), completed=done)
 
 

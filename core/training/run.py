@@ -79,7 +79,7 @@ def _attempt(
         nonlocal begun
         if not begun:
             record.begin({**_about(task, trial), **facts, **provenance()})
-            progress.started(trial.number, trial.params.epochs)
+            progress.started(trial.number, trial.until)
         begun = True
 
     try:

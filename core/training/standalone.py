@@ -21,6 +21,11 @@ class StandaloneTrial:
     searched: ClassVar[Mapping[str, Any]] = {}
     engine: ClassVar[str] = "standalone"
 
+    @property
+    def until(self) -> int:
+        """The last epoch."""
+        return self.params.epochs
+
     def report(self, epoch: int, score: Score) -> bool:
         """Never stop."""
         return False

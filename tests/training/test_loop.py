@@ -117,9 +117,10 @@ def test_a_process_killed_between_checkpoint_and_record_trains_no_epoch_twice(
             raise Killed
         write(record, lines)
 
-    with monkeypatch.context() as patch, pytest.raises(Killed):
+    with monkeypatch.context() as patch:
         patch.setattr(Record, "write_epochs", killed)
-        run(tmp_path / "t")
+        with pytest.raises(Killed):
+            run(tmp_path / "t")
     assert len(Record(tmp_path / "t").epochs()) == 2
     saved = load_checkpoint(tmp_path / "t" / "checkpoint.pt")["lines"]
     outcome, record = run(tmp_path / "t")
