@@ -8,6 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from psutil import Process
+
 from core.commands.flags import (
     add_sampler_flags,
     add_search_flags,
@@ -18,9 +20,10 @@ from core.commands.flags import (
     seed_count,
 )
 from core.commands.report import publish
-from core.files import write_json
+from core.files import read_json, write_json
 from core.params import cli_overrides, flag, load_task, validate_params
 from core.record import valid_name
+from core.search.budget import REPORT, Budget, affordable, bought, clock, seconds_of
 from core.search.config import SearchConfig, choose_objectives
 from core.search.space import Space
 from core.task import OutcomeKind, Params, Task, UserError
@@ -32,6 +35,10 @@ BUSY = (
     "two threads beside them several times"
 )
 
+TRIALS = 20
+SEEDS = 4  # of a confirmation
+MOST = 27  # epochs that time may buy though a task's published trial is shorter
+
 # Flags that a search's configuration takes as they are.
 FLAGS = "sampler", "pruner", "trials", "storage", "artifacts", "workers", "retries", "heartbeat"
 
@@ -40,8 +47,11 @@ def add_flags(parser: argparse.ArgumentParser, argv: list[str]) -> None:
     """The search's flags, and the task's own once a task is named."""
     add = parser.add_argument
     add("task", help="what to tune; `gantune tasks` lists them")
-    message = "trials of the study in total (default: %(default)s)"
-    add("--trials", type=positive, default=20, metavar="N", help=message)
+    message = f"trials of the study in total (default: {TRIALS}, or as many as --timeout allows)"
+    add("--trials", type=positive, metavar="N", help=message)
+    message = "time for everything, the report included, as in 45m or 1h30m; it says what it buys "
+    message += "and, without --epochs, trains each trial as long as that allows"
+    add("--timeout", type=seconds_of, default=0.0, metavar="TIME", help=message)
     add("--space", type=Path, metavar="FILE", help="search space (default: the task's own)")
     add_sampler_flags(parser, None)
     message = "search for parts of the score together, as in style,content, without pruning; the "
@@ -60,11 +70,15 @@ def run(arguments: argparse.Namespace) -> int:
     path = arguments.space or task.search_space
     pruner = arguments.pruner or ("none" if arguments.objectives else "median")
     space, fixed = Space.load(path, task.params), cli_overrides(arguments)
-    config = search_config(task, space, str(path), fixed, arguments, pruner=pruner)
+    how = {"pruner": pruner, "trials": arguments.trials or TRIALS}
+    config = search_config(task, space, str(path), fixed, arguments, **how)
     if names := arguments.objectives:
         evaluator = task.evaluator(point_of(config, task))
         chosen = choose_objectives(evaluator, names, config.sampler, pruner)
         config = replace(config, objectives=chosen)
+    if arguments.timeout:
+        deadline = Process().create_time() + arguments.timeout - REPORT
+        config = replace(config, budget=Budget(deadline, 0.0, bool(arguments.trials)))
     return search(config, task, arguments.ignore_exam, arguments.noise_floor)
 
 
@@ -92,6 +106,7 @@ def search(config: SearchConfig, task: Task, ignore_exam: bool, noise_floor: int
     from core.search.study import open_search
     from core.search.workers import run_search
     from core.training.choice import choose
+    from core.training.pace import epoch_seconds
     from core.training.run import prepare
 
     progress = Progress(config.trials, task.objective.direction == "maximize")
@@ -99,16 +114,28 @@ def search(config: SearchConfig, task: Task, ignore_exam: bool, noise_floor: int
         params, busy = point_of(config, task), Busy()
         device = configure_torch(params)
         task.load(params)
-        found = open_search(config, task)
-        data, *_ = prepare(task, params, progress, config.runs, "sit" if ignore_exam else "pass")
+        found = open_search(config, task) if config.has_length(task) else None
+        data, evaluator, _ = prepare(
+            task, params, progress, config.runs, "sit" if ignore_exam else "pass"
+        )
         workers = min(config.workers or workers_for(params), config.trials)
         limit_threads(shares(workers)[0].threads)
-        share, memory = config.trials / workers, 0
+        share, memory, length = 1.0, 0, 0.0
+        if config.budget:
+            length = max(1.0, config.budget.left)
+        else:
+            share = config.share(task) / workers
         with suppress(RuntimeError, MemoryError):  # the trials will say so, each as its outcome
-            _, compute = choose(task, params, data, device, config.runs, progress.once, share)
+            point, compute = choose(
+                task, params, data, device, config.runs, progress.once, share, length=length
+            )
             memory = compute.get("memory", 0)
+        if config.budget:
+            epoch = epoch_seconds(task, point, data, evaluator, device)
+            config = plan(config, task, epoch, workers, progress)
         if (others := busy.cores()) > 0.5:
             progress.say(BUSY.format(others=others, cores=cores()))
+        found = found if found and not config.budget else open_search(config, task)
         write_json(config.folder / "study.json", {**config.about(), **provenance()})
     if noise_floor:
         measure_noise(config, task, noise_floor)
@@ -121,6 +148,36 @@ def search(config: SearchConfig, task: Task, ignore_exam: bool, noise_floor: int
     publish(config.runs, config.study)
     kinds = [outcome.kind for _, outcome in found.ended()]
     return 0 if OutcomeKind.COMPLETED in kinds else 1
+
+
+def plan(
+    config: SearchConfig, task: Task, epoch: float, workers: int, progress: Progress
+) -> SearchConfig:
+    """The search that its time buys, epochs of `epoch` seconds each; says what that is."""
+    from core.replicates.stats import detectable
+
+    budget, pruner = config.budget, config.pruner
+    assert budget
+    total = max(0.0, budget.left) * workers / epoch
+    length = config.params(task).epochs
+    if not config.has_length(task):
+        known = read_json(config.folder / "study.json").get("epochs")
+        length = int(known or affordable(total, max(length, MOST), pruner))
+        config = replace(config, fixed={**config.fixed, "epochs": str(length)})
+    trials = bought(total, length, pruner)
+    if budget.limited:
+        trials = min(trials, config.trials)
+    rungs = config.rungs(task)
+    stops = f" with rungs at {', '.join(map(str, rungs.levels[:-1]))}" if rungs else ""
+    progress.say(
+        f"time: {clock(budget.left)} are left, an epoch takes {clock(epoch)} here: about "
+        f"{total:.0f} epochs by {workers} worker{'s' * (workers > 1)}, which is {trials} trials of "
+        f"{length} epochs{stops}; confirming the best with {SEEDS} seeds would then take "
+        f"{clock(2 * SEEDS * length * epoch / workers)} and tell a gain above "
+        f"{detectable(SEEDS):.2g} deviations of a score between seeds"
+    )
+    progress.total = trials
+    return replace(config, trials=trials, budget=replace(budget, epoch=epoch))
 
 
 def measure_noise(config: SearchConfig, task: Task, seeds: int) -> None:

@@ -20,6 +20,7 @@ from core.models.losses import l1, lsgan_discriminator, lsgan_generator
 from core.models.networks import (
     Norm,
     PatchDiscriminator,
+    Residual,
     ResnetGenerator,
     Upsample,
     apply_in_batches,
@@ -55,7 +56,9 @@ class CycleParams(AlternatingParams, ComputeParams):
     g_layers: int = Field(
         2, ge=1, le=2, description="strided layers of a generator; 1 keeps finer texture"
     )
-    g_skip: bool = Field(False, description="the generators add to their input what they learn")
+    g_skip: Residual = Field(
+        "none", description="the generators add what they learn to their input, or to it blurred"
+    )
     d_layers: int = Field(
         3, ge=1, le=5, description="strided layers of a discriminator; a patch has 16, 34, 70 ..."
     )

@@ -14,6 +14,8 @@ from core.device import autocast
 Norm = Literal["instance", "batch", "layer", "group"]
 Skip = Literal["concat", "add", "none"]
 Upsample = Literal["transposed", "resize"]
+Residual = Literal["none", "input", "blurred"]
+BLUR = 4  # pixels
 WIDEST = 8  # an encoder's widest layer, as a multiple of its first
 
 
@@ -128,7 +130,7 @@ class ResnetGenerator(nn.Module):
         channels: int = 3,
         upsample: Upsample = "transposed",
         strided: int = 2,
-        skip: bool = False,
+        skip: Residual = "none",
     ) -> None:
         super().__init__()
         layers: list[nn.Module] = [nn.ReflectionPad2d(3), nn.Conv2d(channels, width, 7)]
@@ -148,10 +150,13 @@ class ResnetGenerator(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """N x C x H x W in [-1, 1] to the same."""
-        if not self.skip:
+        if self.skip == "none":
             return cast(Tensor, self.layers(x))
-        change = self.layers[:-1](x)
-        return torch.tanh(change + torch.atanh(x.clamp(-0.98, 0.98)))
+        change, kept = self.layers[:-1](x), x
+        if self.skip == "blurred":
+            kept = nn.functional.avg_pool2d(x, BLUR)
+            kept = nn.functional.interpolate(kept, scale_factor=BLUR, mode="bilinear")
+        return torch.tanh(change + torch.atanh(kept.clamp(-0.98, 0.98)))
 
 
 class EncoderDecoder(nn.Module):

@@ -120,6 +120,14 @@ def _width(confidence: float, groups: int, freedom: int) -> float:
     return float(studentized_range.ppf(confidence, groups, freedom)) / math.sqrt(2)
 
 
+def detectable(seeds: int) -> float:
+    """The gain that a comparison of two configurations with common seeds tells from none.
+
+    In standard deviations of one run; the half width of `difference`'s interval.
+    """
+    return _width(CONFIDENCE, 2, seeds - 1) * math.sqrt(2 / seeds)
+
+
 @dataclass(frozen=True)
 class Noise:
     """One configuration's final scores over seeds, two or more."""

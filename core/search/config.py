@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from core.params import validate_params
+from core.search.budget import Budget
 from core.search.rungs import Rungs
 from core.task import RUNTIME_FIELDS, Evaluator, Objective, Params, Task, UserError
 
@@ -27,7 +28,7 @@ class SearchConfig:
 
     `storage` is Optuna's URL; '' is an SQLite file under `runs`. `space` is NNI's JSON; `fixed` are
     parameters set by flags, as text; `objectives` are parts of the score to search for together,
-    instead of its value; `trials` is the study's total.
+    instead of its value; `trials` is the study's total, or what the budget of time may buy.
     """
 
     task: str
@@ -46,6 +47,7 @@ class SearchConfig:
     heartbeat: int = HEARTBEAT
     artifacts: str = ""
     holdout: bool = False
+    budget: Budget | None = None
 
     @property
     def folder(self) -> Path:
@@ -61,11 +63,20 @@ class SearchConfig:
         """A study of replicates that run where and how this search's trials run."""
         fixed = {k: v for k, v in self.fixed.items() if k in RUNTIME_FIELDS}
         same = replace(self, study=study, fixed=fixed, sampler=QUEUE, space={})
-        return replace(same, pruner="none", objectives=(), seed=0)
+        return replace(same, pruner="none", objectives=(), seed=0, budget=None)
 
     def rungs(self, task: Task) -> Rungs | None:
         """Where its trials stop before they go on, where the pruner is one of rungs."""
         return Rungs.of(self.pruner, self.params(task).epochs)
+
+    def has_length(self, task: Task) -> bool:
+        """Whether it is known how many epochs a trial has, and not left to the budget."""
+        return self.budget is None or "epochs" in {*self.fixed, *self.space}
+
+    def share(self, task: Task) -> float:
+        """How many whole trials it trains in all, those that stop at rungs counted in part."""
+        rungs = self.rungs(task)
+        return rungs.cost(self.trials) / rungs.levels[-1] if rungs else float(self.trials)
 
     def params(self, task: Task) -> Params:
         """The task's Params with the fixed values; UserError for a bad one."""
@@ -93,6 +104,7 @@ class SearchConfig:
             "space": dict(self.space),
             "sampler": self.sampler,
             "pruner": self.pruner,
+            "epochs": self.fixed.get("epochs"),
             "objectives": {o.name: o.direction for o in self.objectives},
         }
 

@@ -50,7 +50,13 @@ class NniTrial:
     objective: Objective
     tag: str | None = None
     pruner: str = "none"
+    rung: int = 0
     engine: ClassVar[str] = "nni"
+
+    @property
+    def until(self) -> int:
+        """The epoch after which it stops for now: its rung where the tuner has rungs."""
+        return self.rung or self.params.epochs
 
     def report(self, epoch: int, score: Score) -> bool:
         """Report the epoch's score; True where the pruner that the trial runs itself stops it.

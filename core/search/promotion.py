@@ -20,6 +20,7 @@ from core.search.attributes import (
     folder_of,
     latest,
 )
+from core.search.budget import RECENT
 from core.search.recovery import Recovery
 from core.search.rungs import Contender, Rungs
 
@@ -49,11 +50,13 @@ class Promotion:
     study: optuna.Study
     recovery: Recovery
 
-    def enqueue(self, full: bool) -> str | None:
+    def enqueue(self, taken: int) -> str | None:
         """Enqueue the best trial that may go on now: its folder; None where there is none.
 
-        `full`: no new trial will be begun. A trial goes on where its checkpoint is; only when
+        `taken` are the trials begun so far. A trial goes on where its checkpoint is; only when
         nothing else is left, and nobody is at work, is one begun again whose checkpoint is away.
+        With a budget of time none goes on to a rung that it would not reach; when there is no
+        more time for a whole trial, the next best ones go on as long as time allows.
         """
         trials = self.study.get_trials(deepcopy=False)
         if any(t.state is TrialState.WAITING for t in trials):
@@ -61,16 +64,35 @@ class Promotion:
         known = contenders(trials)
         frozen = {t.user_attrs[NUMBER]: t for t in latest(trials) if NUMBER in t.user_attrs}
         maximize = self.study.direction is StudyDirection.MAXIMIZE
-        ready = list(self.rungs.promotion(list(known.values()), full, maximize))
+        config, budget = self.recovery.config, self.recovery.config.budget
+        full = taken >= config.trials and (budget is None or budget.limited)
+        pace, left = 0.0, 0.0
+        if budget:
+            lately = [self._record(t) for t in list(frozen.values())[-RECENT:]]
+            pace, left = budget.pace(lately), budget.left
+            full = full or pace * self.rungs.levels[-1] > left
+
+        def ready_to_go(spare: bool) -> list[Contender]:
+            found = self.rungs.promotion(list(known.values()), full, maximize, spare)
+            return [c for c in found if pace * self._epochs_to_go(c) <= left]
+
+        ready = ready_to_go(False)
+        if not ready and budget and full and not budget.limited:
+            ready = ready_to_go(True)
         here = [c for c in ready if self._record(frozen[c.number]).checkpoint.is_file()]
         idle = full and not any(c.active for c in known.values())
         if not (chosen := here or (ready if idle else [])):
             return None
         trial, contender = frozen[chosen[0].number], chosen[0]
         kept = {k: v for k, v in trial.user_attrs.items() if k in (NUMBER, FOLDER, SEARCHED)}
-        until = self.rungs.after(contender.number, max(contender.scores))
+        until = max(contender.scores) + self._epochs_to_go(contender)
         self.recovery.enqueue(trial.user_attrs[VALUES], {**kept, UNTIL: until})
         return folder_of(trial)
+
+    def _epochs_to_go(self, contender: Contender) -> int:
+        """The epochs to its next rung."""
+        reached = max(contender.scores)
+        return self.rungs.after(contender.number, reached) - reached
 
     def _record(self, trial: FrozenTrial) -> Record:
         return Record(self.recovery.config.folder / folder_of(trial))

@@ -83,22 +83,23 @@ class Rungs:
         return next(level for level in self.stops(number) if level > epoch)
 
     def promotion(
-        self, contenders: Collection[Contender], full: bool, maximize: bool
+        self, contenders: Collection[Contender], full: bool, maximize: bool, spare: bool = False
     ) -> Iterator[Contender]:
         """The trials to promote now, the highest rung's first and the best of a rung first.
 
         `full`: no new trial will be begun. Then the best of a rung goes on even where 1/eta of so
-        few is none, once nobody can reach that rung any more.
+        few is none, once nobody can reach that rung any more. `spare`: there is time to spare, and
+        whoever waits may go on.
         """
         found: list[list[Contender]] = []
         for stops in dict.fromkeys(self.stops(c.number) for c in contenders):
             own = [c for c in contenders if self.stops(c.number) == stops]
-            found += self._of_bracket(own, stops, full, 1 if maximize else -1)
+            found += self._of_bracket(own, stops, full, 1 if maximize else -1, spare)
         for rung in sorted(found, key=lambda rung: -max(rung[0].scores)):
             yield from rung
 
     def _of_bracket(
-        self, own: Sequence[Contender], stops: Sequence[int], full: bool, sign: int
+        self, own: Sequence[Contender], stops: Sequence[int], full: bool, sign: int, spare: bool
     ) -> Iterator[list[Contender]]:
         settled = full
         for level in stops[:-1]:
@@ -107,6 +108,8 @@ class Rungs:
             quota = len(arrived) // self.eta
             if settled:
                 quota = max(1, quota)
+            if spare:
+                quota = len(arrived)
             scored = [c for c in arrived if level in c.scores]
             scored.sort(key=lambda c: (max(0.0, c.broken), -sign * c.scores[level], c.number))
             waiting = [

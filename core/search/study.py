@@ -152,7 +152,8 @@ class Search:
                     yield trial
                     continue
             here_too = bool(self.rungs) or (self.config.sampler == QUEUE and not worker)
-            if not (others := self._elsewhere(here_too)):
+            over = self.config.budget and self.config.budget.left <= 0
+            if over or not (others := self._elsewhere(here_too)):
                 return
             if not self.rungs or others != [socket.gethostname()]:
                 say(f"waiting for trials that run on {', '.join(others)}; Ctrl-C leaves them to it")
@@ -243,11 +244,15 @@ class Search:
         """Whether no trial is left to be taken."""
         if self.config.sampler == QUEUE:
             return not self.own(TrialState.WAITING)
+        if (budget := self.config.budget) and not budget.limited:
+            return False
         return len(taken) >= self.config.trials
 
     def _next(self, held: ExitStack) -> OptunaTrial | None:
         """The next trial, its lock and its heartbeat `held`; None when no share is left."""
         with self.locked():
+            if self.config.budget and self.config.budget.left <= 0:
+                return None
             taken = self._take_up()
             if not self._promoted(taken) and self._complete(taken):
                 return None
@@ -280,8 +285,8 @@ class Search:
         """Whether a trial that goes on to its next rung has been enqueued."""
         if not self.rungs:
             return False
-        full = len(taken) >= self.config.trials
-        return bool(Promotion(self.rungs, self.study, self.recovery).enqueue(full))
+        promotion = Promotion(self.rungs, self.study, self.recovery)
+        return promotion.enqueue(len(taken)) is not None
 
     def ask(self, taken: list[FrozenTrial]) -> optuna.Trial:
         """Ask for the trial after those taken: an enqueued one, or the sampler's; values later."""

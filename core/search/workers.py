@@ -46,7 +46,8 @@ def run_search(
     """
     config = search.config
     most = config.trials if search.rungs else left  # those that have ended at a rung may go on
-    if (count := min(config.workers or workers_for(params, memory), most)) > 1:
+    count = min(config.workers or workers_for(params, memory), most)
+    if count > 1 or config.budget:  # a trial in this process would outlast the time
         pool = WorkerPool(config, shares(count), progress)
         try:
             pool.run()
@@ -76,10 +77,12 @@ class WorkerPool:
         self.stillborn = 0
 
     def run(self) -> None:
-        """Start the workers, and replace those that die, until all have found nothing to do."""
+        """Start the workers, and replace those that die, until nothing is to do or time is over."""
         for slot in range(len(self.shares)):
             self._start(slot)
         while self.workers:
+            if self.config.budget and self.config.budget.left <= 0:
+                return
             for worker in self._ready():
                 with undisturbed():  # a message read by half would spoil the next one
                     self._receive(worker)
@@ -108,7 +111,10 @@ class WorkerPool:
         self.workers.append(_Worker(slot, process, receiver))
 
     def _ready(self) -> list[_Worker]:
-        ready = wait([w.pipe for w in self.workers] + [w.process.sentinel for w in self.workers])
+        budget = self.config.budget
+        left = max(0.0, budget.left) if budget else None
+        pipes, ends = zip(*((w.pipe, w.process.sentinel) for w in self.workers), strict=True)
+        ready = wait([*pipes, *ends], left or None)
         found = [w for w in self.workers if w.pipe in ready or w.process.sentinel in ready]
         for worker in found:
             if worker.process.sentinel in ready:

@@ -54,12 +54,14 @@ def choose(
     say: Callable[[str], None],
     trials: float = 1.0,
     earlier: Mapping[str, Any] | None = None,
+    length: float = 0.0,
 ) -> tuple[Params, dict[str, Any]]:
     """The parameters with every `auto` of the computation settled, and the facts for the record.
 
-    `trials` is how many such trials a worker will train, `earlier` the facts of a trial that goes
-    on: it keeps its choice. Sets the number of threads. Tasks without ComputeParams stay as they
-    are. UserError where `--compile on` cannot be done here.
+    `trials` is how many such trials a worker will train, or `length` for how many seconds;
+    `earlier` are the facts of a trial that goes on: it keeps its choice. Sets the number of
+    threads. Tasks without ComputeParams stay as they are. UserError where `--compile on` cannot be
+    done here.
     """
     if not isinstance(params, ComputeParams):
         return params, {}
@@ -68,7 +70,7 @@ def choose(
     if earlier and earlier.keys() >= set(Way._fields):
         way, facts = Way(**{k: earlier[k] for k in Way._fields}), dict(earlier)
     else:
-        probe = _Probe(task, params, data, device, runs, say)
+        probe = _Probe(task, params, data, device, runs, say, length)
         way = probe.choose(trials)
         facts = {**way._asdict(), **probe.facts()}
     if device.type == "cpu":
@@ -87,7 +89,9 @@ class _Probe:
         device: torch.device,
         runs: Path,
         say: Callable[[str], None],
+        length: float,
     ) -> None:
+        self.length = length
         self.task, self.params, self.data, self.device, self.say = task, params, data, device, say
         self.limit = thread_limit(params)
         about = {
@@ -166,7 +170,9 @@ class _Probe:
         return compiled if self.known.get("compile") and saved > 0 else way
 
     def _length(self, seconds: float, trials: float) -> float:
-        """The seconds of training of a worker, from those of a step."""
+        """The seconds of training of a worker, from those of a step where it is not known."""
+        if self.length:
+            return self.length
         steps = self.known.setdefault("steps", {})
         content = getattr(self.data, "fingerprint", "")
         if content not in steps:
