@@ -19,12 +19,13 @@ COMMANDS = {
     "compare": "compare tasks that share an objective under one budget, on one page",
     "confirm": "train a study's best trials and the baseline again, with common seeds",
     "audit": "train some of a study's trials for longer: do few epochs rank as many do?",
+    "promote": "train a study's best trials further, from where they stopped",
     "report": "write a study's report: an HTML page, report.md, best.json",
     "translate": "translate images, or all its glyphs, with the networks of a trial",
     "dashboard": "serve optuna-dashboard with the pictures of the trials",
     "doctor": "check for what would go wrong here, before it does",
 }
-SEARCHING = ("tune", "sweep", "compare", "confirm", "audit")
+SEARCHING = ("tune", "sweep", "compare", "confirm", "audit", "promote")
 
 
 def main(argv: list[str] | None = None) -> int:

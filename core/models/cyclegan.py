@@ -30,6 +30,7 @@ from core.models.optimisers import (
     adam,
     is_generator_step,
     linear_decay,
+    restore_schedule,
     update_in_order,
 )
 
@@ -259,6 +260,6 @@ class CycleTraining:
         if self.params.ema:
             self.average.load_state_dict(state["average"])
         for schedule, saved in zip(self.schedules, state["schedules"], strict=True):
-            schedule.load_state_dict(saved)
+            restore_schedule(schedule, saved)
         self.steps = state["steps"]
         self.random.bit_generator.state = state["random"]

@@ -72,6 +72,15 @@ def linear_decay(optimiser: torch.optim.Optimizer, epochs: int, decay_from: floa
     return LambdaLR(optimiser, lambda epoch: min(1.0, (epochs - epoch) / decaying))
 
 
+def restore_schedule(schedule: LambdaLR, state: dict[str, Any]) -> None:
+    """Continue a schedule, at the rates that it has now, should it have become a longer one."""
+    schedule.load_state_dict(state)
+    groups = schedule.optimizer.param_groups
+    for group, rate, base in zip(groups, schedule.lr_lambdas, schedule.base_lrs, strict=True):
+        lr = float(base) * rate(schedule.last_epoch)
+        group["lr"] = group["lr"].fill_(lr) if isinstance(group["lr"], Tensor) else lr
+
+
 def is_generator_step(step: int, d_steps_per_g: int) -> bool:
     """Whether a step, counted from 1, also updates the generator.
 

@@ -19,6 +19,7 @@ from core.report.plots import CURVES, plots, validated
 from core.report.provenance import cost, origin, train_again, train_baseline
 from core.report.render import render
 from core.report.rows import Row, mapping, numbers
+from core.report.rungs import rungs_reached
 from core.report.summary import Summary, summarize
 from core.report.sweep import sweep_csv, sweep_grid
 
@@ -86,6 +87,8 @@ def _context(summary: Summary) -> dict[str, Any]:
         "backbone": evaluator.get("weights"),
         "accuracy": numbers(evaluator).get("accuracy"),
         "interval": [v for v in ends if isinstance(v, float)] if isinstance(ends, list) else [],
+        "rungs": rungs_reached(summary),
+        "kept": summary.kept(summary.best) if summary.best else None,
         "kinds": len(mapping(evaluator.get("confusion"))),
         "parts": {p: decimals(row.parts.get(p) for row in summary.rows) for p in parts},
         "parameters": best_parameters(summary),

@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from core.record import Study
+from core.record import EpochLine, Study
 from core.replicates.stats import Noise
 from core.report.confirmation import Confirmation, candidate, conclusion, read_confirmation
 from core.report.format import decimals, fixed
@@ -132,6 +132,13 @@ class Summary:
     def shown(self, score: float | None) -> str:
         """A score with the study's decimals."""
         return fixed(score, self.places)
+
+    def kept(self, row: Row) -> EpochLine | None:
+        """The epoch whose networks a trial keeps: the first one with its best score."""
+        if not row.epochs:
+            return None
+        pick = max if self.maximize else min
+        return pick(row.epochs, key=lambda line: line.score.value)
 
     @property
     def gain(self) -> float | None:

@@ -13,8 +13,8 @@ from optuna.distributions import BaseDistribution
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from core.search import nni_manager
-from core.search.attributes import KEPT, NUMBER, VALUES
-from core.search.nni_trial import PRUNED_AFTER, TRIAL, outcome_of, tag_of
+from core.search.attributes import KEPT, NUMBER, UNTIL, VALUES
+from core.search.nni_trial import PRUNED_AFTER, RUNG, TRIAL, outcome_of, tag_of
 from core.search.samplers import GUARDS, infeasibility
 from core.search.space import flatten
 from core.search.study import Search
@@ -43,12 +43,15 @@ class NniStudy:
     def propose(self, parameter_id: int) -> dict[str, Any]:
         """The next point as NNI writes points, a nested choice with its `_name`; and its number."""
         taken = self.search.taken()
+        if self.search.promoted(taken, anywhere=True):
+            taken = self.search.taken()
         trial = self.search.ask(taken)
         number: int = trial.user_attrs.get(NUMBER, len(taken))
         trial.set_user_attr(NUMBER, number)
-        self.asked[parameter_id] = number
+        self.search.stop_at_rung(trial, number)
+        self.asked[parameter_id] = code = _code(trial)
         self.over.discard(parameter_id)
-        return {**self.search.space.nested(self.search.draw(trial)), TRIAL: self.first + number}
+        return {**self.search.space.nested(self.search.draw(trial)), TRIAL: self.first + code}
 
     def known(self) -> Known:
         """The trials that the study has taken, by number and by the text of their values."""
@@ -56,7 +59,7 @@ class NniStudy:
         # where several have the same values, an unfinished one counts, or a complete one
         trials.sort(key=lambda t: (not t.state.is_finished(), t.state is TrialState.COMPLETE))
         by_values: Known = {_key(t.user_attrs.get(VALUES, {})): t for t in trials}
-        return by_values | {t.user_attrs.get(NUMBER): t for t in trials}
+        return by_values | {_code(t): t for t in trials if NUMBER in t.user_attrs}
 
     def receive(
         self, parameters: Any, metric: Any, known: Known, parameter_id: int | None = None
@@ -91,7 +94,7 @@ class NniStudy:
         if jobs is None:
             over = {self.asked.get(parameter_id) for parameter_id in self.over}
             for frozen in running:
-                if frozen.user_attrs.get(NUMBER) in over:
+                if _code(frozen) in over:
                     self._close(frozen, Outcome(OutcomeKind.FAILED, "it ended without a metric"))
             return
         owners = {self._number_of(job): job for job in jobs}
@@ -100,7 +103,7 @@ class NniStudy:
         believed = {job.parameters.get(TRIAL, -1) - self.first: job for job in silent}
         begun = {job.parameters.get(TRIAL, -1) - self.first for job in jobs}
         for frozen in running:
-            number = frozen.user_attrs.get(NUMBER)
+            number = _code(frozen) if NUMBER in frozen.user_attrs else None
             if number is not None and (job := owners.get(number) or believed.get(number)):
                 self._end(frozen, job)
             elif all(job.ended for job in silent):  # else it may be one of them
@@ -154,6 +157,12 @@ class NniStudy:
         for epoch, value in (steps or {}).items():
             trial.report(value, epoch)
         self.search.close(trial, outcome, None)
+
+
+def _code(trial: optuna.Trial | FrozenTrial) -> int:
+    """The number by which NNI knows a trial, or one of its rungs."""
+    number: int = trial.user_attrs[NUMBER]
+    return number + RUNG * int(trial.user_attrs.get(UNTIL, 0))
 
 
 def _finished(outcome: Outcome) -> FrozenTrial:

@@ -35,6 +35,7 @@ from core.task import Objective, Outcome, OutcomeKind, Params, Score, Task
 
 PRUNED_AFTER = "pruned_after"
 TRIAL = "_trial"
+RUNG = 1_000_000  # a trial that stops at a rung has the rung's epoch times this in its number
 GUARD = "guard: "
 
 
@@ -65,7 +66,7 @@ class NniTrial:
         reported as the final one: an assessor would stop the trial in between.
         """
         nni = _nni()
-        if epoch < self.params.epochs:
+        if epoch < self.until:
             nni.trial.overwrite_intermediate_seq(epoch - 1)
             try:
                 nni.report_intermediate_result(self._metric(score))
@@ -160,7 +161,7 @@ def next_trial(
     """Ask NNI for the parameters; flags fill the rest. UserError for parameters it cannot take."""
     nni = _nni()
     study = f"nni-{nni.get_experiment_id()}"
-    workdir = runs / study / nni.get_trial_id()
+    workdir = own = runs / study / nni.get_trial_id()
     received = flatten(nni.get_next_parameter())
     point = read_json(workdir / "nni.json") or received
     number = point.get(TRIAL)
@@ -168,10 +169,21 @@ def next_trial(
     source = "NNI's search space (searchSpaceFile of the experiment)"
     validated = validate_params(params, {**overrides, **searched}, source)
     check_pruner(pruner, validated.epochs)
-    write_json(workdir / "nni.json", point)
+    write_json(own / "nni.json", point)
+    rung = 0 if number is None else number // RUNG
+    if number is not None and rung:
+        workdir = _begun(workdir, number % RUNG)
     tag = None if number is None else tag_of(nni.get_experiment_id(), number)
-    number = nni.get_sequence_id() if number is None else number
-    return NniTrial(validated, searched, study, workdir, number, objective, tag, pruner)
+    number = nni.get_sequence_id() if number is None else number % RUNG
+    return NniTrial(validated, searched, study, workdir, number, objective, tag, pruner, rung)
+
+
+def _begun(workdir: Path, number: int) -> Path:
+    """The folder in which the trial of this number has begun, on this disk; else its own."""
+    for other in sorted(workdir.parent.glob("*/trial.json")):
+        if read_json(other.with_name("nni.json")).get(TRIAL, -1) % RUNG == number:
+            return other.parent
+    return workdir
 
 
 def tag_of(experiment: str, number: int) -> str:

@@ -7,6 +7,9 @@ The tuner of an NNI config:
       className: core.search.nni_tuner.OptunaTuner
       classArgs: {sampler: tpe, seed: 0}
 
+With `pruner: asha` in classArgs, trials stop at rungs and the best of them go on: each rung is a
+trial of NNI's, which continues in the folder of the first one where that is on its disk.
+
 The task is the one whose `python -m trials.TASK` the experiment's trialCommand runs; where that is
 not how it is run, `task: TASK` in classArgs says which.
 
@@ -17,6 +20,7 @@ with it.
 
 from __future__ import annotations
 
+import argparse
 import logging
 import os
 import shlex
@@ -34,11 +38,14 @@ from nni.tuner import Tuner
 from core.params import load_task, task_summaries
 from core.search import nni_manager
 from core.search.config import SAMPLERS, SearchConfig
+from core.search.rungs import KINDS
 from core.search.space import Space
 from core.task import Task, UserError
 
 if TYPE_CHECKING:
     from core.search.nni_study import NniStudy
+
+ENDLESS = 10**9  # NNI decides how many trials there are
 
 _logger = logging.getLogger("nni.tuner.optuna")
 
@@ -49,16 +56,20 @@ class OptunaTuner(Tuner):  # type: ignore[misc]  # NNI has no types
     NNI waits 10 s for its tuner, so Optuna and the task are imported later.
     """
 
-    def __init__(self, task: str = "", sampler: str = "tpe", seed: int = 0) -> None:
-        """Raise UserError for an unknown task or sampler, and for a bad seed."""
+    def __init__(
+        self, task: str = "", sampler: str = "tpe", seed: int = 0, pruner: str = "none"
+    ) -> None:
+        """Raise UserError for an unknown task, sampler or pruner, and for a bad seed."""
         super().__init__()
         if task and task not in task_summaries():
             raise UserError(f"task: no task {task!r}; there are: {', '.join(task_summaries())}")
         if sampler not in SAMPLERS:
             raise UserError(f"sampler: no sampler {sampler!r}; there are: {', '.join(SAMPLERS)}")
+        if pruner != "none" and pruner.partition(":")[0] not in KINDS:
+            raise UserError(f"pruner: no pruner {pruner!r}; there are: none, {', '.join(KINDS)}")
         if type(seed) is not int or seed < 0:
             raise UserError(f"seed: {seed!r} is refused; it takes a whole number from 0")
-        self._named, self._how = task, {"sampler": sampler, "seed": seed}
+        self._named, self._how = task, {"sampler": sampler, "seed": seed, "pruner": pruner}
         self._study: NniStudy | None = None
         self._lock = threading.RLock()  # NNI reports the end of trials in another thread
 
@@ -118,12 +129,16 @@ class OptunaTuner(Tuner):  # type: ignore[misc]  # NNI has no types
                     self.study.receive(trial["parameter"], trial["value"], known)
 
     @cached_property
+    def _words(self) -> list[str]:
+        """The words of the experiment's trialCommand."""
+        return shlex.split(nni_manager.trial_command())
+
+    @cached_property
     def _task(self) -> Task:
         """The task named in classArgs, else that of the experiment's trialCommand."""
         if self._named:
             return load_task(self._named)
-        command = nni_manager.trial_command()
-        words = shlex.split(command)
+        command, words = nni_manager.trial_command(), self._words
         names = [word.removeprefix("trials.") for word in words if word.startswith("trials.")]
         if not names:
             raise UserError(
@@ -157,7 +172,12 @@ class OptunaTuner(Tuner):  # type: ignore[misc]  # NNI has no types
         from core.search.nni_study import NniStudy
         from core.search.study import open_search
 
-        how: dict[str, Any] = {"space": space.source, **self._how}
+        how: dict[str, Any] = {"space": space.source, "trials": ENDLESS, **self._how}
+        if how["pruner"] != "none":  # trials' own flag says how many epochs they have
+            flags = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+            flags.add_argument("--epochs")
+            epochs = flags.parse_known_args(self._words)[0].epochs
+            how["fixed"] = {"epochs": epochs} if epochs else {}
         config = SearchConfig(self._task.name, self._folder, str(first), **how)
         return NniStudy(open_search(config, self._task), self._folder.parent.name, first)
 

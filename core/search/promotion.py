@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 
 import optuna
 from optuna.study import StudyDirection
@@ -50,11 +51,12 @@ class Promotion:
     study: optuna.Study
     recovery: Recovery
 
-    def enqueue(self, taken: int) -> str | None:
+    def enqueue(self, taken: int, anywhere: bool = False) -> str | None:
         """Enqueue the best trial that may go on now: its folder; None where there is none.
 
-        `taken` are the trials begun so far. A trial goes on where its checkpoint is; only when
-        nothing else is left, and nobody is at work, is one begun again whose checkpoint is away.
+        `taken` are the trials begun so far. A trial goes on where its checkpoint is, unless that
+        is `anywhere`; only when nothing else is left, and nobody is at work, is one begun again
+        whose checkpoint is away.
         With a budget of time none goes on to a rung that it would not reach; when there is no
         more time for a whole trial, the next best ones go on as long as time allows.
         """
@@ -79,7 +81,7 @@ class Promotion:
         ready = ready_to_go(False)
         if not ready and budget and full and not budget.limited:
             ready = ready_to_go(True)
-        here = [c for c in ready if self._record(frozen[c.number]).checkpoint.is_file()]
+        here = [c for c in ready if anywhere or self._checkpoint(frozen[c.number]).is_file()]
         idle = full and not any(c.active for c in known.values())
         if not (chosen := here or (ready if idle else [])):
             return None
@@ -93,6 +95,9 @@ class Promotion:
         """The epochs to its next rung."""
         reached = max(contender.scores)
         return self.rungs.after(contender.number, reached) - reached
+
+    def _checkpoint(self, trial: FrozenTrial) -> Path:
+        return self._record(trial).checkpoint
 
     def _record(self, trial: FrozenTrial) -> Record:
         return Record(self.recovery.config.folder / folder_of(trial))

@@ -254,7 +254,7 @@ class Search:
             if self.config.budget and self.config.budget.left <= 0:
                 return None
             taken = self._take_up()
-            if not self._promoted(taken) and self._complete(taken):
+            if not self.promoted(taken) and self._complete(taken):
                 return None
             trial = self.ask(taken)
             number = trial.user_attrs.get(NUMBER, len(taken))
@@ -263,10 +263,7 @@ class Search:
             held.enter_context(Record(workdir).running())
             held.enter_context(_beating(self.storage, trial._trial_id))
             trial.set_user_attr("runs", location(self.config.folder))
-            rung = trial.user_attrs.get(UNTIL)
-            if self.rungs and not rung:
-                rung = self.rungs.after(number, 0)
-                trial.set_user_attr(UNTIL, rung)
+            rung = self.stop_at_rung(trial, number)
             values = self.draw(trial)
         fixed = self.config.fixed
         try:
@@ -281,12 +278,20 @@ class Search:
         until = rung or params.epochs
         return OptunaTrial(params, searched, *place, self, trial, len(known), until)
 
-    def _promoted(self, taken: list[FrozenTrial]) -> bool:
-        """Whether a trial that goes on to its next rung has been enqueued."""
+    def promoted(self, taken: list[FrozenTrial], anywhere: bool = False) -> bool:
+        """Whether a trial that goes on to its next rung has been enqueued; see `Promotion`."""
         if not self.rungs:
             return False
         promotion = Promotion(self.rungs, self.study, self.recovery)
-        return promotion.enqueue(len(taken)) is not None
+        return promotion.enqueue(len(taken), anywhere) is not None
+
+    def stop_at_rung(self, trial: optuna.Trial, number: int) -> int:
+        """The epoch after which a trial asked for stops for now, kept with it; 0 for the last."""
+        rung: int = trial.user_attrs.get(UNTIL, 0)
+        if self.rungs and not rung:
+            rung = self.rungs.after(number, 0)
+            trial.set_user_attr(UNTIL, rung)
+        return rung
 
     def ask(self, taken: list[FrozenTrial]) -> optuna.Trial:
         """Ask for the trial after those taken: an enqueued one, or the sampler's; values later."""

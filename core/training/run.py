@@ -200,5 +200,6 @@ def _about(task: Task, trial: Trial) -> dict[str, Any]:
         "objective": {"name": task.objective.name, "direction": task.objective.direction},
         "params": trial.params.model_dump(mode="json", warnings=False),
         "searched": sorted(trial.searched),
+        "until": trial.until,
         "defaults": task.params().model_dump(mode="json"),
     }

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shlex
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +17,7 @@ from optuna.trial import TrialState
 from core.record import Record
 from core.search.storage import default_storage
 from core.task import OutcomeKind
+from tests.conftest import GANTUNE
 from tests.nni_server import Nni, nni_server, wait_until
 from tests.search import hill
 from tests.search.conftest import proposed_by_optuna
@@ -116,3 +119,32 @@ def test_a_space_the_task_refuses_ends_the_experiment(nni: Nni, checkout: Path) 
     last = log.read_text().splitlines()[-1]
     assert "ERROR" in last
     assert "NNI's search space: 'width': no such parameter; there are " in last
+
+
+def test_trials_that_stop_at_rungs_go_on_in_their_folder(
+    nni: Nni, checkout: Path, tmp_path: Path
+) -> None:
+    runs = tmp_path / "runs"
+    changes = experiment(checkout, "--runs", str(runs), "--epochs", "9", maxTrialNumber=8)
+    changes["tuner"]["classArgs"] = {"seed": 3, "pruner": "asha"}
+    nni.create(**changes, assessor=None)
+    nni.wait_done(240)
+    records = [r for r in map(Record, (runs / f"nni-{nni.experiment}").iterdir()) if r.trial()]
+    lengths = {r.trial()["number"]: len(r.epochs()) for r in records}
+    assert sorted(lengths) == list(range(len(lengths)))
+    assert set(lengths.values()) == {3, 9}
+    longer = list(lengths.values()).count(9)
+    assert len(lengths) + longer == 8, "NNI's jobs: trials, and those of them that go on"
+    for record in records:  # a process that begins anew would count its steps anew
+        steps = [line.losses["steps"] for line in record.epochs()]
+        assert steps == list(range(1, len(steps) + 1))
+    best = min(r.epochs()[2].score.value for r in records)
+    assert best in [r.epochs()[2].score.value for r in records if len(r.epochs()) == 9]
+    written = subprocess.run(
+        [GANTUNE, "report", "--nni", nni.experiment, "--runs", str(runs)],
+        capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(checkout)},
+    )  # fmt: skip
+    assert written.returncode == 0, written.stderr
+    page = (runs / f"nni-{nni.experiment}" / "report.md").read_text()
+    reached = f"{len(lengths)} trials trained to epoch 3, {longer} went on to epoch 9"
+    assert reached in page

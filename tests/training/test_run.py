@@ -99,6 +99,10 @@ class Heard:
     reported: list[tuple[int, float]] = field(default_factory=list)
     outcomes: list[Outcome] = field(default_factory=list)
 
+    @property
+    def until(self) -> int:
+        return self.params.epochs
+
     def report(self, epoch: int, score: Score) -> bool:
         assert len(Record(self.workdir).epochs()) == epoch, "the record comes first"
         self.reported.append((epoch, score.value))
