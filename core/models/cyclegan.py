@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from itertools import chain
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -20,7 +20,6 @@ from core.models.losses import l1, lsgan_discriminator, lsgan_generator
 from core.models.networks import (
     Norm,
     PatchDiscriminator,
-    Residual,
     ResnetGenerator,
     Upsample,
     apply_in_batches,
@@ -54,11 +53,9 @@ class CycleParams(AlternatingParams, ComputeParams):
     upsample: Upsample = Field(
         "transposed", description="the generators' way up; resize leaves no grid in smooth parts"
     )
-    g_layers: int = Field(
-        2, ge=1, le=2, description="strided layers of a generator; 1 keeps finer texture"
-    )
-    g_skip: Residual = Field(
-        "none", description="the generators add what they learn to their input, or to it blurred"
+    skip: Literal["none", "add"] = Field(
+        "none",
+        description="add: a generator paints details over its blurred input, features skip ahead",
     )
     d_layers: int = Field(
         3, ge=1, le=5, description="strided layers of a discriminator; a patch has 16, 34, 70 ..."
@@ -107,7 +104,7 @@ class CycleTraining:
         self.device = device
         self.random = np.random.default_rng(p.seed)
         compute = self.compute = Compute.of(p, device)
-        shape = p.width, p.blocks, p.norm, p.dropout, channels, p.upsample, p.g_layers, p.g_skip
+        shape = p.width, p.blocks, p.norm, p.dropout, channels, p.upsample, p.skip
         self.G, self.F = (compute.place(ResnetGenerator(*shape)) for _ in "GF")
         patch = p.width, p.norm, channels, p.d_layers, p.spectral_norm
         self.D_x, self.D_y = (compute.place(PatchDiscriminator(*patch)) for _ in "xy")

@@ -11,11 +11,10 @@ from torch.nn.utils.parametrizations import spectral_norm
 
 from core.device import autocast
 
-Norm = Literal["instance", "batch", "layer", "group"]
+Norm = Literal["instance", "batch", "layer", "group", "none"]
 Skip = Literal["concat", "add", "none"]
 Upsample = Literal["transposed", "resize"]
-Residual = Literal["none", "input", "blurred"]
-BLUR = 4  # pixels
+BLUR = 4  # pixels: what a generator's `skip` leaves of its input
 WIDEST = 8  # an encoder's widest layer, as a multiple of its first
 
 
@@ -52,6 +51,8 @@ class Dropout(nn.Dropout):
 
 def norm_layer(norm: Norm, channels: int) -> nn.Module:
     """A normalisation of N x C x H x W; `instance` has no learned scale, as in CycleGAN's code."""
+    if norm == "none":
+        return nn.Identity()
     if norm == "instance":
         return InstanceNorm(channels)
     if norm == "batch":
@@ -67,6 +68,22 @@ def init_normal(net: nn.Module, std: float = 0.02) -> None:
             nn.init.normal_(layer.weight, 0.0, std)
             if layer.bias is not None:
                 nn.init.zeros_(layer.bias)
+
+
+@torch.no_grad()
+def init_without_norm(net: nn.Module) -> None:
+    """Draw a generator's weights as He et al. 2015, where no norm sets the scale of its layers.
+
+    Residual branches begin small, so that many of them add up, and so does the last layer.
+    """
+    convolutions = [layer for layer in net.modules() if isinstance(layer, nn.Conv2d)]
+    for layer in convolutions:
+        nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+    for block in net.modules():
+        if isinstance(block, ResidualBlock):
+            last = [layer for layer in block.body if isinstance(layer, nn.Conv2d)][-1]
+            last.weight.mul_(0.3)
+    convolutions[-1].weight.mul_(0.1)
 
 
 @torch.no_grad()
@@ -117,8 +134,11 @@ class ResnetGenerator(nn.Module):
     """c7s1-w, d2w, d4w, `blocks` x R4w, u2w, uw, c7s1, tanh (Zhu et al. 2017, appendix 7.2).
 
     The residual image-to-image network of Johnson et al. 2016. Height and width must be multiples
-    of 2^strided and at least 16. Width 64 with 9 blocks and instance norm has 11,378,179 weights.
-    `skip` adds the input before the tanh: only changes are learned.
+    of 4 and at least 16. Width 64 with 9 blocks and instance norm has 11,378,179 parameters.
+
+    With `skip` add, the features before each strided layer are added to those of their size on the
+    way up, and what comes out of the tanh to the input without its details: the network paints
+    details over a blurred input. Out of training the sum is clamped to [-1, 1].
     """
 
     def __init__(
@@ -129,34 +149,42 @@ class ResnetGenerator(nn.Module):
         dropout: float = 0.0,
         channels: int = 3,
         upsample: Upsample = "transposed",
-        strided: int = 2,
-        skip: Residual = "none",
+        skip: Literal["none", "add"] = "none",
     ) -> None:
         super().__init__()
         layers: list[nn.Module] = [nn.ReflectionPad2d(3), nn.Conv2d(channels, width, 7)]
         layers += [norm_layer(norm, width), nn.ReLU(inplace=True)]
-        widths = [width * 2**i for i in range(strided + 1)]
-        for wide in widths[:-1]:
+        self.skip, self.kept, self.added = skip, list[int](), list[int]()
+        for wide in (width, 2 * width):
+            self.kept.append(len(layers))
             layers += [nn.Conv2d(wide, 2 * wide, 3, stride=2, padding=1)]
             layers += [norm_layer(norm, 2 * wide), nn.ReLU(inplace=True)]
-        layers += [ResidualBlock(widths[-1], norm, dropout) for _ in range(blocks)]
-        for wide in reversed(widths[1:]):
+        layers += [ResidualBlock(4 * width, norm, dropout) for _ in range(blocks)]
+        for wide in (4 * width, 2 * width):
             layers += upsampling(wide, upsample)
             layers += [norm_layer(norm, wide // 2), nn.ReLU(inplace=True)]
+            self.added.append(len(layers))
         layers += [nn.ReflectionPad2d(3), nn.Conv2d(width, channels, 7), nn.Tanh()]
         self.layers = nn.Sequential(*layers)
-        self.skip = skip
         init_normal(self)
+        if norm == "none":
+            init_without_norm(self)
 
     def forward(self, x: Tensor) -> Tensor:
         """N x C x H x W in [-1, 1] to the same."""
         if self.skip == "none":
             return cast(Tensor, self.layers(x))
-        change, kept = self.layers[:-1](x), x
-        if self.skip == "blurred":
-            kept = nn.functional.avg_pool2d(x, BLUR)
-            kept = nn.functional.interpolate(kept, scale_factor=BLUR, mode="bilinear")
-        return torch.tanh(change + torch.atanh(kept.clamp(-0.98, 0.98)))
+        features, kept = x, list[Tensor]()
+        for i, layer in enumerate(self.layers):
+            if i in self.kept:
+                kept.append(features)
+            if i in self.added:
+                features = features + kept.pop()
+            features = layer(features)
+        blurred = nn.functional.avg_pool2d(x, BLUR)
+        blurred = nn.functional.interpolate(blurred, scale_factor=BLUR, mode="bilinear")
+        total = blurred + features
+        return total if self.training else total.clamp(-1, 1)
 
 
 class EncoderDecoder(nn.Module):

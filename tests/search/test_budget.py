@@ -1,0 +1,77 @@
+"""Time as a search's budget: what it buys, and that the command ends when it is over."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from core.record import Study
+from core.search.budget import affordable, bought, clock, cost_of, seconds_of
+from core.task import OutcomeKind, UserError
+from tests.conftest import GANTUNE, ROOT
+
+
+def test_times_are_written_as_people_write_them() -> None:
+    written = {"45m": 2700, "1h30m": 5400, "90s": 90, "90": 90, "2d": 172800, "1h": 3600}
+    for text, seconds in written.items():
+        assert seconds_of(text) == seconds
+    for text in ("", "0", "m", "1.5h", "-3m", "3 m", "m3", "1s2m"):
+        with pytest.raises(ValueError, match=r"^"):
+            seconds_of(text)
+    assert [clock(s) for s in (0.11, 59.4, 90, 120, 5400)] == [
+        "0.11s",
+        "59s",
+        "1m30s",
+        "2m",
+        "1h30m",
+    ]
+
+
+def test_a_trial_is_as_long_as_lets_a_tournament_fit() -> None:
+    assert cost_of(27, "asha") == 9 * 3 + 3 * 6 + 18
+    assert 26 <= affordable(80, 200, "asha") <= 30
+    assert affordable(10_000, 200, "asha") == 200, "never longer than the published trial"
+    assert affordable(400, 200, "none") == 40
+    for epochs, length in ((200.0, 27), (1000.0, 81)):
+        trials = bought(epochs, length, "asha")
+        assert trials > 9
+        assert cost_of(length, "asha") <= epochs
+    with pytest.raises(UserError, match=r"--timeout: buys 10 epochs, .* takes 18"):
+        affordable(10, 200, "asha")
+
+
+def test_a_search_ends_when_its_time_is_over(runs: Path) -> None:
+    words = [GANTUNE, "tune", "function_fit", "--pruner", "asha", "--runs", str(runs)]
+    started = time.monotonic()
+    done = subprocess.run(
+        [*words, "--timeout", "30s", "--workers", "2"], cwd=ROOT, capture_output=True, text=True
+    )
+    seconds = time.monotonic() - started
+    assert done.returncode == 0, done.stderr
+    assert 25 < seconds < 34, done.stderr
+    assert "time: " in done.stderr
+    assert "trials of 27 epochs with rungs at 3, 9" in done.stderr
+    assert "report: " in done.stdout
+    kinds = [r.outcome().kind for r in Study.open(runs, "function_fit").records()]  # type: ignore[union-attr]
+    assert OutcomeKind.COMPLETED in kinds
+    again = subprocess.run(
+        [*words, "--timeout", "15s", "--workers", "2"], cwd=ROOT, capture_output=True, text=True
+    )
+    assert again.returncode == 0, again.stderr
+    assert len(Study.open(runs, "function_fit").records()) > len(kinds), "it has gone on"
+
+
+def test_a_time_that_buys_nothing_is_one_clear_error(runs: Path) -> None:
+    small = ["--size", "32", "--width", "64", "--blocks", "9", "--ignore-exam"]
+    for words, message in (
+        (["--timeout", "0"], "invalid time, as in 45m or 1h30m,"),
+        (["--timeout", "soon"], "invalid time, as in 45m or 1h30m,"),
+    ):
+        done = subprocess.run(
+            [GANTUNE, "tune", "cyclegan", *small, *words], cwd=ROOT, capture_output=True, text=True
+        )
+        assert done.returncode == 2
+        assert message in done.stderr
