@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import optuna
+from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import FrozenTrial, TrialState
 
 from core.record import Record
@@ -67,7 +69,8 @@ class Recovery:
             record = Record(self.config.folder / folder_of(frozen)) if numbered else None
             here = frozen.user_attrs.get("runs") == location(self.config.folder)
             if record is None or ((here or frozen._trial_id in stale) and not record.is_running()):
-                self._fail(frozen, record, close)
+                with suppress(UpdateFinishedTrialError):  # it has ended since it was read
+                    self._fail(frozen, record, close)
                 found = True
         return found
 
