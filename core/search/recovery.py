@@ -22,7 +22,7 @@ from core.record import Record
 from core.search.config import GRID, QUEUE, SearchConfig
 from core.search.samplers import Grid
 from core.search.space import Space
-from core.search.storage import PatientStorage
+from core.search.storage import Storage
 from core.task import Outcome, OutcomeKind
 
 # User attributes of a trial: its number, which it shares with the trials that it continues; its
@@ -49,7 +49,7 @@ class Recovery:
 
     config: SearchConfig
     study: optuna.Study
-    storage: PatientStorage
+    storage: Storage
     space: Space
 
     def enqueue(self, values: Mapping[str, Any], attributes: Mapping[str, Any]) -> None:
