@@ -28,7 +28,7 @@ from benchmarks.table import origin, save, table
 from core.files import read_json, write_json
 from core.search.config import HEARTBEAT, PRUNERS, SAMPLERS, SearchConfig
 from core.search.samplers import make_pruner
-from core.search.storage import PatientStorage
+from core.search.storage import Storage
 from core.search.study import Search
 from core.task import OutcomeKind
 
@@ -63,7 +63,7 @@ def memory_search(sampler: str, pruner: str, seed: int, folder: Path) -> Search:
     config = SearchConfig(*fields, sampler, pruner, seed=seed, trials=10**9)
     about = {"study_name": config.study, "direction": TASK.objective.direction}
     study = optuna.create_study(storage=storage, pruner=make_pruner(pruner, EPOCHS), **about)
-    return Search(config, TASK, SPACE, study, cast(PatientStorage, storage))
+    return Search(config, TASK, SPACE, study, cast(Storage, storage))
 
 
 def search(sampler: str, pruner: str, seed: int, budget: int) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from types import ModuleType
 
 from core import __version__
 
-# Each is core/commands/<name>.py, imported only when it is named.
+# Each is core/commands/<name>.py, with _ for -, imported only when it is named.
 COMMANDS = {
     "tasks": "list the tasks that can be tuned",
     "exam": "examine a task's evaluator on known-bad outputs; exit status 1 where it can be gamed",
@@ -23,6 +23,7 @@ COMMANDS = {
     "report": "write a study's report: an HTML page, report.md, best.json",
     "translate": "translate images, or all its glyphs, with the networks of a trial",
     "dashboard": "serve optuna-dashboard with the pictures of the trials",
+    "storage-server": "serve the studies' database to other machines, at grpc://HOST:PORT",
     "doctor": "check for what would go wrong here, before it does",
 }
 SEARCHING = ("tune", "sweep", "compare", "confirm", "audit", "promote")
@@ -34,7 +35,8 @@ def main(argv: list[str] | None = None) -> int:
     name = next((word for word in argv if not word.startswith("-")), "")
     if name in SEARCHING:  # first of all: PyTorch is then imported here and there at once
         import_module("core.search.processes").preload(argv)
-    command = import_module(f"core.commands.{name}") if name in COMMANDS else None
+    module = f"core.commands.{name.replace('-', '_')}"
+    command = import_module(module) if name in COMMANDS else None
     if command is None:
         _parser(argv, name, None).parse_args(argv)
         return 0

@@ -170,6 +170,8 @@ MISTAKES: list[tuple[list[str], str]] = [
     (["tune", "cyclegan", "--trials", "0"], "--trials"),
     (["dashboard"], "no study under"),
     (["tune", "cyclegan", "--storage", "nonsense"], "--storage nonsense: cannot open it"),
+    (["tune", "cyclegan", "--storage", "grpc://host"], "an address looks like grpc://HOST:13000"),
+    (["dashboard", "--storage", "grpc://127.0.0.1:1"], "grpc://127.0.0.1:1: cannot open it"),
     (["report", "nothing"], "no trial of a study 'nothing'"),
     (["report"], "name one study"),
     (["report", "--nni", "abc"], "no trial of a study 'nni-abc'"),

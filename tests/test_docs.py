@@ -99,7 +99,8 @@ def accept(words: list[str], document: Path) -> None:
         return
     name, *rest = words[1:]
     assert name in COMMANDS
-    parsed = _parser(words[1:], name, import_module(f"core.commands.{name}")).parse_args(words[1:])
+    module = import_module(f"core.commands.{name.replace('-', '_')}")
+    parsed = _parser(words[1:], name, module).parse_args(words[1:])
     overrides = cli_overrides(parsed)
     if name == "compare":
         validate_params(union([load_task(task).params for task in parsed.tasks]), overrides)
@@ -109,7 +110,7 @@ def accept(words: list[str], document: Path) -> None:
         check_search(parsed, overrides, document)
     elif name == "exam":
         validate_params(load_task(parsed.task).params, overrides)
-    assert rest or name in ("tasks", "dashboard", "doctor")
+    assert rest or name in ("tasks", "dashboard", "storage-server", "doctor")
 
 
 def check_search(parsed: argparse.Namespace, overrides: dict[str, str], document: Path) -> None:

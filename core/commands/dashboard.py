@@ -23,12 +23,14 @@ def run(arguments: argparse.Namespace) -> int:
     from sqlalchemy.exc import SQLAlchemyError
 
     from core.search.artifacts import open_artifacts
-    from core.search.storage import default_storage
+    from core.search.grpc_storage import SCHEME
+    from core.search.storage import default_storage, open_storage
 
     runs = arguments.runs
     if not arguments.storage and not (runs / "gantune.db").is_file():
         raise UserError(f"no study under {runs}/; `gantune tune` makes one")
-    storage = arguments.storage or default_storage(runs)
+    url = arguments.storage or default_storage(runs)
+    storage = open_storage(url) if url.startswith(SCHEME) else url
     store = open_artifacts(arguments.artifacts or str(runs / "artifacts"))
     print(f"http://{arguments.host}:{arguments.port}/ (Ctrl-C ends it)", flush=True)
     try:

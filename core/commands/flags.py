@@ -71,7 +71,8 @@ def add_study_flags(parser: argparse.ArgumentParser, default: str) -> None:
 def add_storage_flags(parser: argparse.ArgumentParser) -> None:
     """Optuna's storage and artifact store."""
     add = parser.add_argument
-    message = "Optuna storage (default: an SQLite file under --runs)"
+    message = "Optuna storage: a database, or the grpc://HOST:PORT of `gantune storage-server` "
+    message += "(default: an SQLite file under --runs)"
     add("--storage", default="", metavar="URL", help=message)
     message = "store of the dashboard's pictures: a folder, or s3://BUCKET (default: under --runs)"
     add("--artifacts", default="", metavar="WHERE", help=message)

@@ -17,10 +17,11 @@ from sqlalchemy.exc import SQLAlchemyError
 from core.doctor.finding import Finding, error, first_line, note, warning
 from core.files import read_json
 from core.metrics.exam import VERSION, sentence
+from core.search.grpc_storage import SCHEME, GrpcStorage
 
 FULL, SCARCE = 100e6, 1e9  # bytes
 TIMEOUTS = {"sqlite": {"timeout": 3}, "postgresql": {"connect_timeout": 3}}  # seconds
-URLS = "sqlite:///FILE or postgresql+psycopg://USER:PASSWORD@HOST/DATABASE"
+URLS = "sqlite:///FILE, postgresql+psycopg://USER:PASSWORD@HOST/DATABASE or grpc://HOST:PORT"
 CLEARER = "train it on more or clearer images"
 
 
@@ -95,6 +96,9 @@ def check_storage(url: str, directions: Mapping[str, str]) -> list[Finding]:
     """
     where = f"storage {url}"
     try:
+        if url.startswith(SCHEME):
+            served = GrpcStorage(url).get_all_studies()
+            return [finding for study in served for finding in _study(where, study, directions)]
         parsed = sqlalchemy.make_url(url)
         if parsed.get_backend_name() == "sqlite":
             if parsed.database in (None, "", ":memory:"):
@@ -107,7 +111,7 @@ def check_storage(url: str, directions: Mapping[str, str]) -> list[Finding]:
             return []
         storage = RDBStorage(url, options, skip_table_creation=True)
         studies = storage.get_all_studies()
-    except (SQLAlchemyError, OptunaError, ImportError, RuntimeError) as problem:
+    except (SQLAlchemyError, OptunaError, ImportError, RuntimeError, ValueError) as problem:
         reason = first_line(problem.__cause__ or problem)
         return [error(where, f"cannot be used ({reason})", URLS)]
     return [finding for study in studies for finding in _study(where, study, directions)]

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import optuna
+from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import FrozenTrial, TrialState
 
 from core.record import Record
@@ -30,7 +32,7 @@ from core.search.attributes import (
 from core.search.config import GRID, QUEUE, SearchConfig
 from core.search.samplers import Grid
 from core.search.space import Space
-from core.search.storage import PatientStorage
+from core.search.storage import Storage
 from core.task import Outcome, OutcomeKind
 
 KILLED = "its process was killed"
@@ -48,7 +50,7 @@ class Recovery:
 
     config: SearchConfig
     study: optuna.Study
-    storage: PatientStorage
+    storage: Storage
     space: Space
 
     def enqueue(self, values: Mapping[str, Any], attributes: Mapping[str, Any]) -> None:
@@ -68,7 +70,8 @@ class Recovery:
             record = Record(self.config.folder / folder_of(frozen)) if numbered else None
             here = frozen.user_attrs.get("runs") == location(self.config.folder)
             if record is None or ((here or frozen._trial_id in stale) and not record.is_running()):
-                self._fail(frozen, record, close)
+                with suppress(UpdateFinishedTrialError):  # it has ended since it was read
+                    self._fail(frozen, record, close)
                 found = True
         return found
 

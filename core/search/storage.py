@@ -1,4 +1,4 @@
-"""Optuna's database: SQLite under `runs/`, or a server that several machines share.
+"""Optuna's storage: SQLite under `runs/`, or a server that several machines share.
 
 A server may be restarted and SQLite may be busy: a call that finds no answer is made again until
 there is one.
@@ -6,12 +6,10 @@ there is one.
 
 from __future__ import annotations
 
-import functools
-import sys
 import time
 import warnings
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -22,12 +20,11 @@ from optuna.storages import RDBStorage
 from sqlalchemy import URL, exc, text
 
 from core.search.config import HEARTBEAT
+from core.search.grpc_storage import SCHEME, GrpcStorage
+from core.search.patience import MISSED, PATIENCE, PAUSE, away, make_patient
 from core.task import UserError
 from core.training.provenance import without_passwords
 
-PATIENCE = 300.0
-PAUSE = 0.5
-MISSED = 4
 ANSWERED_LATER = (
     "_create_new_trial", "_get_best_trial_id", "_get_stale_trial_ids", "_get_trials",
     "_set_trial_param", "create_new_study", "get_study_directions", "get_study_id_from_name",
@@ -88,57 +85,20 @@ class PatientStorage(RDBStorage):
         return connection
 
 
-def _patient(call: Callable[..., Any]) -> Callable[..., Any]:
-    """The method, called again while the database is away."""
-
-    @functools.wraps(call)
-    def patient(self: PatientStorage, *args: Any, **kwargs: Any) -> Any:
-        since: float | None = None
-        while True:
-            try:
-                return call(self, *args, **kwargs)
-            except (exceptions.StorageInternalError, exc.DBAPIError) as error:
-                if not _away(error) or (since and time.monotonic() - since > self.patience):
-                    self.patience = 0.0
-                    raise
-                if since is None:
-                    since = time.monotonic()
-                    message = f"{self.shown} does not answer; waiting for it"
-                    print(message, file=sys.stderr, flush=True)
-            except exceptions.UpdateFinishedTrialError:
-                if since is None:
-                    raise
-                return True  # the first call got through; only its answer was lost
-            try:
-                time.sleep(PAUSE)
-            except BaseException:
-                self.patience = 0.0
-                raise
-
-    return patient
+make_patient(PatientStorage, (*ANSWERED_LATER, "_advisory_lock"))
+Storage = PatientStorage | GrpcStorage
 
 
-for _name in (*ANSWERED_LATER, "_advisory_lock"):
-    setattr(PatientStorage, _name, _patient(getattr(PatientStorage, _name)))
-
-
-def _away(error: BaseException) -> bool:
-    cause = error.__cause__ if isinstance(error, exceptions.StorageInternalError) else error
-    broken = isinstance(cause, exc.DBAPIError) and cause.connection_invalidated
-    # Optuna asks a second time for what it could not read, on the connection that has broken
-    silent = exc.OperationalError | exc.InterfaceError | exc.PendingRollbackError
-    return broken or isinstance(cause, silent)
-
-
-def open_storage(url: str, heartbeat: int = HEARTBEAT, patience: float = 0.0) -> PatientStorage:
-    """Open or make Optuna's database; UserError when it is out of reach for `patience` seconds."""
+def open_storage(url: str, heartbeat: int = HEARTBEAT, patience: float = 0.0) -> Storage:
+    """Open or make Optuna's storage; UserError when it is out of reach for `patience` seconds."""
     until = time.monotonic() + patience
+    kind = GrpcStorage if url.startswith(SCHEME) else PatientStorage
     try:
         while True:
             try:
-                return PatientStorage(url, heartbeat)
+                return kind(url, heartbeat)
             except (exc.SQLAlchemyError, exceptions.StorageInternalError) as error:
-                if not _away(error) or time.monotonic() > until:
+                if not away(error) or time.monotonic() > until:
                     raise
                 time.sleep(PAUSE)
     except UNUSABLE as error:

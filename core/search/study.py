@@ -42,7 +42,7 @@ from core.search.recovery import Recovery, location
 from core.search.rungs import Rungs
 from core.search.samplers import Grid, constrain, infeasibility, make_pruner, make_sampler
 from core.search.space import Space
-from core.search.storage import PatientStorage, default_storage, open_storage
+from core.search.storage import Storage, default_storage, open_storage
 from core.task import Outcome, OutcomeKind, Params, Score, Task, UserError
 
 INTERRUPTED_PATIENCE = 10.0
@@ -126,7 +126,7 @@ class Search:
     task: Task
     space: Space
     study: optuna.Study
-    storage: PatientStorage
+    storage: Storage
 
     @cached_property
     def rungs(self) -> Rungs | None:
@@ -315,7 +315,7 @@ class Search:
 
 
 @contextmanager
-def _beating(storage: PatientStorage, trial_id: int) -> Iterator[None]:
+def _beating(storage: Storage, trial_id: int) -> Iterator[None]:
     """Record a heartbeat every `heartbeat` seconds, from now on, that the trial's process lives."""
     storage.record_heartbeat(trial_id)
     over = threading.Event()

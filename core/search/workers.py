@@ -19,8 +19,8 @@ from typing import Any
 from core.device import Share, limit_threads, shares, workers_for
 from core.params import load_task
 from core.search.config import SearchConfig
+from core.search.patience import PATIENCE
 from core.search.processes import signals_blocked, start_context
-from core.search.storage import PATIENCE
 from core.search.study import Search, open_search
 from core.task import Outcome, Params, Score, Task, UserError
 from core.training.progress import Progress

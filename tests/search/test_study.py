@@ -269,6 +269,20 @@ def test_a_trial_at_work_on_another_machine_is_left_alone(tmp_path: Path) -> Non
     assert [t.state for t in other.study.trials] == [TrialState.RUNNING]
 
 
+def test_a_trial_that_ends_while_stale_ones_are_looked_for_stays_as_it_ended(
+    tmp_path: Path,
+) -> None:
+    one = search(tmp_path)
+    generator = trials(one, 1)
+    trial = next(generator)
+    running = one.own(TrialState.RUNNING)
+    climb(trial)
+    assert not list(generator)
+    with one.locked():
+        one.recovery.fail_stale_trials(running, one.close)
+    assert [t.state for t in one.study.trials] == [TrialState.COMPLETE]
+
+
 def test_a_password_is_not_told(tmp_path: Path) -> None:
     url = "postgresql+nodriver://me:SECRET@h/db"
     with pytest.raises(UserError, match=r"me:\*\*\*@h") as caught:
