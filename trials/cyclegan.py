@@ -10,7 +10,6 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Literal, Self
 
-import numpy as np
 import torch
 from pydantic import Field, model_validator
 from torch import Tensor
@@ -39,12 +38,8 @@ class CycleGANParams(CycleParams):
     )
     flip: bool = Field(True, description="mirror half of the training images")
     size: int = Field(256, ge=32, le=2048, description="side of the square images, a multiple of 4")
-    crop: int = Field(
-        0, ge=0, le=2048, description="side of the training crops, a multiple of 4; 0: size"
-    )
-    source: Literal["A", "B"] = Field(
-        "B", description="the domain to translate (photographs) into the other one (paintings)"
-    )
+    crop: int = Field(0, ge=0, le=2048, description="side of the training crops; 0: size")
+    source: Literal["A", "B"] = Field("B", description="the domain to translate: photographs")
     evaluator: EvaluatorKind = Field(
         "guarded", description="plain is the bare probability of a painting: easy to game"
     )
@@ -61,6 +56,10 @@ class CycleGANParams(CycleParams):
     def _size_fits(self) -> Self:
         if self.size % 4:
             raise ValueError(f"--size {self.size}: must be a multiple of 4 (two stride-2 layers)")
+        if self.crop % 4 or self.crop > self.size:
+            raise ValueError(f"--crop {self.crop}: must be a multiple of 4 up to size, {self.size}")
+        if (side := self.crop or self.size) // 2**self.d_layers < 3:
+            raise ValueError(f"--d-layers {self.d_layers}: too many for {side} pixels; take fewer")
         return self
 
 
@@ -83,17 +82,12 @@ class CycleGAN(CycleTraining):
     def draw_batches(self) -> Iterator[Batch]:
         """One pass over the larger domain; the smaller one repeats. Both are shuffled."""
         size, n = self.params.batch_size, max(len(self.train_x), len(self.train_y))
-        order_x, order_y = (self._order(len(d), n) for d in (self.train_x, self.train_y))
+        order_x, order_y = (self.shuffled(len(d), n) for d in (self.train_x, self.train_y))
         for i in range(0, n, size):
             yield Batch(
                 self._crops([self.train_x[k] for k in order_x[i : i + size]]),
                 self._crops([self.train_y[k] for k in order_y[i : i + size]]),
             )
-
-    def _order(self, count: int, length: int) -> list[int]:
-        """`length` indices below `count`: one shuffle after the other."""
-        shuffles = [self.random.permutation(count) for _ in range(-(-length // count))]
-        return [int(i) for i in np.concatenate(shuffles)[:length]]
 
     def _crops(self, images: Sequence[Pixels]) -> Tensor:
         side = self.params.crop or self.params.size

@@ -127,6 +127,11 @@ class CycleTraining:
         """Yield the batches of one pass over the training data."""
         raise NotImplementedError
 
+    def shuffled(self, count: int, length: int) -> list[int]:
+        """`length` indices below `count`: one shuffle after the other."""
+        shuffles = [self.random.permutation(count) for _ in range(-(-length // count))]
+        return [int(i) for i in np.concatenate(shuffles)[:length]]
+
     def batches(self) -> Iterator[Batch]:
         """One pass over the training data; then the learning rates step."""
         for x, y in self.draw_batches():
