@@ -100,7 +100,7 @@ def turns(shape: dict[str, int], threads: int, rounds: int) -> tuple[float, list
         model, batches = build(**shape, **how, threads=threads)
         steps.append(lambda m=model, b=batches[0]: m.step(b))  # type: ignore[misc]
     book = Textbook(shape["width"], shape["blocks"])
-    steps.insert(0, lambda: book.step(*batches[0]))
+    steps.insert(0, lambda: book.step(*batches[0][:2]))
     with FlopCounterMode(display=False) as counter:
         steps[0]()
     for step in steps:

@@ -76,10 +76,14 @@ class CycleParams(AlternatingParams, ComputeParams):
 
 
 class Batch(NamedTuple):
-    """Real images N x C x H x W in [-1, 1] of the source domain x and of the target domain y."""
+    """Real images N x C x H x W in [-1, 1] of the source domain x and of the target domain y.
+
+    `seen`: x as G sees it, with grain where there is any.
+    """
 
     x: Tensor
     y: Tensor
+    seen: Tensor | None = None
 
 
 class Translations(NamedTuple):
@@ -134,8 +138,8 @@ class CycleTraining:
 
     def batches(self) -> Iterator[Batch]:
         """One pass over the training data; then the learning rates step."""
-        for x, y in self.draw_batches():
-            yield Batch(self._grained(x), y)
+        for x, y, _ in self.draw_batches():
+            yield Batch(x, y, self.grained(x))
         for schedule in self.schedules:
             schedule.step()
 
@@ -148,14 +152,21 @@ class CycleTraining:
         both = is_generator_step(self.steps, self.params.d_steps_per_g)
         drawn = [pool.draw(len(batch.x), self.random) for pool in (self.pool_x, self.pool_y)]
         full = len(batch.x) == self.params.batch_size
-        return self.replayed((both, full), *batch, *drawn, often=full)
+        seen = batch.x if batch.seen is None else batch.seen
+        return self.replayed((both, full), batch.x, batch.y, seen, *drawn, often=full)
 
     def _step(
-        self, kind: tuple[bool, bool], x: Tensor, y: Tensor, drawn_x: Tensor, drawn_y: Tensor
+        self,
+        kind: tuple[bool, bool],
+        x: Tensor,
+        y: Tensor,
+        seen: Tensor,
+        drawn_x: Tensor,
+        drawn_y: Tensor,
     ) -> dict[str, Tensor]:
         """A step for which all chance is drawn; with a full batch by the compiled networks."""
         generators_too, full = kind
-        batch = Batch(*self.compute.arrange(x, y))
+        batch = Batch(*self.compute.arrange(x, y, seen))
         nets = self.compiled if full else self.networks
         images = self._translations(batch, nets, generators_too)
         return update_in_order(
@@ -167,13 +178,14 @@ class CycleTraining:
     def _translations(self, batch: Batch, nets: Networks, train: bool) -> Translations:
         """Both translations and, where they are trained, both identities, in one call a network."""
         norm, x, y = self.params.norm, batch.x, batch.y
+        seen = x if batch.seen is None else batch.seen
         with self.compute.autocast():
             if not train:
                 with torch.no_grad():
-                    return Translations(self.F(y), self.G(x))
+                    return Translations(self.F(y), self.G(seen))
             if self.params.lambda_identity == 0:
-                return Translations(nets["F"](y), nets["G"](x))
-            fake_y, same_y = call_together(nets["G"], norm, x, y)
+                return Translations(nets["F"](y), nets["G"](seen))
+            fake_y, same_y = call_together(nets["G"], norm, seen, y)
             fake_x, same_x = call_together(nets["F"], norm, y, x)
             return Translations(fake_x, fake_y, same_x, same_y)
 
@@ -229,17 +241,18 @@ class CycleTraining:
         self.D_x.requires_grad_(on)
         self.D_y.requires_grad_(on)
 
-    def _grained(self, images: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """Source images with the grain from which G makes texture where they are smooth."""
+    def grained(self, images: Tensor, fixed: bool = False) -> Tensor:
+        """Source images with grain, from which G makes texture where they are smooth."""
         if not self.params.grain:
             return images
+        generator = torch.Generator(images.device).manual_seed(0) if fixed else None
         noise = torch.empty_like(images).normal_(0, 2 * self.params.grain, generator=generator)
         return (images + noise).clamp_(-1, 1)
 
     def translate(self, images: Tensor) -> Tensor:
         """N x C x H x W images of domain x in [-1, 1], translated by G; their grain is fixed."""
-        images = self._grained(images, torch.Generator().manual_seed(0))
-        return apply_in_batches(self.average, images, self.device, self.params.precision)
+        seen = self.grained(images, fixed=True)
+        return apply_in_batches(self.average, seen, self.device, self.params.precision)
 
     def collapse_reason(self, outputs: ImagePairs) -> str:
         """See `core.models.collapse`."""

@@ -9,6 +9,7 @@ from core.models.networks import (
     PatchDiscriminator,
     ResnetGenerator,
     Skip,
+    Upsample,
     apply_in_batches,
     norm_layer,
 )
@@ -24,7 +25,7 @@ def test_the_published_parameter_counts() -> None:
     assert size(ResnetGenerator(64, 6)) == 11_378_179 - 3 * 2 * (256 * 256 * 9 + 256)
 
 
-@pytest.mark.parametrize("norm", ["instance", "batch", "layer", "group"])
+@pytest.mark.parametrize("norm", ["instance", "batch", "layer", "group", "none"])
 def test_shapes_ranges_and_gradients_with_each_norm(norm: str) -> None:
     torch.manual_seed(0)
     generator = ResnetGenerator(4, 2, norm, 0.5)  # type: ignore[arg-type]
@@ -38,17 +39,54 @@ def test_shapes_ranges_and_gradients_with_each_norm(norm: str) -> None:
     assert all(p.grad is not None for p in generator.parameters())
 
 
-def test_a_logit_sees_70_by_70_pixels() -> None:
-    discriminator = PatchDiscriminator(4, "layer")
+@pytest.mark.parametrize(("layers", "pixels"), [(1, 16), (2, 34), (3, 70)])
+def test_a_logit_sees_a_patch_of_so_many_pixels(layers: int, pixels: int) -> None:
+    discriminator = PatchDiscriminator(4, "layer", layers=layers)
     for layer in discriminator.modules():  # a norm over the whole image would see everything
         if isinstance(layer, nn.GroupNorm):
             layer.forward = lambda x: x  # type: ignore[method-assign]
     x = torch.randn(1, 3, 160, 160, requires_grad=True)
     logits = discriminator(x)
-    logits[0, 0, 9, 9].backward()
+    middle = logits.shape[-1] // 2
+    logits[0, 0, middle, middle].backward()
     assert x.grad is not None
     rows = x.grad.abs().sum((0, 1, 3)).nonzero().flatten()
-    assert int(rows.max() - rows.min()) + 1 == 70
+    assert int(rows.max() - rows.min()) + 1 == pixels
+
+
+def test_a_spectral_norm_keeps_each_convolution_at_norm_1() -> None:
+    torch.manual_seed(0)
+    net = PatchDiscriminator(4, "none", spectral=True)
+    for _ in range(30):  # a step of the power iteration each
+        net(torch.randn(1, 3, 32, 32))
+    for layer in net.modules():
+        if isinstance(layer, nn.Conv2d):
+            norm = torch.linalg.matrix_norm(layer.weight.flatten(1), 2)
+            assert float(norm.detach()) == pytest.approx(1, abs=0.05)
+
+
+def test_resize_convolution_leaves_no_grid() -> None:
+    def unevenness(upsample: Upsample) -> float:
+        torch.manual_seed(0)
+        net = ResnetGenerator(8, 1, "instance", upsample=upsample)
+        noise = net.layers[:-2](torch.rand(8, 3, 32, 32) * 2 - 1)[..., 4:-4, 4:-4]
+        power = noise.square().mean((0, 1))  # of the pixels at each place of a 4 x 4 grid
+        cells = torch.stack([power[i::4, j::4].mean() for i in range(4) for j in range(4)])
+        return float(cells.std() / cells.mean())
+
+    assert unevenness("resize") < 0.5 * unevenness("transposed")
+
+
+def test_a_generator_with_skips_begins_at_its_blurred_input() -> None:
+    torch.manual_seed(0)
+    net = ResnetGenerator(8, 2, "none", upsample="resize", skip="add").eval()
+    x = torch.rand(2, 3, 32, 32) * 2 - 1
+    blurred = nn.functional.avg_pool2d(x, 4)
+    y = net(x)
+    assert (nn.functional.avg_pool2d(y, 4) - blurred).abs().mean() < 0.3
+    assert y.abs().max() <= 1
+    smooth = net(torch.zeros(1, 3, 32, 32))
+    assert (net(0.1 * torch.randn(1, 3, 32, 32)) - smooth).abs().max() > 0.01, "grain gets through"
 
 
 def test_dropout_is_in_the_residual_blocks_and_only_there() -> None:

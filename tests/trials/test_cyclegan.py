@@ -33,6 +33,54 @@ def test_the_defaults_are_the_papers() -> None:
     assert (p.epochs, p.decay_from) == (200, 0.5)
 
 
+def test_grain_is_seen_by_the_generator_alone_and_fixed_where_it_translates(
+    domains: Path,
+) -> None:
+    model = cyclegan(domains, grain=0.1)
+    batch = next(iter(model.batches()))
+    assert batch.seen is not None
+    assert float((batch.seen - batch.x).std()) == pytest.approx(0.2, rel=0.2)
+    seen = []
+    model.D_x.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    model.step(batch)
+    assert any(torch.equal(images[:4], batch.x) for images in seen), "D_x sees clean photographs"
+    assert torch.equal(model.outputs().output, model.outputs().output)
+    plain = cyclegan(domains)
+    assert next(iter(plain.batches())).seen is not None
+    assert torch.equal(model.inputs, plain.inputs), "the evaluator compares with clean inputs"
+
+
+def test_the_averaged_generator_translates_and_is_resumed(domains: Path) -> None:
+    model = cyclegan(domains, ema=0.9)
+    start = weights(model.G)
+    for batch in model.batches():
+        model.step(batch)
+    moved, behind = weights(model.G) - start, weights(model.average) - start
+    assert 0 < float(behind.norm()) < float(moved.norm())
+    again = cyclegan(domains, ema=0.9, seed=1)
+    again.load_state_dict(model.state_dict())
+    assert torch.equal(again.outputs().output, model.outputs().output)
+
+
+def test_crops_smaller_than_the_image_train_and_whole_images_are_judged(domains: Path) -> None:
+    model = cyclegan(domains, size=48, crop=32)
+    assert next(iter(model.batches())).x.shape == (4, 3, 32, 32)
+    assert model.outputs().output.shape[-2:] == (48, 48)
+    for wrong in ({"crop": 52}, {"crop": 30}, {"crop": 32, "d_layers": 4}):
+        with pytest.raises(ValueError, match=r"--crop|--d-layers"):
+            CycleGANParams(**{"size": 48, **wrong})
+
+
+def test_a_longer_schedule_goes_on_at_its_own_rate(domains: Path) -> None:
+    short = cyclegan(domains, epochs=4, lr_g=0.08)
+    for _ in range(4):
+        for batch in short.batches():
+            short.step(batch)
+    long = cyclegan(domains, epochs=16, lr_g=0.08)
+    long.load_state_dict(short.state_dict())
+    assert [group["lr"] for group in long.opt_g.param_groups] == [0.08]
+
+
 def test_the_learning_rate_is_constant_then_falls_linearly(domains: Path) -> None:
     model = cyclegan(domains, epochs=8, lr_g=0.08, lr_d=0.8)
     rates = []
@@ -97,7 +145,7 @@ def test_a_step_in_fp32_is_the_textbooks(domains: Path, compile: str) -> None:
             dict(zip(theirs.state_dict(), ours.state_dict().values(), strict=True))
         )
     for _, batch in zip(range(steps), model.batches(), strict=False):
-        losses, expected = model.step(batch), book.step(*batch)
+        losses, expected = model.step(batch), book.step(*batch[:2])
         assert {k: float(v) for k, v in losses.items()} == pytest.approx(
             {k: float(v) for k, v in expected.items()}, rel=within
         )
