@@ -31,6 +31,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from core.record import Record
 from core.search.space import Space
 from core.search.study import OptunaTrial
 from core.task import Objective, Outcome, OutcomeKind, Params, Score, Task
@@ -125,17 +126,24 @@ def curve(point: Mapping[str, Any], seed: int) -> Curve:
 
 
 def follow(trial: OptunaTrial, epochs: int = EPOCHS) -> tuple[Outcome, int]:
-    """Report a trial's curve for so many epochs at most; how it ended, and the epochs it took."""
+    """Report a trial's curve for so many epochs at most; how it ended, and the epochs it took.
+
+    A trial that was promoted goes on from the rung below.
+    """
     drawn = curve(dict(trial.params), trial.params.seed)
-    score = None
-    for epoch, value in enumerate(drawn.scores[:epochs], 1):
+    stops = trial.search.rungs.stops(trial.number) if trial.search.rungs else ()
+    begun = max((stop for stop in stops if stop < trial.until), default=0)
+    last, score = min(begun + epochs, trial.until), None
+    Record(trial.workdir).checkpoint.touch()
+    for epoch, value in enumerate(drawn.scores[begun:last], begun + 1):
         score = Score(value)
         if trial.report(epoch, score) and epoch < EPOCHS:
             return Outcome(OutcomeKind.PRUNED, f"hopeless after epoch {epoch}", score), epoch
-    if epochs <= len(drawn.scores) < EPOCHS or epochs < len(drawn.scores):
-        return Outcome(OutcomeKind.INTERRUPTED, "the budget is spent", score), epochs
+    if len(drawn.scores) >= last < EPOCHS:
+        kind = OutcomeKind.PRUNED if last == trial.until else OutcomeKind.INTERRUPTED
+        return Outcome(kind, f"after epoch {last}", score), last - begun
     taken = min(len(drawn.scores) + 1, EPOCHS)
-    return Outcome(drawn.outcome, f"in epoch {taken}", score), taken
+    return Outcome(drawn.outcome, f"in epoch {taken}", score), taken - begun
 
 
 def _edges(points: Mapping[str, Any]) -> tuple[Array, Array]:

@@ -117,7 +117,8 @@ def test_every_sampler_and_pruner_searches_for_a_budget_of_epochs(
     assert found["trials"][0][3] == float(truth(BASELINE))
     worth = {score: worth for _, _, score, worth in found["trials"] if score is not None}
     assert choice(found, 110) == worth[max(worth)]
-    assert choice(found, EPOCHS) == float(truth(BASELINE)), "nothing else has ended"
+    if pruner in ("median", "none"):  # with rungs, not even the baseline has ended by then
+        assert choice(found, EPOCHS) == float(truth(BASELINE)), "nothing else has ended"
 
 
 @pytest.mark.parametrize("pruner", PRUNERS)
