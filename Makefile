@@ -19,8 +19,9 @@ install: .venv/installed
 	touch $@
 
 demo: install
-	$(BIN)/gantune tune cyclegan --study demo --trials 8 \
-		--size 64 --width 16 --blocks 1 --batch-size 4 --epochs 2
+	$(BIN)/gantune tune cyclegan --study demo --timeout 10m --pruner asha --epochs 27 \
+		--size 64 --width 16 --blocks 2 --batch-size 2 --d-layers 2 \
+		--upsample resize --skip add --norm none --spectral-norm
 
 lint: install
 	$(BIN)/ruff check .
