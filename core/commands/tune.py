@@ -118,7 +118,9 @@ def search(config: SearchConfig, task: Task, ignore_exam: bool, noise_floor: int
         data, evaluator, _ = prepare(
             task, params, progress, config.runs, "sit" if ignore_exam else "pass"
         )
-        workers = min(config.workers or workers_for(params), config.trials)
+        workers = config.workers or workers_for(params)
+        if not config.budget or config.budget.limited:
+            workers = min(workers, config.trials)
         limit_threads(shares(workers)[0].threads)
         share, memory, length = 1.0, 0, 0.0
         if config.budget:

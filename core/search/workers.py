@@ -45,8 +45,9 @@ def run_search(
     `memory` is what a trial was measured to take of a GPU, in bytes; 0: it was not.
     """
     config = search.config
-    most = config.trials if search.rungs else left  # those that have ended at a rung may go on
-    count = min(config.workers or workers_for(params, memory), most)
+    count = config.workers or workers_for(params, memory)
+    if not (config.budget and not config.budget.limited):  # those at a rung may go on
+        count = min(count, config.trials if search.rungs else left)
     if count > 1 or config.budget:  # a trial in this process would outlast the time
         pool = WorkerPool(config, shares(count), progress)
         try:
