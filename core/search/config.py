@@ -66,8 +66,21 @@ class SearchConfig:
         return replace(same, pruner="none", objectives=(), seed=0, budget=None)
 
     def rungs(self, task: Task) -> Rungs | None:
-        """Where its trials stop before they go on, where the pruner is one of rungs."""
-        return Rungs.of(self.pruner, self.params(task).epochs)
+        """Where its trials stop before they go on, where the pruner is one of rungs.
+
+        UserError where learning rates would decay below the last rung: what trials had come to at
+        a rung would not be what the whole trial comes to.
+        """
+        params = self.params(task)
+        rungs = Rungs.of(self.pruner, params.epochs)
+        constant = getattr(params, "decay_from", 1.0) * params.epochs
+        if rungs and (constant < rungs.levels[-2] or "decay_from" in self.space):
+            raise UserError(
+                f"--pruner {self.pruner}: learning rates must not decay before the last rung, "
+                f"epoch {rungs.levels[-2]} of {params.epochs}; set --decay-from to "
+                f"{rungs.levels[-2] / params.epochs:.2g} or more"
+            )
+        return rungs
 
     def has_length(self, task: Task) -> bool:
         """Whether it is known how many epochs a trial has, and not left to the budget."""

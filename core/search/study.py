@@ -39,7 +39,7 @@ from core.search.attributes import (
 from core.search.config import GRID, QUEUE, SearchConfig, check_pruner, refuse_changes
 from core.search.promotion import Promotion
 from core.search.recovery import Recovery, location
-from core.search.rungs import Rungs
+from core.search.rungs import KINDS, Rungs
 from core.search.samplers import Grid, constrain, infeasibility, make_pruner, make_sampler
 from core.search.space import Space
 from core.search.storage import Storage, default_storage, open_storage
@@ -55,6 +55,9 @@ def open_search(config: SearchConfig, task: Task, patience: float = 0.0) -> Sear
     params = config.params(task)
     if "epochs" not in space.fields:
         check_pruner(config.pruner, params.epochs)
+        config.rungs(task)
+    elif config.pruner.partition(":")[0] in KINDS:
+        raise UserError(f"--pruner {config.pruner}: its trials have one length; search no epochs")
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     open_artifacts(config.artifacts_location)
     url = config.storage or default_storage(config.runs)

@@ -10,6 +10,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,10 @@ import psutil
 import pytest
 from optuna.trial import TrialState
 
+from core.params import load_task
 from core.record import EpochLine, Record, Study
 from core.search.attributes import NUMBER
+from core.search.config import SearchConfig
 from core.search.rungs import Contender, Rungs
 from core.search.storage import default_storage, open_storage
 from core.search.study import OptunaTrial, Search
@@ -162,6 +165,21 @@ def test_a_study_of_rungs_goes_on_where_it_was_left(tmp_path: Path) -> None:
     assert len(after) == 9
     assert all(after[number] >= epochs for number, epochs in before.items())
     assert after[3] == 27
+
+
+def test_rates_that_decay_before_the_last_rung_are_refused(tmp_path: Path) -> None:
+    task = load_task("cyclegan")
+    how = {"epochs": "27", "decay_from": "0.2"}
+    config = SearchConfig("cyclegan", tmp_path, "s", fixed=how, pruner="asha")
+    with pytest.raises(UserError, match=r"--decay-from to 0.33 or more"):
+        config.rungs(task)
+    assert replace(config, fixed={"epochs": "27"}).rungs(task)
+
+
+def test_a_search_of_epochs_has_no_rungs(tmp_path: Path) -> None:
+    space = {"epochs": {"_type": "randint", "_value": [9, 30]}}
+    with pytest.raises(UserError, match="search no epochs"):
+        halving(tmp_path, space=space, fixed={})
 
 
 def test_a_trial_killed_at_its_rung_is_not_promoted_by_that(tmp_path: Path) -> None:
