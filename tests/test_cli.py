@@ -141,7 +141,7 @@ def test_help_is_quick_and_imports_neither_torch_nor_the_report() -> None:
 def test_a_pruner_of_no_such_name_is_refused(gantune: Run, name: str) -> None:
     done = gantune("tune", "cyclegan", f"--pruner={name}")
     assert done.returncode == 2
-    assert f"--pruner: no pruner {name!r}; there are median, hyperband, none" in done.stderr
+    assert f"--pruner: no pruner {name!r}; there are asha, hyperband, median, none" in done.stderr
     done = gantune("--pruner=hyperband", module="trials.cyclegan")
     assert done.returncode == 2
     assert "no pruner 'hyperband'; there are median, none, and median:3" in done.stderr

@@ -66,6 +66,7 @@ def test_a_spectral_norm_keeps_each_convolution_at_norm_1() -> None:
 
 
 def test_resize_convolution_leaves_no_grid() -> None:
+    @torch.no_grad()
     def unevenness(upsample: Upsample) -> float:
         torch.manual_seed(0)
         net = ResnetGenerator(8, 1, "instance", upsample=upsample)
