@@ -19,6 +19,10 @@ GRID, QUEUE = "grid", "queue"  # samplers of `gantune sweep`, and of trials that
 MULTI_OBJECTIVE_SAMPLERS = ("tpe", "random")
 PRUNERS = ("asha", "hyperband", "median", "none")
 PRUNER = re.compile(r"(median)(?::([1-9][0-9]{0,8}))?|(asha|hyperband)(?::([2-9]))?|(none)")
+EXAMPLES = {
+    "asha": "asha:4 lets one trial of four go on from each rung",
+    "median": "median:3 prunes no trial before its epoch 3",
+}
 RETRIES, HEARTBEAT = 3, 30
 
 
@@ -170,9 +174,9 @@ def pruner_argument(*kinds: str) -> Callable[[str], str]:
 
     def check(text: str) -> str:
         if not PRUNER.fullmatch(text) or text.partition(":")[0] not in kinds:
+            examples = ", and ".join(EXAMPLES[kind] for kind in kinds if kind in EXAMPLES)
             raise argparse.ArgumentTypeError(
-                f"no pruner {text!r}; there are {', '.join(kinds)}; median:3 prunes no trial "
-                "before its epoch 3, asha:4 lets one trial of four go on from each rung"
+                f"no pruner {text!r}; there are {', '.join(kinds)}, and {examples}"
             )
         return text
 
