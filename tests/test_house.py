@@ -19,7 +19,7 @@ BUDGETS = {
     "core/models": 1440,
     "core/data": 1650,
     "core/metrics": 1775,
-    "core/search": 3360,
+    "core/search": 3370,
     "core/replicates": 550,
     "core/report": 3460,
     "core/commands": 1355,
