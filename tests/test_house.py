@@ -15,14 +15,14 @@ ROOT = Path(__file__).parent.parent
 # do it? Raising one is a commit of its own, with its reason.
 BUDGETS = {
     "core": 1080,
-    "core/training": 1245,
+    "core/training": 1260,
     "core/models": 1440,
     "core/data": 1650,
     "core/metrics": 1775,
-    "core/search": 3370,
+    "core/search": 3375,
     "core/replicates": 550,
     "core/report": 3460,
-    "core/commands": 1355,
+    "core/commands": 1360,
     "core/doctor": 455,
     "benchmarks": 2060,
 }

@@ -105,7 +105,7 @@ def search(config: SearchConfig, task: Task, ignore_exam: bool, noise_floor: int
     from core.device import Busy, configure_torch, cores, limit_threads, shares, workers_for
     from core.search.study import open_search
     from core.search.workers import run_search
-    from core.training.choice import choose
+    from core.training.choice import Way, choose
     from core.training.pace import epoch_seconds
     from core.training.run import prepare
 
@@ -114,7 +114,8 @@ def search(config: SearchConfig, task: Task, ignore_exam: bool, noise_floor: int
         params, busy = point_of(config, task), Busy()
         device = configure_torch(params)
         task.load(params)
-        found = open_search(config, task) if config.has_length(task) else None
+        if config.has_length(task):
+            open_search(config, task)
         data, evaluator, _ = prepare(
             task, params, progress, config.runs, "sit" if ignore_exam else "pass"
         )
@@ -122,22 +123,21 @@ def search(config: SearchConfig, task: Task, ignore_exam: bool, noise_floor: int
         if not config.budget or config.budget.limited:
             workers = min(workers, config.trials)
         limit_threads(shares(workers)[0].threads)
-        share, memory, length = 1.0, 0, 0.0
-        if config.budget:
-            length = max(1.0, config.budget.left)
-        else:
-            share = config.share(task) / workers
+        memory, point = 0, params
+        length = max(1.0, config.budget.left) if config.budget else 0.0
+        share = 1.0 if config.budget else config.share(task) / workers
         with suppress(RuntimeError, MemoryError):  # the trials will say so, each as its outcome
             point, compute = choose(
                 task, params, data, device, config.runs, progress.once, share, length=length
             )
             memory = compute.get("memory", 0)
+            config = replace(config, compute={k: compute[k] for k in Way._fields if k in compute})
         if config.budget:
             epoch = epoch_seconds(task, point, data, evaluator, device)
             config = plan(config, task, epoch, workers, progress)
         if (others := busy.cores()) > 0.5:
             progress.say(BUSY.format(others=others, cores=cores()))
-        found = found if found and not config.budget else open_search(config, task)
+        found = open_search(config, task)
         write_json(config.folder / "study.json", {**config.about(), **provenance()})
     if noise_floor:
         measure_noise(config, task, noise_floor)

@@ -32,7 +32,8 @@ class SearchConfig:
 
     `storage` is Optuna's URL; '' is an SQLite file under `runs`. `space` is NNI's JSON; `fixed` are
     parameters set by flags, as text; `objectives` are parts of the score to search for together,
-    instead of its value; `trials` is the study's total, or what the budget of time may buy.
+    instead of its value; `trials` is the study's total, or what the budget of time may buy;
+    `compute` is how steps are computed, as measured before the search (core.training.choice).
     """
 
     task: str
@@ -52,6 +53,7 @@ class SearchConfig:
     artifacts: str = ""
     holdout: bool = False
     budget: Budget | None = None
+    compute: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def folder(self) -> Path:
@@ -67,7 +69,7 @@ class SearchConfig:
         """A study of replicates that run where and how this search's trials run."""
         fixed = {k: v for k, v in self.fixed.items() if k in RUNTIME_FIELDS}
         same = replace(self, study=study, fixed=fixed, sampler=QUEUE, space={})
-        return replace(same, pruner="none", objectives=(), seed=0, budget=None)
+        return replace(same, pruner="none", objectives=(), seed=0, budget=None, compute={})
 
     def rungs(self, task: Task) -> Rungs | None:
         """Where its trials stop before they go on, where the pruner is one of rungs.

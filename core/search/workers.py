@@ -55,7 +55,7 @@ def run_search(
         finally:
             pool.stop()
     for trial in search.trials(progress.once):
-        run_trial(search.task, trial, progress, config.runs)
+        run_trial(search.task, trial, progress, config.runs, compute=config.compute)
 
 
 @dataclass
@@ -177,7 +177,7 @@ def work(config: SearchConfig, share: Share, pipe: Connection) -> None:
             search = open_search(config, task, PATIENCE)
             for trial in search.trials(progress.once, worker=True):
                 progress.send("took")
-                run_trial(task, trial, progress, config.runs)
+                run_trial(task, trial, progress, config.runs, compute=config.compute)
     except UserError as error:
         progress.send("error", str(error))
     except OSError as error:

@@ -30,7 +30,7 @@ SHORT = 60.0  # seconds of training in eager steps that measuring does not pay f
 COLD, SAVED = 90.0, 0.4  # before it is measured: a compilation's seconds, and what it saves
 WARM = 5.0  # seconds until a trial has loaded compiled networks from the cache
 CLEARLY = 0.85  # of the simpler way's time: what another one must stay below
-UNTIMED = {*RUNTIME_FIELDS, "seed", "epochs", "patience", "data"}
+UNTIMED = {*RUNTIME_FIELDS, "seed", "epochs", "patience", "data", "grain"}
 
 
 class Way(NamedTuple):
@@ -55,13 +55,15 @@ def choose(
     trials: float = 1.0,
     earlier: Mapping[str, Any] | None = None,
     length: float = 0.0,
+    search: Mapping[str, Any] | None = None,
 ) -> tuple[Params, dict[str, Any]]:
     """The parameters with every `auto` of the computation settled, and the facts for the record.
 
     `trials` is how many such trials a worker will train, or `length` for how many seconds;
-    `earlier` are the facts of a trial that goes on: it keeps its choice. Sets the number of
-    threads. Tasks without ComputeParams stay as they are. UserError where `--compile on` cannot be
-    done here.
+    `earlier` are the facts of a trial that goes on: it keeps its choice. `search` is the choice of
+    a trial's search, which measured alone on the machine: the trial takes it, compiled where
+    networks of its shape are, and measures nothing. Sets the number of threads. Tasks without
+    ComputeParams stay as they are. UserError where `--compile on` cannot be done here.
     """
     if not isinstance(params, ComputeParams):
         return params, {}
@@ -71,7 +73,7 @@ def choose(
         way, facts = Way(**{k: earlier[k] for k in Way._fields}), dict(earlier)
     else:
         probe = _Probe(task, params, data, device, runs, say, length)
-        way = probe.choose(trials)
+        way = probe.adopt(search) if search else probe.choose(trials)
         facts = {**way._asdict(), **probe.facts()}
     if device.type == "cpu":
         torch.set_num_threads(min(way.threads, thread_limit(params)))
@@ -125,6 +127,12 @@ class _Probe:
         if len(self.known["seconds"]) > 1:
             self.say(f"step: {way} ({self._speed()})")
         return way
+
+    def adopt(self, search: Mapping[str, Any]) -> Way:
+        """The way that a search has chosen, as far as it suits networks of this shape."""
+        way = Way(**{k: search[k] for k in Way._fields})
+        known = str(way) in self.known["seconds"] or self.params.compile == "on"
+        return way if known or way.compile == "off" else way._replace(compile="off")
 
     def _rule(self) -> Way:
         """What is taken without measuring: the parameters, with bf16 where the hardware has it."""

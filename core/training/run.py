@@ -43,11 +43,17 @@ OUT_OF_MEMORY = re.compile(
 
 
 def run_trial(
-    task: Task, trial: Trial, progress: Progress, runs: Path, exam: ExamPolicy = "skip"
+    task: Task,
+    trial: Trial,
+    progress: Progress,
+    runs: Path,
+    exam: ExamPolicy = "skip",
+    compute: Mapping[str, Any] | None = None,
 ) -> Outcome:
     """Train, score and record one trial, and report its outcome to its engine.
 
-    Continues from the folder's checkpoint, if any. A point of the search that the task refuses is
+    Continues from the folder's checkpoint, if any. `compute` is its search's choice of how to
+    compute steps (`core.training.choice`). A point of the search that the task refuses is
     a failed trial. Raises UserError for a mistake that is not the point's, ExamFailed as `prepare`
     does, and Interrupted again once the record is written.
     """
@@ -55,7 +61,8 @@ def run_trial(
     started = time.monotonic()
     with record.running():
         _refuse_other_params(record, trial)
-        outcome, stop = _attempt(task, trial, record, progress, runs, exam)
+        choice = {"earlier": record.trial().get("compute"), "search": compute}
+        outcome, stop = _attempt(task, trial, record, progress, runs, exam, choice)
         _free_memory()
         with undisturbed():
             record.end(outcome, time.monotonic() - started)
@@ -67,12 +74,15 @@ def run_trial(
 
 
 def _attempt(
-    task: Task, trial: Trial, record: Record, progress: Progress, runs: Path, exam: ExamPolicy
+    task: Task,
+    trial: Trial,
+    record: Record,
+    progress: Progress,
+    runs: Path,
+    exam: ExamPolicy,
+    choice: Mapping[str, Any],
 ) -> tuple[Outcome, Interrupted | UserError | None]:
-    """How a trial ends, and what is to be raised again once that is recorded.
-
-    The model is this function's alone: when it returns, its memory can be freed.
-    """
+    """How a trial ends, and what is to be raised again. The model dies with this call."""
     begun = False
 
     def begin(**facts: Any) -> None:
@@ -86,10 +96,7 @@ def _attempt(
         validate_params(task.params, dict(trial.params))  # an engine may propose what is refused
         device = configure_torch(trial.params)
         data, evaluator, facts = prepare(task, trial.params, progress, runs, exam)
-        earlier = record.trial().get("compute")
-        params, compute = choose(
-            task, trial.params, data, device, runs, progress.once, earlier=earlier
-        )
+        params, compute = choose(task, trial.params, data, device, runs, progress.once, **choice)
         begin(evaluator=dict(facts), notes=data.notes, hardware=hardware(device), compute=compute)
         seed_everything(trial.params.seed)
         model = task.build(params, data, device)
