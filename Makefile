@@ -19,7 +19,7 @@ install: .venv/installed
 	touch $@
 
 demo: install
-	$(BIN)/gantune tune cyclegan --study demo --timeout 10m --pruner asha --epochs 27 \
+	$(BIN)/gantune tune cyclegan --study demo --timeout 10m --pruner asha --epochs 12 \
 		--size 64 --width 16 --blocks 2 --batch-size 2 --d-layers 2 \
 		--upsample resize --skip add --norm none --spectral-norm
 

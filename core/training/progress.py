@@ -129,10 +129,11 @@ class Progress:
         done = len(self.ended)
         pruned = list(self.ended.values()).count(OutcomeKind.PRUNED)
         best = f"best {self.best[0]:.3g} (trial {self.best[1]})" if self.best else "no score yet"
-        left = self.total - done
+        total = max(self.total, done)  # a budget of time may buy more than was expected
+        left = total - done
         spent = time.monotonic() - self._began
         time_left = f", about {_clock(spent / self._new * left)} left" if self._new and left else ""
-        return f"{done}/{self.total} done, {pruned} pruned, {best}{time_left}"
+        return f"{done}/{total} done, {pruned} pruned, {best}{time_left}"
 
     def _show_summary(self) -> None:
         if self._bars:
