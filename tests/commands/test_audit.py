@@ -96,7 +96,7 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """The long runs that were made; each comes to its end at once."""
     trials: list[Any] = []
 
-    def run(task: Any, trial: Any, progress: Any, runs: Path) -> None:
+    def run(task: Any, trial: Any, progress: Any, runs: Path, **_: Any) -> None:
         trials.append(trial)
         score = trial.params.lr_g * 100
         keep(trial.workdir, trial.number, score, OutcomeKind.COMPLETED, **dict(trial.params))
@@ -147,7 +147,7 @@ def test_the_baseline_is_always_there(study: Path, started: list[Any]) -> None:
 def test_fewer_runs_than_an_order_takes_are_no_figures(
     study: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def fails(task: Any, trial: Any, progress: Any, runs: Path) -> None:
+    def fails(task: Any, trial: Any, progress: Any, runs: Path, **_: Any) -> None:
         keep(trial.workdir, trial.number, 0.5, OutcomeKind.OUT_OF_MEMORY, **dict(trial.params))
         trial.finish(Outcome(OutcomeKind.OUT_OF_MEMORY, "", Score(0.5)))
 

@@ -58,7 +58,7 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """The trials that were run; each completes at once."""
     trials: list[Any] = []
 
-    def run(task: Any, trial: Any, progress: Any, runs: Path) -> None:
+    def run(task: Any, trial: Any, progress: Any, runs: Path, **_: Any) -> None:
         trials.append(trial)
         end(trial, OutcomeKind.COMPLETED)
 
@@ -129,7 +129,7 @@ def test_a_run_that_fails_is_tried_once_a_call(
 ) -> None:
     tried = []
 
-    def fails(task: Any, trial: Any, progress: Any, runs: Path) -> None:
+    def fails(task: Any, trial: Any, progress: Any, runs: Path, **_: Any) -> None:
         tried.append((trial.params.seed, trial.number))
         end(trial, OutcomeKind.FAILED)
 
