@@ -49,8 +49,8 @@ def add_flags(parser: argparse.ArgumentParser, argv: list[str]) -> None:
     add("task", help="what to tune; `gantune tasks` lists them")
     message = f"trials of the study in total (default: {TRIALS}, or as many as --timeout allows)"
     add("--trials", type=positive, metavar="N", help=message)
-    message = "time for everything, the report included, as in 45m or 1h30m; it says what it buys "
-    message += "and, without --epochs, trains each trial as long as that allows"
+    message = "time for everything, the report included, as in 45m or 1h30m; prints what that buys"
+    message += " and, without --epochs, trains each trial as long as that allows"
     add("--timeout", type=seconds_of, default=0.0, metavar="TIME", help=message)
     add("--space", type=Path, metavar="FILE", help="search space (default: the task's own)")
     add_sampler_flags(parser, None)
@@ -173,8 +173,9 @@ def plan(
     stops = f" with rungs at {', '.join(map(str, rungs.levels[:-1]))}" if rungs else ""
     progress.say(
         f"time: {clock(budget.left)} are left, an epoch takes {clock(epoch)} here: about "
-        f"{total:.0f} epochs by {workers} worker{'s' * (workers > 1)}, which is {trials} trials of "
-        f"{length} epochs{stops}; confirming the best with {SEEDS} seeds would then take "
+        f"{total:.0f} epochs by {workers} worker{'s' * (workers > 1)}, which is {trials} "
+        f"trial{'s' * (trials > 1)} of {length} epochs{stops}; "
+        f"confirming the best with {SEEDS} seeds would then take "
         f"{clock(2 * SEEDS * length * epoch / workers)} and tell a gain above "
         f"{detectable(SEEDS):.2g} deviations of a score between seeds"
     )

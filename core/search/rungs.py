@@ -11,11 +11,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from core.task import UserError
 
-ETA, FIRST = 3, 3  # measured in benchmarks/pruners.md
+ETA, FIRST = 3, 3  # the papers' usual factor; after 3 epochs a GAN's score says something
 KINDS = ("asha", "hyperband")
 
 
@@ -24,7 +23,7 @@ class Contender:
     """A trial of the search: its scores by epoch, how its guards stand, and what it is at.
 
     `broken` is above 0 where a guard is broken; `active` trials run or wait to be run, `over` ones
-    have ended for good, without a score (None) where that was before a rung.
+    have ended for good, which may have been before a rung.
     """
 
     number: int
@@ -71,9 +70,7 @@ class Rungs:
 
         A bracket that begins a rung higher has 1/eta of the trials, as both then cost about alike.
         """
-        if self.brackets == 1:
-            return self.levels
-        shares = [self.eta ** (self.brackets - 1 - i) for i in range(self.brackets)]
+        shares = self._shares()
         place = number % sum(shares)
         bracket = next(i for i in range(self.brackets) if place < sum(shares[: i + 1]))
         return self.levels[bracket:]
@@ -130,12 +127,13 @@ class Rungs:
         return total
 
     def _counts(self, trials: int) -> dict[tuple[int, ...], int]:
-        counts: dict[tuple[int, ...], int] = {}
-        for number in range(trials):
-            stops = self.stops(number)
-            counts[stops] = counts.get(stops, 0) + 1
-        return counts
+        shares = self._shares()
+        rounds, rest = divmod(trials, sum(shares))
+        found = {}
+        for i, share in enumerate(shares):
+            found[self.levels[i:]] = rounds * share + min(share, max(0, rest - sum(shares[:i])))
+        return {stops: count for stops, count in found.items() if count}
 
-    def about(self) -> dict[str, Any]:
-        """What study.json and trial.json show."""
-        return {"levels": list(self.levels), "eta": self.eta, "brackets": self.brackets}
+    def _shares(self) -> list[int]:
+        """How many of each round of trials every bracket has."""
+        return [self.eta ** (self.brackets - 1 - i) for i in range(self.brackets)]

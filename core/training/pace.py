@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from core.device import seed_everything
-from core.task import Evaluator, Params, Task
+from core.task import Evaluator, Params, Task, UserError
 
 ENOUGH = 2.0  # seconds of steps
 FEWEST = 3
@@ -20,18 +20,23 @@ def epoch_seconds(
     """Seconds of an epoch of a trial that has the machine for itself.
 
     The fastest of its first steps, as many times as an epoch has steps, and the outputs scored.
+    UserError where not even these can be taken.
     """
-    seed_everything(params.seed)
-    model = task.build(params, data, device)
-    times = list[float]()
-    for step, batch in enumerate(model.batches()):
+    try:
+        seed_everything(params.seed)
+        model = task.build(params, data, device)
+        times = list[float]()
+        for step, batch in enumerate(model.batches()):
+            started = time.perf_counter()
+            model.step(batch)
+            if device.type != "cpu":
+                torch.accelerator.synchronize(device)
+            times.append(time.perf_counter() - started)
+            if step >= FEWEST and sum(times[1:]) > ENOUGH:
+                break
         started = time.perf_counter()
-        model.step(batch)
-        if device.type != "cpu":
-            torch.accelerator.synchronize(device)
-        times.append(time.perf_counter() - started)
-        if step >= FEWEST and sum(times[1:]) > ENOUGH:
-            break
-    started = time.perf_counter()
-    evaluator(model.outputs())
-    return model.steps_per_epoch * min(times) + time.perf_counter() - started
+        evaluator(model.outputs())
+        return model.steps_per_epoch * min(times) + time.perf_counter() - started
+    except (RuntimeError, MemoryError) as error:
+        reason = str(error).split("\n")[0]
+        raise UserError(f"--timeout: an epoch cannot be timed here ({reason})") from None
