@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import NoReturn
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
+AGAIN = 0.05  # seconds after which a signal that Python ignored is sent again
 
 
 class Interrupted(BaseException):
@@ -21,17 +25,30 @@ class Interrupted(BaseException):
 
 @contextmanager
 def interruptible(signals: tuple[signal.Signals, ...] = SIGNALS) -> Iterator[None]:
-    """Turn the first of these signals into Interrupted; a second one kills as usual."""
+    """Turn the first of these signals into Interrupted; a second one kills as usual.
+
+    Python ignores what is raised while it destroys an object, so such a signal is sent again.
+    """
 
     def handle(signum: int, frame: FrameType | None) -> NoReturn:
         for each in signals:
             signal.signal(each, signal.SIG_DFL)
         raise Interrupted(signum)
 
-    before = {s: signal.signal(s, handle) for s in signals}
+    def ignored(error: sys.UnraisableHookArgs) -> None:
+        if isinstance(error.exc_value, Interrupted):
+            for each in signals:
+                signal.signal(each, handle)
+            threading.Timer(AGAIN, os.kill, (os.getpid(), error.exc_value.signum)).start()
+        else:
+            hook(error)
+
+    before, hook = {s: signal.signal(s, handle) for s in signals}, sys.unraisablehook
+    sys.unraisablehook = ignored
     try:
         yield
     finally:
+        sys.unraisablehook = hook
         for signum, handler in before.items():
             signal.signal(signum, handler)
 

@@ -4,6 +4,8 @@ import errno
 import json
 import os
 import signal
+import sys
+import time
 import weakref
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -345,6 +347,25 @@ def test_an_interrupted_trial_continues_as_if_nothing_had_been(
     again = Heard(tmp_path / "cut")
     assert run(again) == straight.outcomes[0]
     assert cut.reported + again.reported == straight.reported
+
+
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_is_heard_though_it_arrives_while_an_object_is_destroyed(
+    signum: signal.Signals,
+) -> None:
+    class Dying:
+        def __del__(self) -> None:
+            os.kill(os.getpid(), signum)
+            time.sleep(0.01)
+
+    def work() -> None:
+        Dying()  # Python ignores what __del__ raises
+        time.sleep(10)
+
+    hook = sys.unraisablehook
+    with pytest.raises(Interrupted, match=signum.name), interruptible():
+        work()
+    assert sys.unraisablehook is hook
 
 
 def test_a_signal_never_cuts_an_ending_short(tmp_path: Path) -> None:
