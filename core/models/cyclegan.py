@@ -61,6 +61,13 @@ class CycleParams(AlternatingParams, ComputeParams):
         3, ge=1, le=5, description="strided layers of a discriminator; a patch has 16, 34, 70 ..."
     )
     spectral_norm: bool = Field(False, description="spectral normalisation in the discriminators")
+    d_gain: float = Field(
+        1.0,
+        gt=0,
+        le=1000,
+        description="factor of the discriminators' outputs: their Lipschitz constant under a "
+        "spectral norm",
+    )
     grain: float = Field(
         0.0, ge=0, le=1, description="deviation of the noise on source images, in shares of 0..255"
     )
@@ -110,7 +117,7 @@ class CycleTraining:
         compute = self.compute = Compute.of(p, device)
         shape = p.width, p.blocks, p.norm, p.dropout, channels, p.upsample, p.skip
         self.G, self.F = (compute.place(ResnetGenerator(*shape)) for _ in "GF")
-        patch = p.width, p.norm, channels, p.d_layers, p.spectral_norm
+        patch = p.width, p.norm, channels, p.d_layers, p.spectral_norm, p.d_gain
         self.D_x, self.D_y = (compute.place(PatchDiscriminator(*patch)) for _ in "xy")
         self.average = deepcopy(self.G).requires_grad_(False) if p.ema else self.G
         self.opt_g = adam(chain(self.G.parameters(), self.F.parameters()), p.lr_g, p.beta1)

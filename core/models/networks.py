@@ -137,8 +137,9 @@ class ResnetGenerator(nn.Module):
     of 4 and at least 16. Width 64 with 9 blocks and instance norm has 11,378,179 parameters.
 
     With `skip` add, the features before each strided layer are added to those of their size on the
-    way up, and what comes out of the tanh to the input without its details: the network paints
-    details over a blurred input. Out of training the sum is clamped to [-1, 1].
+    way up, and what comes out is added to the input without its details, in place of the tanh: the
+    network paints details over a blurred input. Out of training the sum is clamped to [-1, 1]; in
+    training it is not, since a saturated tanh has no gradient, and no norm brings it back.
     """
 
     def __init__(
@@ -164,7 +165,8 @@ class ResnetGenerator(nn.Module):
             layers += upsampling(wide, upsample)
             layers += [norm_layer(norm, wide // 2), nn.ReLU(inplace=True)]
             self.added.append(len(layers))
-        layers += [nn.ReflectionPad2d(3), nn.Conv2d(width, channels, 7), nn.Tanh()]
+        layers += [nn.ReflectionPad2d(3), nn.Conv2d(width, channels, 7)]
+        layers += [nn.Tanh()] if skip == "none" else []
         self.layers = nn.Sequential(*layers)
         init_normal(self)
         if norm == "none":
@@ -260,7 +262,9 @@ class PatchDiscriminator(nn.Module):
     4 x 4 convolutions, LeakyReLU 0.2, no norm on the first. Every logit sees 70 x 70 pixels with
     `layers` 3, 34 with 2, 16 with 1; inputs must be at least 32 x 32. Width 64 with instance norm
     has 2,764,737 parameters. A conditional discriminator sees the image and its source
-    concatenated: twice the channels. `spectral`: every convolution has norm 1 (Miyato et al. 2018).
+    concatenated: twice the channels. `spectral`: every convolution has norm 1 (Miyato et al. 2018),
+    and `gain`, a factor of the logits, is the Lipschitz constant: with 1 the fine texture of a
+    painting cannot be told from none.
     """
 
     def __init__(
@@ -270,6 +274,7 @@ class PatchDiscriminator(nn.Module):
         channels: int = 3,
         layers: int = 3,
         spectral: bool = False,
+        gain: float = 1.0,
     ) -> None:
         super().__init__()
         widths = [width * min(2**i, WIDEST) for i in range(layers + 1)]
@@ -279,6 +284,7 @@ class PatchDiscriminator(nn.Module):
             steps += [nn.Conv2d(wide_in, wide, 4, stride=2 if i < layers else 1, padding=1)]
             steps += [norm_layer(norm, wide), nn.LeakyReLU(0.2, inplace=True)]
         steps += [nn.Conv2d(widths[-1], 1, 4, padding=1)]
+        self.gain = gain
         self.layers = nn.Sequential(*steps)
         init_normal(self)
         for step in steps if spectral else ():
@@ -287,4 +293,4 @@ class PatchDiscriminator(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """N x C x H x W in [-1, 1] to N x 1 x (H/2^layers - 2) x (W/2^layers - 2) logits."""
-        return cast(Tensor, self.layers(x))
+        return self.gain * cast(Tensor, self.layers(x))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from statistics import median
 from typing import Any
 
 import torch
@@ -11,7 +12,7 @@ from core.device import seed_everything
 from core.task import Evaluator, Params, Task, UserError
 
 ENOUGH = 2.0  # seconds of steps
-FEWEST = 3
+FIRST = 3  # steps that warm up, or compile
 
 
 def epoch_seconds(
@@ -19,7 +20,7 @@ def epoch_seconds(
 ) -> float:
     """Seconds of an epoch of a trial that has the machine for itself.
 
-    The fastest of its first steps, as many times as an epoch has steps, and the outputs scored.
+    The median of its first steps, as many times as an epoch has steps, and the outputs scored.
     UserError where not even these can be taken.
     """
     try:
@@ -32,11 +33,11 @@ def epoch_seconds(
             if device.type != "cpu":
                 torch.accelerator.synchronize(device)
             times.append(time.perf_counter() - started)
-            if step >= FEWEST and sum(times[1:]) > ENOUGH:
+            if step >= 2 * FIRST and sum(times[FIRST:]) > ENOUGH:
                 break
         started = time.perf_counter()
         evaluator(model.outputs())
-        return model.steps_per_epoch * min(times) + time.perf_counter() - started
+        return model.steps_per_epoch * median(times[FIRST:] or times) + time.perf_counter() - started
     except (RuntimeError, MemoryError) as error:
         reason = str(error).split("\n")[0]
         raise UserError(f"--timeout: an epoch cannot be timed here ({reason})") from None

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+from typing import cast
+
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from core.models.networks import (
     EncoderDecoder,
@@ -65,6 +67,15 @@ def test_a_spectral_norm_keeps_each_convolution_at_norm_1() -> None:
             assert float(norm.detach()) == pytest.approx(1, abs=0.05)
 
 
+def test_a_gain_is_the_lipschitz_constant_of_a_discriminator() -> None:
+    torch.manual_seed(0)
+    plain = PatchDiscriminator(4, "none", spectral=True).eval()
+    steep = PatchDiscriminator(4, "none", spectral=True, gain=10).eval()
+    steep.load_state_dict(plain.state_dict())
+    x = torch.randn(2, 3, 32, 32)
+    assert torch.allclose(steep(x), 10 * plain(x), atol=1e-5)
+
+
 def test_resize_convolution_leaves_no_grid() -> None:
     @torch.no_grad()
     def unevenness(upsample: Upsample) -> float:
@@ -88,6 +99,12 @@ def test_a_generator_with_skips_begins_at_its_blurred_input() -> None:
     assert y.abs().max() <= 1
     smooth = net(torch.zeros(1, 3, 32, 32))
     assert (net(0.1 * torch.randn(1, 3, 32, 32)) - smooth).abs().max() > 0.01, "grain gets through"
+    last = cast(nn.Conv2d, net.layers[-1])
+    nn.init.constant_(cast(Tensor, last.bias), 3.0)
+    net.train()(x).mean().backward()
+    assert last.bias is not None
+    assert last.bias.grad is not None
+    assert float(last.bias.grad.abs().max()) > 0.3, "out of range it has a way back"
 
 
 def test_dropout_is_in_the_residual_blocks_and_only_there() -> None:
