@@ -15,8 +15,8 @@ ROOT = Path(__file__).parent.parent
 # do it? Raising one is a commit of its own, with its reason.
 BUDGETS = {
     "core": 1080,
-    "core/training": 1260,
-    "core/models": 1440,
+    "core/training": 1280,
+    "core/models": 1460,
     "core/data": 1650,
     "core/metrics": 1775,
     "core/search": 3375,
