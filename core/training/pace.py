@@ -35,9 +35,10 @@ def epoch_seconds(
             times.append(time.perf_counter() - started)
             if step >= 2 * FIRST and sum(times[FIRST:]) > ENOUGH:
                 break
+        training = model.steps_per_epoch * median(times[FIRST:] or times)
         started = time.perf_counter()
         evaluator(model.outputs())
-        return model.steps_per_epoch * median(times[FIRST:] or times) + time.perf_counter() - started
+        return training + time.perf_counter() - started
     except (RuntimeError, MemoryError) as error:
         reason = str(error).split("\n")[0]
         raise UserError(f"--timeout: an epoch cannot be timed here ({reason})") from None
