@@ -1,0 +1,103 @@
+"""Learning curves of small CycleGANs that were trained, for others to search over and to rank.
+
+    python -m benchmarks.recorded [--part 0/2]     trains what is missing; hours on a processor
+
+`POINTS` random points of search_spaces/cyclegan_small.json on the embedded sample, `EPOCHS` epochs
+each, with the networks of `make demo`; every fifth point with `SEEDS` seeds. A curve is a file of
+benchmarks/curves/, written when its trial has ended; a killed trial goes on from its last epoch.
+Parts share the work: each trains on one core.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import optuna
+
+from core.checkpoint import load_checkpoint
+from core.device import configure_torch
+from core.files import write_json
+from core.params import load_task, validate_params
+from core.record import Record
+from core.search.space import Space
+from core.training.progress import Progress
+from core.training.provenance import provenance
+from core.training.run import run_trial
+from core.training.standalone import StandaloneTrial
+
+TASK = load_task("cyclegan")
+SPACE = Space.load(Path("search_spaces/cyclegan_small.json"), TASK.params)
+FOLDER = Path("runs/curves")
+CURVES = Path(__file__).parent / "curves"
+POINTS, EPOCHS, SEEDS, REPEATED = 40, 27, 4, 5
+NETWORKS: dict[str, Any] = {
+    **{"size": 64, "crop": 32, "width": 16, "blocks": 2, "batch_size": 2, "d_layers": 2},
+    **{"upsample": "resize", "skip": "add", "norm": "none", "spectral_norm": True},
+    **{"d_gain": 10.0, "ema": 0.99, "threads": 1, "precision": "bf16", "compile": "on"},
+}
+
+
+def points() -> list[dict[str, Any]]:
+    """The published baseline, and random points of the space, as Optuna's sampler draws them."""
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
+    asked = [study.ask() for _ in range(POINTS)]
+    return [{}, *(SPACE.draw(trial._suggest) for trial in asked)]
+
+
+def runs() -> Iterator[tuple[int, int, dict[str, Any]]]:
+    """The numbers of points, seeds, and what to train; the first seed of every point first."""
+    drawn = list(enumerate(points()))
+    for seed in range(SEEDS):
+        for number, point in drawn[:: REPEATED if seed else 1]:
+            yield number, seed, {**NETWORKS, **point, "seed": seed, "epochs": EPOCHS}
+
+
+def train(number: int, seed: int, values: dict[str, Any]) -> None:
+    """Train a trial to its end, unless its curve is there, and write that."""
+    file = CURVES / f"{number:02d}-{seed}.json"
+    if file.exists():
+        return
+    params = validate_params(TASK.params, values)
+    record = Record(FOLDER / file.stem)
+    if record.outcome() is None:
+        with Progress() as progress:
+            run_trial(TASK, StandaloneTrial(params, FOLDER.name, record.folder), progress, FOLDER)
+    ended, lines = record.outcome(), record.epochs()
+    assert ended is not None
+    curve = {
+        "point": {name: values[name] for name in SPACE.fields if name in values},
+        "seed": seed,
+        "outcome": ended.kind.value,
+        "scores": [round(line.score.value, 5) for line in lines],
+        "holdout": round(holdout(record, params), 5),
+        "seconds": round(sum(line.seconds for line in lines), 1),
+        "commit": provenance()["git"][:12],
+    }
+    write_json(file, curve)
+
+
+def holdout(record: Record, params: Any) -> float:
+    """What the holdout evaluator says of the last epoch."""
+    data, device = TASK.load(params), configure_torch(params)
+    evaluator = TASK.with_holdout_evaluator().evaluator(params)
+    evaluator.prepare(data, FOLDER / "evaluators", print)
+    model = TASK.build(params, data, device)
+    model.load_state_dict(load_checkpoint(record.checkpoint)["model"])
+    return evaluator(model.outputs()).value
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--part", default="0/1", metavar="K/N")
+    part, parts = map(int, parser.parse_args().part.split("/"))
+    CURVES.mkdir(exist_ok=True)
+    for place, run in enumerate(runs()):
+        if place % parts == part:
+            train(*run)
+
+
+if __name__ == "__main__":
+    main()
