@@ -27,6 +27,7 @@ from core.task import (
 from core.training.divergence import LossSums, finite_score
 from core.training.history import STUCK, History
 from core.training.progress import Progress
+from core.training.signals import undisturbed
 from core.training.tensorboard import Board
 
 
@@ -53,7 +54,8 @@ def train(
             score = finite_score(evaluator, outputs, f"after epoch {epoch}")
             line = EpochLine(epoch, losses, score, time.monotonic() - started, rate)
             history.add(line, outputs, model)
-            _keep(model, history, outputs, record)
+            with undisturbed():  # a signal inside torch.save comes out as another error
+                _keep(model, history, outputs, record)
             if board:
                 board.epoch(epoch, losses, score, outputs)
             progress.scored(epoch, score, rate)

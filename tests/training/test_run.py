@@ -368,6 +368,29 @@ def test_a_signal_is_heard_though_it_arrives_while_an_object_is_destroyed(
     assert sys.unraisablehook is hook
 
 
+def test_a_signal_never_cuts_a_checkpoint_short(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save = torch.save
+
+    def interrupted_save(state: Any, file: Any) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+        save(state, file)
+
+    straight = Heard(tmp_path / "straight")
+    run(straight)
+    monkeypatch.setattr(torch, "save", interrupted_save)
+    cut = Heard(tmp_path / "cut")
+    with pytest.raises(Interrupted), interruptible():
+        run(cut)
+    monkeypatch.undo()
+    assert cut.outcomes[-1].kind is OutcomeKind.INTERRUPTED
+    assert len(Record(cut.workdir).epochs()) == 1
+    again = Heard(tmp_path / "cut")
+    assert run(again) == straight.outcomes[0]
+    assert again.reported == straight.reported[1:], "an engine reads the others in the record"
+
+
 def test_a_signal_never_cuts_an_ending_short(tmp_path: Path) -> None:
     trial = Heard(tmp_path / "t")
     finish = trial.finish
