@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import asdict
 from typing import Any
 
@@ -85,11 +85,9 @@ def _board(model: Trainable, record: Record, params: Params, epoch: int) -> Iter
     if not params.tensorboard:
         yield None
         return
-    board = Board(record.folder / "tensorboard", model, params.tensorboard_layers, epoch)
-    try:
+    folder = record.folder / "tensorboard"
+    with closing(Board(folder, model, params.tensorboard_layers, epoch)) as board:
         yield board
-    finally:
-        board.close()
 
 
 def _epoch(model: Trainable, epoch: int, progress: Progress) -> tuple[dict[str, float], float]:

@@ -43,8 +43,8 @@ def interruptible(signals: tuple[signal.Signals, ...] = SIGNALS) -> Iterator[Non
         else:
             hook(error)
 
-    before, hook = {s: signal.signal(s, handle) for s in signals}, sys.unraisablehook
-    sys.unraisablehook = ignored
+    before = {s: signal.signal(s, handle) for s in signals}
+    hook, sys.unraisablehook = sys.unraisablehook, ignored
     try:
         yield
     finally:
