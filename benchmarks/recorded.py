@@ -1,6 +1,6 @@
 """Learning curves of small CycleGANs that were trained, for others to search over and to rank.
 
-    python -m benchmarks.recorded [--part 0/2]     trains what is missing; hours on a processor
+    python -m benchmarks.recorded [--part 0 --parts 2]     trains what is missing, in hours
 
 `POINTS` random points of search_spaces/cyclegan_small.json on the embedded sample, `EPOCHS` epochs
 each, with the networks of `make demo`; every fifth point with `SEEDS` seeds. A curve is a file of
@@ -23,13 +23,14 @@ from core.files import write_json
 from core.params import load_task, validate_params
 from core.record import Record
 from core.search.space import Space
+from core.task import OutcomeKind
 from core.training.progress import Progress
 from core.training.provenance import provenance
 from core.training.run import run_trial
 from core.training.standalone import StandaloneTrial
 
 TASK = load_task("cyclegan")
-SPACE = Space.load(Path("search_spaces/cyclegan_small.json"), TASK.params)
+SPACE = Space.load(TASK.search_space.with_name("cyclegan_small.json"), TASK.params)
 FOLDER = Path("runs/curves")
 CURVES = Path(__file__).parent / "curves"
 POINTS, EPOCHS, SEEDS, REPEATED = 40, 27, 4, 5
@@ -67,12 +68,13 @@ def train(number: int, seed: int, values: dict[str, Any]) -> None:
             run_trial(TASK, StandaloneTrial(params, FOLDER.name, record.folder), progress, FOLDER)
     ended, lines = record.outcome(), record.epochs()
     assert ended is not None
+    completed = ended.kind is OutcomeKind.COMPLETED
     curve = {
         "point": {name: values[name] for name in SPACE.fields if name in values},
         "seed": seed,
         "outcome": ended.kind.value,
         "scores": [round(line.score.value, 5) for line in lines],
-        "holdout": round(holdout(record, params), 5),
+        "holdout": round(holdout(record, params), 5) if completed else None,
         "seconds": round(sum(line.seconds for line in lines), 1),
         "commit": provenance()["git"][:12],
     }
@@ -91,12 +93,12 @@ def holdout(record: Record, params: Any) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--part", default="0/1", metavar="K/N")
-    part, parts = map(int, parser.parse_args().part.split("/"))
+    parser.add_argument("--part", type=int, default=0, help="which of the parts, from 0")
+    parser.add_argument("--parts", type=int, default=1)
+    arguments = parser.parse_args()
     CURVES.mkdir(exist_ok=True)
-    for place, run in enumerate(runs()):
-        if place % parts == part:
-            train(*run)
+    for run in list(runs())[arguments.part :: arguments.parts]:
+        train(*run)
 
 
 if __name__ == "__main__":

@@ -263,8 +263,8 @@ class PatchDiscriminator(nn.Module):
     `layers` 3, 34 with 2, 16 with 1; inputs must be at least 32 x 32. Width 64 with instance norm
     has 2,764,737 parameters. A conditional discriminator sees the image and its source
     concatenated: twice the channels. `spectral`: every convolution has norm 1 (Miyato et al. 2018),
-    and `gain`, a factor of the logits, is the Lipschitz constant: with 1 the fine texture of a
-    painting cannot be told from none.
+    and `gain`, a factor of the logits, is the Lipschitz constant: with 1 faint brush strokes
+    change the logits too little to be learnt.
     """
 
     def __init__(
