@@ -164,7 +164,7 @@ def plan(
     length = config.params(task).epochs
     if not config.has_length(task):
         known = read_json(config.folder / "study.json").get("epochs")
-        length = int(known or affordable(total, max(length, MOST), pruner))
+        length = int(known or affordable(total, max(length, MOST), pruner, workers))
         config = replace(config, fixed={**config.fixed, "epochs": str(length)})
     trials = bought(total, length, pruner)
     if budget.limited:

@@ -62,15 +62,16 @@ class Budget:
         return fmean(seconds) if seconds else self.epoch
 
 
-def affordable(epochs: float, most: int, pruner: str) -> int:
+def affordable(epochs: float, most: int, pruner: str, workers: int = 1) -> int:
     """The length of a trial, `most` at most, for which a whole tournament fits in so many epochs.
 
-    UserError where they are too few for the shortest one.
+    That many are trained by all `workers` together. UserError where they are too few for the
+    shortest tournament.
     """
     for length in range(most, 0, -1):
-        if cost_of(length, pruner) * LOSS <= epochs:
+        if cost_of(length, pruner, workers) * LOSS <= epochs:
             return length
-    need = cost_of(shortest(pruner), pruner) * LOSS
+    need = cost_of(shortest(pruner), pruner, workers) * LOSS
     raise UserError(
         f"--timeout: buys {epochs:.0f} epochs, and the shortest search takes {need:.0f}; give it "
         "more time, or make an epoch cheaper by smaller networks or images"
@@ -85,18 +86,19 @@ def shortest(pruner: str) -> int:
     return length
 
 
-def cost_of(epochs: int, pruner: str) -> float:
+def cost_of(epochs: int, pruner: str, workers: int = 1) -> float:
     """The epochs of the smallest search that is one: from a full first rung to one whole trial.
 
-    Without rungs, that is eight whole trials. Infinite where there is no rung.
+    Without rungs, that is eight whole trials. Infinite where there is no rung. Those for which
+    `workers` wait count, since the longest trial has no other beside it.
     """
     try:
         rungs = Rungs.of(pruner, epochs)
     except UserError:
         return float("inf")
     if rungs is None:
-        return 8.0 * epochs if epochs >= FIRST else float("inf")
-    return float(rungs.cost(rungs.eta ** (len(rungs.levels) - 1)))
+        return -(-8.0 // workers) * workers * epochs if epochs >= FIRST else float("inf")
+    return float(rungs.cost(rungs.eta ** (len(rungs.levels) - 1), workers))
 
 
 def bought(epochs: float, length: int, pruner: str) -> int:

@@ -116,13 +116,16 @@ class Rungs:
             if waiting:
                 yield waiting
 
-    def cost(self, trials: int) -> int:
-        """The epochs that so many trials train in all when promotions follow the ranks exactly."""
+    def cost(self, trials: int, workers: int = 1) -> int:
+        """The epochs that so many trials train in all when promotions follow the ranks exactly.
+
+        With `workers` that wait for each other at the rungs, those of the waiting ones count, too.
+        """
         total = 0
         for stops, count in self._counts(trials).items():
             before, left = 0, count
             for level in stops:
-                total += left * (level - before)
+                total += -(-left // workers) * workers * (level - before)
                 before, left = level, max(1, left // self.eta)
         return total
 

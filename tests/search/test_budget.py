@@ -35,6 +35,9 @@ def test_a_trial_is_as_long_as_lets_a_tournament_fit() -> None:
     assert 26 <= affordable(80, 200, "asha") <= 30
     assert affordable(10_000, 200, "asha") == 200, "never longer than the published trial"
     assert affordable(400, 200, "none") == 40
+    assert affordable(30, 200, "asha") == 14
+    assert affordable(30, 200, "asha", workers=2) == 9, "a worker alone trains the last rung"
+    assert cost_of(9, "asha", workers=2) == 2 * (2 * 3 + 6), "two rounds of two, then the best"
     for epochs, length in ((200.0, 27), (1000.0, 81)):
         trials = bought(epochs, length, "asha")
         assert trials > 9
