@@ -35,9 +35,9 @@ FOLDER = Path("runs/curves")
 CURVES = Path(__file__).parent / "curves"
 POINTS, EPOCHS, SEEDS, REPEATED = 40, 27, 4, 5
 NETWORKS: dict[str, Any] = {
-    **{"size": 64, "crop": 32, "width": 16, "blocks": 2, "batch_size": 2, "d_layers": 2},
-    **{"upsample": "resize", "skip": "add", "norm": "none", "spectral_norm": True},
-    **{"d_gain": 10.0, "ema": 0.99, "threads": 1, "precision": "bf16", "compile": "on"},
+    **{"size": 64, "crop": 32, "width": 16, "blocks": 2, "batch_size": 2, "ema": 0.99},
+    **{"upsample": "resize", "skip": "add", "norm": "none", "discriminator": "projected"},
+    **{"threads": 1, "precision": "bf16", "compile": "on"},
 }
 
 

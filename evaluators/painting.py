@@ -19,12 +19,12 @@ from typing import Any, Literal
 import torch
 from torch import nn
 
+from core.backbone import AUTO, load_backbone
 from core.data.images import Domain, UnpairedImages
 from core.data.outputs import ImagePairs
 from core.data.tensors import centre_crops, from_pixels, in_batches, to_pixels, to_tensor
 from core.device import pick_device
 from core.metrics import painting_net, similarity
-from core.metrics.backbone import AUTO, load_backbone
 from core.metrics.cache import load_or_train
 from core.metrics.painting_net import PaintingNet
 from core.metrics.painting_score import PARTS, scaled, style_and_content, violations

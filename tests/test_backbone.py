@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torchvision.models import ResNet18_Weights, resnet18, resnet34
 
-from core.metrics.backbone import NAMES, load_backbone, packaged_weights, torchvision_file
+from core.backbone import NAMES, load_backbone, packaged_weights, torchvision_file
 from core.task import UserError
 
 PACKAGED = [name for name in NAMES if name.startswith("efficientnet")]

@@ -14,11 +14,11 @@ ROOT = Path(__file__).parent.parent
 # Lines at most, Python and templates. A budget is a question: is this two subjects, does a library
 # do it? Raising one is a commit of its own, with its reason.
 BUDGETS = {
-    "core": 1080,
+    "core": 1330,
     "core/training": 1280,
-    "core/models": 1460,
+    "core/models": 1555,
     "core/data": 1650,
-    "core/metrics": 1775,
+    "core/metrics": 1550,
     "core/search": 3375,
     "core/replicates": 550,
     "core/report": 3460,

@@ -39,7 +39,7 @@ def run(arguments: argparse.Namespace) -> int:
     from core.doctor.finding import Level
 
     if arguments.download:
-        from core.metrics.backbone import download  # torch is slow to import
+        from core.backbone import download  # torch is slow to import
 
         print(download())
         return 0

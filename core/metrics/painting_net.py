@@ -18,11 +18,11 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor, nn
 
+from core.backbone import Backbone
 from core.data.images import Pixels
 from core.data.painterly import paint
 from core.data.tensors import centre_crops, to_tensor
 from core.metrics import distortions as change
-from core.metrics.backbone import Backbone
 from core.metrics.cache import counted
 
 RECIPE: dict[str, Any] = {"version": 1, "inverse_regularisation": 0.02, "images": 80, "rounds": 6}

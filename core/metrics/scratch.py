@@ -11,10 +11,10 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from core.backbone import Backbone, resnet_backbone
 from core.data.images import Pixels
 from core.data.tensors import random_crops
 from core.metrics import distortions as change
-from core.metrics.backbone import Backbone, resnet_backbone
 from core.metrics.cache import fit, load_or_train
 
 RECIPE: dict[str, Any] = {

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from core.metrics.backbone import torchvision_weights
+from core.backbone import torchvision_weights
 
 LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
 THUMBNAIL = 16

@@ -15,11 +15,11 @@ from torch import Tensor, nn
 from core.data.outputs import ImagePairs
 from core.models.collapse import collapse_reason
 from core.models.compute import Compute, ComputeParams, Networks, Replayed, call_together
+from core.models.discriminators import DiscriminatorParams, discriminators
 from core.models.image_pool import ImagePool
 from core.models.losses import l1, lsgan_discriminator, lsgan_generator
 from core.models.networks import (
     Norm,
-    PatchDiscriminator,
     ResnetGenerator,
     Upsample,
     apply_in_batches,
@@ -34,7 +34,7 @@ from core.models.optimisers import (
 )
 
 
-class CycleParams(AlternatingParams, ComputeParams):
+class CycleParams(AlternatingParams, DiscriminatorParams, ComputeParams):
     """The losses, networks and optimisers; every default is the paper's."""
 
     lambda_gan: float = Field(1.0, ge=0, le=1000, description="weight of the adversarial losses")
@@ -56,17 +56,6 @@ class CycleParams(AlternatingParams, ComputeParams):
     skip: Literal["none", "add"] = Field(
         "none",
         description="add: a generator paints details over its blurred input, features skip ahead",
-    )
-    d_layers: int = Field(
-        3, ge=1, le=5, description="strided layers of a discriminator; a patch has 16, 34, 70 ..."
-    )
-    spectral_norm: bool = Field(False, description="spectral normalisation in the discriminators")
-    d_gain: float = Field(
-        1.0,
-        gt=0,
-        le=1000,
-        description="factor of the discriminators' outputs: their Lipschitz constant under a "
-        "spectral norm",
     )
     grain: float = Field(
         0.0, ge=0, le=1, description="deviation of the noise on source images, in shares of 0..255"
@@ -117,8 +106,7 @@ class CycleTraining:
         compute = self.compute = Compute.of(p, device)
         shape = p.width, p.blocks, p.norm, p.dropout, channels, p.upsample, p.skip
         self.G, self.F = (compute.place(ResnetGenerator(*shape)) for _ in "GF")
-        patch = p.width, p.norm, channels, p.d_layers, p.spectral_norm, p.d_gain
-        self.D_x, self.D_y = (compute.place(PatchDiscriminator(*patch)) for _ in "xy")
+        self.D_x, self.D_y = discriminators(p, p.width, p.norm, channels, compute)
         self.average = deepcopy(self.G).requires_grad_(False) if p.ema else self.G
         self.opt_g = adam(chain(self.G.parameters(), self.F.parameters()), p.lr_g, p.beta1)
         self.opt_d = adam(chain(self.D_x.parameters(), self.D_y.parameters()), p.lr_d, p.beta1)

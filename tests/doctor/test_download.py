@@ -9,8 +9,8 @@ import pytest
 import torch
 from torchvision.models import ResNet18_Weights, resnet18
 
+from core.backbone import load_backbone, torchvision_file
 from core.cli import main
-from core.metrics.backbone import load_backbone, torchvision_file
 from core.task import UserError
 from tests.conftest import free_port
 
