@@ -23,7 +23,7 @@ from core.files import write_json
 from core.params import load_task, validate_params
 from core.record import Record
 from core.search.space import Space
-from core.task import OutcomeKind
+from core.task import Outcome, OutcomeKind, Params
 from core.training.progress import Progress
 from core.training.provenance import provenance
 from core.training.run import run_trial
@@ -61,31 +61,36 @@ def train(number: int, seed: int, values: dict[str, Any]) -> None:
     file = CURVES / f"{number:02d}-{seed}.json"
     if file.exists():
         return
-    params = validate_params(TASK.params, values)
-    record = Record(FOLDER / file.stem)
-    if record.outcome() is None:
-        with Progress() as progress:
-            run_trial(TASK, StandaloneTrial(params, FOLDER.name, record.folder), progress, FOLDER)
-    ended, lines = record.outcome(), record.epochs()
-    assert ended is not None
+    params, record = validate_params(TASK.params, values), Record(FOLDER / file.stem)
+    ended, lines = trained(params, record, FOLDER), record.epochs()
     completed = ended.kind is OutcomeKind.COMPLETED
     curve = {
         "point": {name: values[name] for name in SPACE.fields if name in values},
         "seed": seed,
         "outcome": ended.kind.value,
         "scores": [round(line.score.value, 5) for line in lines],
-        "holdout": round(holdout(record, params), 5) if completed else None,
+        "holdout": round(holdout(record, params, FOLDER), 5) if completed else None,
         "seconds": round(sum(line.seconds for line in lines), 1),
         "commit": provenance()["git"][:12],
     }
     write_json(file, curve)
 
 
-def holdout(record: Record, params: Any) -> float:
-    """What the holdout evaluator says of the last epoch."""
+def trained(params: Params, record: Record, folder: Path) -> Outcome:
+    """How a trial ended, or ends now; one that was cut short goes on."""
+    if record.outcome() is None:
+        with Progress() as progress:
+            run_trial(TASK, StandaloneTrial(params, folder.name, record.folder), progress, folder)
+    outcome = record.outcome()
+    assert outcome is not None
+    return outcome
+
+
+def holdout(record: Record, params: Any, folder: Path = FOLDER) -> float:
+    """What the holdout evaluator says of a trial's last epoch."""
     data, device = TASK.load(params), configure_torch(params)
     evaluator = TASK.with_holdout_evaluator().evaluator(params)
-    evaluator.prepare(data, FOLDER / "evaluators", print)
+    evaluator.prepare(data, folder / "evaluators", print)
     model = TASK.build(params, data, device)
     model.load_state_dict(load_checkpoint(record.checkpoint)["model"])
     return evaluator(model.outputs()).value

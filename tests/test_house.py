@@ -24,7 +24,7 @@ BUDGETS = {
     "core/report": 3460,
     "core/commands": 1360,
     "core/doctor": 455,
-    "benchmarks": 2165,
+    "benchmarks": 2290,
 }
 LONGEST_FILE, LONGEST_FUNCTION = 350, 50
 READING_PATH = (

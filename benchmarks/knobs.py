@@ -1,0 +1,114 @@
+"""What makes a small CycleGAN learn strokes in minutes: one change at a time, with common seeds.
+
+    python -m benchmarks.knobs [--seeds 3] [--part 0 --parts 2]     writes benchmarks/knobs.md
+
+The embedded sample at 64 pixels, `EPOCHS` epochs. `RECIPE` is what `make demo` trains, in the
+middle of its search space; each row changes one thing, and the last one is the published CycleGAN
+with networks of the same size. What lies under runs/knobs/ is done: parts share the training, each
+on one core, and whoever ends last writes the table and the sheet of pictures.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from PIL import Image
+
+from benchmarks.recorded import NETWORKS, TASK, holdout, trained
+from benchmarks.table import origin, save, table
+from core.files import read_json, write_json
+from core.params import validate_params
+from core.record import Record
+
+FOLDER = Path("runs/knobs")
+EPOCHS = 9
+SMALL = {name: NETWORKS[name] for name in ("size", "width", "blocks", "threads", "precision")}
+RATES = {"lr_g": 7e-4, "lr_d": 7e-4}
+RECIPE = {**NETWORKS, **RATES, "grain": 0.1, "lambda_cycle": 8.0, "lambda_identity": 0.0}
+PATCHES = {"discriminator": "patch", "d_layers": 2, "spectral_norm": True}
+CHANGES: dict[str, dict[str, Any]] = {
+    "the demo's": {},
+    "patch discriminators of 34 pixels, spectral norm, gain 10": {**PATCHES, "d_gain": 10.0},
+    "the same, gain 1": PATCHES,
+    "no grain": {"grain": 0.0},
+    "grain 0.2": {"grain": 0.2},
+    "transposed convolutions": {"upsample": "transposed"},
+    "instance norm": {"norm": "instance"},
+    "instance norm, no skips": {"norm": "instance", "skip": "none"},
+    "whole images instead of crops": {"crop": 0},
+    "batch 1": {"batch_size": 1},
+    "batch 4": {"batch_size": 4},
+    "identity 0.5": {"lambda_identity": 0.5},
+    "cycle 3": {"lambda_cycle": 3.0},
+    "cycle 20": {"lambda_cycle": 20.0},
+    "rates 2e-4": {"lr_g": 2e-4, "lr_d": 2e-4},
+    "rates 2e-3": {"lr_g": 2e-3, "lr_d": 2e-3},
+    "no averaged weights": {"ema": 0.0},
+}
+SETTINGS: dict[str, dict[str, Any]] = {
+    **{name: {**RECIPE, **change} for name, change in CHANGES.items()},
+    "the published CycleGAN, as small": SMALL,
+}
+COLUMNS = ("score", "holdout", "style", "content")
+SHOWN = 12  # pictures of a row
+
+
+def run(number: int, seed: int) -> dict[str, Any]:
+    """Train a setting, unless that is done; its scores, the seconds of an epoch, its pictures."""
+    values = {**[*SETTINGS.values()][number], "seed": seed, "epochs": EPOCHS, "compile": "off"}
+    record = Record(FOLDER / f"{number:02d}-{seed}")
+    params = validate_params(TASK.params, values)
+    trained(params, record, FOLDER)
+    known = read_json(record.folder / "holdout.json")
+    if not known:
+        known = {"holdout": holdout(record, params, FOLDER)}
+        write_json(record.folder / "holdout.json", known)
+    lines = record.epochs()
+    last = lines[-1].score
+    seconds = fmean(line.seconds for line in lines)
+    return {**last.parts, **known, "score": last.value, "seconds": seconds, "record": record}
+
+
+def sheet(rows: list[list[Record]]) -> Image.Image:
+    """The first outputs of each setting's first seed, a setting a row."""
+    strips = [Image.open(records[0].pictures / "output.png") for records in rows]
+    size = min(strip.height for strip in strips)
+    found = Image.new("RGB", (size * SHOWN, size * len(strips)))
+    for i, strip in enumerate(strips):
+        found.paste(strip, (0, i * size))
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--part", type=int, default=0, help="which of the parts, from 0")
+    parser.add_argument("--parts", type=int, default=1)
+    arguments = parser.parse_args()
+    todo = [(n, seed) for seed in range(arguments.seeds) for n in range(len(SETTINGS))]
+    for number, seed in todo[arguments.part :: arguments.parts]:
+        run(number, seed)
+    if not all(Record(FOLDER / f"{n:02d}-{seed}").outcome() for n, seed in todo):
+        return
+    rows, records = [], []
+    for number, name in enumerate(SETTINGS):
+        found = [run(number, seed) for seed in range(arguments.seeds)]
+        means = [fmean(one[column] for one in found) for column in COLUMNS]
+        scores = [one["score"] for one in found]
+        spread = f"{min(scores):.3f} to {max(scores):.3f}"
+        seconds = fmean(one["seconds"] for one in found)
+        rows.append([name, f"{means[0]:.3f}", spread, *(f"{m:.3f}" for m in means[1:])])
+        rows[-1].append(f"{seconds:.1f}")
+        records.append([one["record"] for one in found])
+    head = ["one change", "score", "of the seeds", *COLUMNS[1:], "seconds an epoch"]
+    sheet(records).save(Path(__file__).with_suffix(".png"))
+    save(
+        __file__, f"{origin('torch')}; {EPOCHS} epochs, {arguments.seeds} seeds", table(head, rows)
+    )
+
+
+if __name__ == "__main__":
+    main()
