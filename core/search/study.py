@@ -36,6 +36,7 @@ from core.search.attributes import (
     folder_of,
     latest,
 )
+from core.search.budget import RECENT
 from core.search.config import GRID, QUEUE, SearchConfig, check_pruner, refuse_changes
 from core.search.promotion import Promotion
 from core.search.recovery import Recovery, location
@@ -251,13 +252,22 @@ class Search:
             return False
         return len(taken) >= self.config.trials
 
+    def _too_late(self, taken: list[FrozenTrial]) -> bool:
+        """Whether a new trial would slow those that run, and not reach its first stop in time."""
+        budget = self.config.budget
+        if not budget or all(t.state is not TrialState.RUNNING for t in taken):
+            return False
+        whole = self.config.params(self.task).epochs
+        stop = self.rungs.after(len(taken), 0) if self.rungs else whole
+        return budget.pace(Record(self.workdir(t)) for t in taken[-RECENT:]) * stop > budget.left
+
     def _next(self, held: ExitStack) -> OptunaTrial | None:
         """The next trial, its lock and its heartbeat `held`; None when no share is left."""
         with self.locked():
             if self.config.budget and self.config.budget.left <= 0:
                 return None
             taken = self._take_up()
-            if not self.promoted(taken) and self._complete(taken):
+            if not self.promoted(taken) and (self._complete(taken) or self._too_late(taken)):
                 return None
             trial = self.ask(taken)
             number = trial.user_attrs.get(NUMBER, len(taken))

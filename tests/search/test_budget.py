@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import subprocess
 import time
+from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from core.record import Study
-from core.search.budget import affordable, bought, clock, cost_of, seconds_of
+from core.search.budget import Budget, affordable, bought, clock, cost_of, seconds_of
+from core.search.config import SearchConfig
+from core.search.study import open_search
 from core.task import OutcomeKind, UserError
 from tests.conftest import GANTUNE, ROOT
+from tests.search import hill
 
 
 def test_times_are_written_as_people_write_them() -> None:
@@ -69,6 +74,20 @@ def test_a_search_ends_when_its_time_is_over(runs: Path) -> None:
     assert again.returncode == 0, again.stderr
     records = Study.open(runs, "function_fit").records()
     assert sum(len(record.epochs()) for record in records) > trained, "it has gone on"
+
+
+@pytest.mark.parametrize(("pruner", "short", "long"), [("asha", 12, 60), ("none", 5, 12)])
+def test_no_trial_is_begun_beside_others_that_would_come_to_no_end(
+    tmp_path: Path, pruner: str, short: int, long: int
+) -> None:
+    budget = Budget(time.time() + 60, epoch=10.0)  # the first rungs are at 4 and 7
+    config = SearchConfig("hill", tmp_path, "s", space=hill.SPACE, pruner=pruner, budget=budget)
+    for epochs, fits in ((short, True), (long, False)):
+        one = replace(config, study=f"s{epochs}", fixed={"epochs": str(epochs)})
+        found = open_search(one, hill.TASK)
+        with ExitStack() as held:
+            assert found._next(held), "alone, it takes the time that is left"
+            assert bool(found._next(held)) is fits
 
 
 def test_a_time_that_cannot_be_read_is_one_clear_error() -> None:
