@@ -21,7 +21,7 @@ BUDGETS = {
     "core/metrics": 1550,
     "core/search": 3380,
     "core/replicates": 550,
-    "core/report": 3460,
+    "core/report": 3465,
     "core/commands": 1360,
     "core/doctor": 455,
     "benchmarks": 2290,

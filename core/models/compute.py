@@ -12,6 +12,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from multiprocessing import parent_process
 from typing import Any, Literal, TypeVar
 
 import torch
@@ -74,6 +75,8 @@ class Compute:
         warnings.filterwarnings("ignore", "The .grad attribute of a Tensor that is not a leaf")
         logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)  # no CUDA: no news
         torch._dynamo.config.recompile_limit = max(64, torch._dynamo.config.recompile_limit)
+        if parent_process():  # a worker has its share of the cores, and dies without farewell
+            torch._inductor.config.compile_threads = 1
         return {name: torch.compile(net, dynamic=False) for name, net in networks.items()}
 
 

@@ -45,14 +45,18 @@ class Summary:
 
     @cached_property
     def candidates(self) -> list[Row]:
-        """The completed trials with the fewest guards broken: the best is one of them."""
-        completed = [row for row in self.rows if row.task == self.task and row.completed]
-        fewest = min((len(row.broken) for row in completed), default=0)
-        return [row for row in completed if len(row.broken) == fewest]
+        """The completed trials, else the furthest, that break the fewest guards."""
+        own = [row for row in self.rows if row.task == self.task and row.score is not None]
+        stopped = [row for row in own if row.outcome in ("pruned", "interrupted")]
+        furthest = max((len(row.epochs) for row in stopped), default=0)
+        found = [row for row in own if row.completed]
+        found = found or [row for row in stopped if len(row.epochs) == furthest]
+        fewest = min((len(row.broken) for row in found), default=0)
+        return [row for row in found if len(row.broken) == fewest]
 
     @cached_property
     def best(self) -> Row | None:
-        """The candidate with the best score; None where no trial has completed."""
+        """The candidate with the best score; None where there is no score."""
         pick = max if self.maximize else min
         return pick(self.candidates, key=lambda row: row.score or 0.0, default=None)
 

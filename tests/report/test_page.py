@@ -6,6 +6,7 @@ import json
 import re
 import shlex
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -98,6 +99,18 @@ def test_without_a_completed_trial(make: Any, made: Any) -> None:
     best = json.loads((study.folder / "best.json").read_text())
     assert (best["best"], best["baseline"], best["gain"]) == (None, None, None)
     assert "No trial has completed" in (study.folder / "report.md").read_text()
+
+
+def test_where_time_was_over_first_the_furthest_trials_compete(make: Any, made: Any) -> None:
+    pruned, interrupted = OutcomeKind.PRUNED, OutcomeKind.INTERRUPTED
+    long = {"epochs": 6}
+    study = make([made(0.2, long, pruned), made(0.4, {**long, "weight": 2.0}, interrupted)])
+    further = study.records()[0].epochs()
+    study.records()[0].write_epochs([*further, replace(further[-1], epoch=3)])
+    write_report(study)
+    verdict = json.loads((study.folder / "best.json").read_text())["verdict"]
+    assert verdict.startswith("No trial has come to its last epoch. ")
+    assert verdict.endswith("came furthest, trial 0, scored 0.200 after 3 of 6 epochs.")
 
 
 def test_the_best_is_trained_again_with_what_is_not_default(make: Any, made: Any) -> None:

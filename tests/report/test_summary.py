@@ -85,7 +85,11 @@ def test_a_baseline_that_did_not_complete_is_not_compared(make: Any, made: Any) 
 def test_only_completed_trials_are_compared(make: Any, made: Any) -> None:
     others = [o for o in OutcomeKind if o is not OutcomeKind.COMPLETED]
     trials = [made(0.9, {"weight": 2.0}, outcome=o) for o in [*others, None]]
-    assert summarize(make(trials)).best is None
+    stopped = summarize(make(trials))
+    assert {row.outcome for row in stopped.candidates} == {"pruned", "interrupted"}
+    assert stopped.verdict.startswith("No trial has come to its last epoch.")
+    wrong = [t for t in trials if t.outcome not in (OutcomeKind.PRUNED, OutcomeKind.INTERRUPTED)]
+    assert summarize(make(wrong, name="wrong")).best is None
     summary = summarize(make([made(0.2, {"weight": 3.0}), *trials], name="two"))
     assert labels(summary) == ("0", None)
     assert summary.outcomes == {"completed": 1, "killed": 1} | {str(o): 1 for o in others}
