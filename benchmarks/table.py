@@ -39,7 +39,8 @@ def filled(text: str, source: str, *tables: str) -> str:
 
 
 def save(benchmark: str, source: str, *tables: str) -> None:
-    """Print the tables, and keep them in the .md file beside a benchmark's `__file__`."""
+    """Print the tables, and keep them in the .md file beside a benchmark's `__file__`, if any."""
     print(*tables, sep="\n")
     path = Path(benchmark).with_suffix(".md")
-    write_bytes(path, filled(path.read_text(encoding="utf-8"), source, *tables).encode())
+    if path.is_file():  # its prose is somebody's
+        write_bytes(path, filled(path.read_text(encoding="utf-8"), source, *tables).encode())

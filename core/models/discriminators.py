@@ -76,6 +76,7 @@ class ProjectedDiscriminator(nn.Module):
     def __init__(self, backbone: Backbone) -> None:
         super().__init__()
         self.seen = (backbone,)  # a tuple, so that it is no submodule
+        self.look = torch.compiler.disable(self._maps)  # its kernels are slower compiled
         black = torch.zeros(1, 3, 32, 32, device=backbone.mean.device)
         with torch.no_grad():
             maps = backbone.maps(black, STAGES)[1:]
@@ -96,7 +97,7 @@ class ProjectedDiscriminator(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """N x 3 (or 1) x H x W in [-1, 1] to N x 4 x H/2 x W/2 logits, as many of each depth."""
-        maps = self._maps(x.expand(-1, 3, -1, -1))[1:]
+        maps = self.look(x.expand(-1, 3, -1, -1))[1:]
         logits = [
             head(mixer(features))
             for mixer, head, features in zip(self.mixers, self.heads, maps, strict=True)
@@ -104,7 +105,6 @@ class ProjectedDiscriminator(nn.Module):
         size = logits[0].shape[-2:]
         return torch.cat([F.interpolate(each, size, mode="nearest") for each in logits], 1)
 
-    @torch.compiler.disable  # type: ignore[untyped-decorator]
     def _maps(self, x: Tensor) -> list[Tensor]:
         """What the backbone sees; on a CPU in fp32, which is the faster for depthwise kernels."""
         backbone = self.seen[0]
