@@ -65,16 +65,18 @@ class Budget:
 def affordable(epochs: float, most: int, pruner: str, workers: int = 1) -> int:
     """The length of a trial, `most` at most, for which a whole tournament fits in so many epochs.
 
-    That many are trained by all `workers` together. UserError where they are too few for the
-    shortest tournament.
+    That many are trained by all `workers` together. Where they are too few for any tournament, the
+    shortest length: the report tells of whoever came furthest. UserError for less than a first rung.
     """
     for length in range(most, 0, -1):
         if cost_of(length, pruner, workers) * LOSS <= epochs:
             return length
-    need = cost_of(shortest(pruner), pruner, workers) * LOSS
+    if epochs >= FIRST * workers * LOSS:
+        return shortest(pruner)
     raise UserError(
-        f"--timeout: buys {epochs:.0f} epochs, and the shortest search takes {need:.0f}; give it "
-        "more time, or make an epoch cheaper by smaller networks or images"
+        f"--timeout: buys {epochs:.1f} epochs, and the first scores that say something take "
+        f"{FIRST * workers * LOSS:.0f}; give it more time, or make an epoch cheaper by smaller "
+        "networks or images"
     )
 
 
