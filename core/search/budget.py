@@ -66,7 +66,7 @@ def affordable(epochs: float, most: int, pruner: str, workers: int = 1) -> int:
     """The length of a trial, `most` at most, for which a whole tournament fits in so many epochs.
 
     That many are trained by all `workers` together. Where they are too few for any tournament, the
-    shortest length: the report tells of whoever came furthest. UserError for less than a first rung.
+    shortest length: the report tells of the furthest trials. UserError for less than a first rung.
     """
     for length in range(most, 0, -1):
         if cost_of(length, pruner, workers) * LOSS <= epochs:
