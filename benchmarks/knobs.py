@@ -1,16 +1,18 @@
 """What makes a small CycleGAN learn strokes in minutes: one change at a time, with common seeds.
 
-    python -m benchmarks.knobs [--seeds 3] [--part 0 --parts 2]     writes benchmarks/knobs.md
+    python -m benchmarks.knobs [--seeds 3] [--part 0 --parts 2]     an hour on two cores
 
 The embedded sample at 64 pixels, `EPOCHS` epochs. `RECIPE` is what `make demo` trains, in the
 middle of its search space; each row changes one thing, and the last one is the published CycleGAN
 with networks of the same size. What lies under runs/knobs/ is done: parts share the training, each
-on one core, and whoever ends last writes the table and the sheet of pictures.
+on one core, and whoever ends last prints the table and saves benchmarks/knobs.png. A trial that did
+not complete has no score.
 """
 
 from __future__ import annotations
 
 import argparse
+import math
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -22,6 +24,7 @@ from benchmarks.table import origin, save, table
 from core.files import read_json, write_json
 from core.params import validate_params
 from core.record import Record
+from core.task import OutcomeKind
 
 FOLDER = Path("runs/knobs")
 EPOCHS = 9
@@ -61,7 +64,8 @@ def run(number: int, seed: int) -> dict[str, Any]:
     values = {**[*SETTINGS.values()][number], "seed": seed, "epochs": EPOCHS, "compile": "off"}
     record = Record(FOLDER / f"{number:02d}-{seed}")
     params = validate_params(TASK.params, values)
-    trained(params, record, FOLDER)
+    if trained(params, record, FOLDER).kind is not OutcomeKind.COMPLETED:
+        return {**dict.fromkeys((*COLUMNS, "seconds"), math.nan), "record": record}
     known = read_json(record.folder / "holdout.json")
     if not known:
         known = {"holdout": holdout(record, params, FOLDER)}
@@ -74,11 +78,11 @@ def run(number: int, seed: int) -> dict[str, Any]:
 
 def sheet(rows: list[list[Record]]) -> Image.Image:
     """The first outputs of each setting's first seed, a setting a row."""
-    strips = [Image.open(records[0].pictures / "output.png") for records in rows]
-    size = min(strip.height for strip in strips)
-    found = Image.new("RGB", (size * SHOWN, size * len(strips)))
-    for i, strip in enumerate(strips):
-        found.paste(strip, (0, i * size))
+    size = int(SMALL["size"])
+    found = Image.new("RGB", (size * SHOWN, size * len(rows)))
+    for i, (first, *_) in enumerate(rows):
+        if (file := first.pictures / "output.png").is_file():
+            found.paste(Image.open(file), (0, i * size))
     return found
 
 

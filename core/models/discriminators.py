@@ -66,11 +66,10 @@ def discriminators(
 class ProjectedDiscriminator(nn.Module):
     """Small convolutions that judge four depths of a frozen network (Sauer et al. 2021).
 
-    "Projected GANs converge faster" (arXiv 2111.01007): the features of a network pretrained on
-    ImageNet, each depth's channels mixed at random, tell from the first step on what takes a
-    discriminator of random weights hours to learn, and their gradients lead to textures that are
-    whole. Here the depths are not mixed with one another, and the heads are of one size. `backbone`
-    is shared: it is no part of the module's state and has no gradients of its own.
+    "Projected GANs converge faster" (arXiv 2111.01007): a head for each depth reads the features
+    of a network pretrained on ImageNet, whose channels are mixed at random and stay so. Unlike
+    the paper's, depths are not mixed with one another, and all heads have the same layers. The
+    `backbone` is shared: it is not in the module's state_dict and is never trained.
     """
 
     def __init__(self, backbone: Backbone) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
@@ -56,9 +56,9 @@ class Budget:
         """The seconds left; below 0 when it is over."""
         return self.deadline - time.time()
 
-    def pace(self, records: Iterable[Record]) -> float:
+    def pace(self, records: Sequence[Record]) -> float:
         """Seconds of an epoch beside the other workers: as recorded lately, else as measured."""
-        seconds = [line.seconds for record in records for line in record.epochs()]
+        seconds = [line.seconds for record in records[-RECENT:] for line in record.epochs()]
         return fmean(seconds) if seconds else self.epoch
 
 

@@ -21,7 +21,6 @@ from core.search.attributes import (
     folder_of,
     latest,
 )
-from core.search.budget import RECENT
 from core.search.recovery import Recovery
 from core.search.rungs import Contender, Rungs
 
@@ -70,8 +69,7 @@ class Promotion:
         full = taken >= config.trials and (budget is None or budget.limited)
         pace, left = 0.0, 0.0
         if budget:
-            lately = [self._record(t) for t in list(frozen.values())[-RECENT:]]
-            pace, left = budget.pace(lately), budget.left
+            pace, left = budget.pace([self._record(t) for t in frozen.values()]), budget.left
             full = full or pace * self.rungs.levels[-1] > left
 
         def ready_to_go(spare: bool) -> list[Contender]:

@@ -36,7 +36,6 @@ from core.search.attributes import (
     folder_of,
     latest,
 )
-from core.search.budget import RECENT
 from core.search.config import GRID, QUEUE, SearchConfig, check_pruner, refuse_changes
 from core.search.promotion import Promotion
 from core.search.recovery import Recovery, location
@@ -259,7 +258,7 @@ class Search:
             return False
         whole = self.config.params(self.task).epochs
         stop = self.rungs.after(len(taken), 0) if self.rungs else whole
-        return budget.pace(Record(self.workdir(t)) for t in taken[-RECENT:]) * stop > budget.left
+        return budget.pace([Record(self.workdir(t)) for t in taken]) * stop > budget.left
 
     def _next(self, held: ExitStack) -> OptunaTrial | None:
         """The next trial, its lock and its heartbeat `held`; None when no share is left."""

@@ -67,13 +67,13 @@ def test_a_checkpoint_holds_no_pretrained_network(backbone: Backbone) -> None:
     assert torch.equal(net(images()), other(images()))
 
 
-def test_twenty_steps_tell_paintings_never_seen_from_photographs(backbone: Backbone) -> None:
+def test_twenty_steps_tell_held_out_paintings_from_photographs(backbone: Backbone) -> None:
     data = load_unpaired("sample", 64, "resize")
     photographs, paintings = (to_tensor(data.domain(name).train) for name in "BA")
-    unseen = torch.cat([to_tensor(data.domain(name).validation) for name in "BA"])
+    held_out = torch.cat([to_tensor(data.domain(name).validation) for name in "BA"])
     painted = [0] * len(data.domain("B").validation) + [1] * len(data.domain("A").validation)
 
-    def accuracy(net: torch.nn.Module) -> float:
+    def auc(net: torch.nn.Module) -> float:
         random = torch.Generator().manual_seed(0)
         optimiser = torch.optim.Adam(net.parameters(), 7e-4, betas=(0.5, 0.999))
         for _ in range(20):
@@ -86,11 +86,11 @@ def test_twenty_steps_tell_paintings_never_seen_from_photographs(backbone: Backb
             loss.backward()
             optimiser.step()
         with torch.no_grad():
-            return float(roc_auc_score(painted, net(unseen).flatten(1).mean(1)))
+            return float(roc_auc_score(painted, net(held_out).flatten(1).mean(1)))
 
     torch.manual_seed(0)
-    assert accuracy(ProjectedDiscriminator(backbone)) > 0.95
-    assert accuracy(PatchDiscriminator(16, "none", layers=2, spectral=True, gain=10)) < 0.8
+    assert auc(ProjectedDiscriminator(backbone)) > 0.95
+    assert auc(PatchDiscriminator(16, "none", layers=2, spectral=True, gain=10)) < 0.8
 
 
 def test_a_trial_goes_on_from_its_state_exactly() -> None:
