@@ -59,9 +59,8 @@ class CycleGANParams(CycleParams):
         if self.crop % 4 or self.crop > self.size:
             raise ValueError(f"--crop {self.crop}: must be a multiple of 4 up to size, {self.size}")
         if (side := self.crop or self.size) // 2**self.d_layers < 3:
-            raise ValueError(
-                f"--d-layers {self.d_layers}: too many for {side} pixels; take larger crops"
-            )
+            what = f"--d-layers {self.d_layers}: too many for {side} pixels"
+            raise ValueError(f"{what}; take fewer, or larger crops")
         return self
 
 
