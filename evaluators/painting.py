@@ -157,6 +157,7 @@ class PaintingEvaluator:
             "spectrum": similarity.spectral_misfit(output, self.spectra),
             "copied": similarity.copied_share(output, self.thumbnails),
             "structure": structure,
+            "light": similarity.light_kept(output, outputs.source),
             "recall": recall,
         }
         style, content = style_and_content(parts)

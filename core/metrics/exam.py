@@ -20,7 +20,7 @@ from core.files import now, read_json, write_json
 from core.metrics.cache import counted
 from core.task import Case, Data, Evaluator, Objective, Score
 
-VERSION = 3
+VERSION = 4
 MARGIN = 0.5  # of the good outputs' score, where the evaluator has no `margin` of its own
 NOISE = 0.1  # of the good outputs' score, that a ladder's step may fall by
 ExamPolicy = Literal["pass", "sit", "skip"]  # an evaluator has to pass its exam, to sit it, neither

@@ -53,6 +53,7 @@ def painting_exam(
     yield case("painted with brush strokes", strokes, True, (PAINTED, CLEAN))
     for name, output in bad_outputs(source, paintings, strokes, draw):
         yield case(name, output)
+    yield case("a negative, painted over", brushed([255 - each for each in pixels], 0))
     for name, net in nets.items():
         yield case(f"adversarial to {name}", adversarial(source, net))
 

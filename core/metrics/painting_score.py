@@ -8,6 +8,7 @@ forms       share of it that 8 x 8 pixels still show                          [0
 spectrum    misfit of the radial spectrum, in deviations of the paintings'    [0, ...), 0
 copied      share of outputs that are a training painting                     [0, 1], 0
 structure   own structure kept, above that of other inputs                    [0, 1], 1
+light       correlation of luminance with the input's, in 16 x 16 pixels      [-1, 1], > 0.8
 recall      R@1: share of outputs that find their own input                   [0, 1], 1
 
 style   = min(1, painted) x min(1, diversity / 0.5) x (1 - copied)
@@ -15,7 +16,8 @@ style   = min(1, painted) x min(1, diversity / 0.5) x (1 - copied)
 broad   = ((breadth - 0.3) / 0.2)^2 between 0.3 (white noise has 0.25) and 0.5; 0.01 to 1
 own     = (0.6 - forms) / 0.25 between 0.35 and 0.6 (another picture, halos); 0.1 to 1
 fine    = 1 / (1 + 3 (spectrum - 1.25)) where the misfit is above 1.25
-content = sqrt(structure) x recall
+content = sqrt(structure) x recall x lit
+lit     = (light / 0.8)^2 between 0 (a negative has less) and 0.8; 0.01 to 1
 value   = 1 / (1 + 5 ln(1 / (style x content))), in [0, 1]
 
 A likelihood is the geometric mean over the outputs of P(painting), multiplied over the two heads of
@@ -29,10 +31,14 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
-PARTS = ("painted", "diversity", "breadth", "forms", "spectrum", "copied", "structure", "recall")
+PARTS = (
+    *("painted", "diversity", "breadth", "forms", "spectrum", "copied"),
+    *("structure", "light", "recall"),
+)
 FINE = 1.25  # deviations that a typical set of paintings stays below
 NOISE, BROAD = 0.3, 0.5
 OWN, FOREIGN = 0.35, 0.6
+LIT = 0.8
 DIVERSE, ONE_FOR_ALL = 0.5, 0.25
 UNRELATED, COPIES = 0.25, 0.5
 STEEP = 5.0
@@ -46,7 +52,8 @@ def style_and_content(parts: Mapping[str, float]) -> tuple[float, float]:
     style *= ramp(parts.get("forms", OWN), FOREIGN, OWN)
     style /= 1 + 3 * max(0.0, parts.get("spectrum", 0.0) - FINE)
     style *= 1 - parts.get("copied", 0.0)
-    return style, math.sqrt(parts.get("structure", 1.0)) * parts.get("recall", 1.0)
+    lit = ramp(parts.get("light", LIT), 0.0, LIT) ** 2
+    return style, math.sqrt(parts.get("structure", 1.0)) * parts.get("recall", 1.0) * lit
 
 
 def scaled(product: float) -> float:
@@ -65,4 +72,5 @@ def violations(parts: Mapping[str, float]) -> dict[str, float]:
         "unrelated": UNRELATED - parts["recall"],  # too few outputs find their input
         "one_for_all": ONE_FOR_ALL - parts["diversity"],  # outputs too near one another
         "copies": parts["copied"] - COPIES,  # too many are training paintings
+        "negative": -parts["light"],  # light and dark are exchanged
     }

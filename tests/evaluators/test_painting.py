@@ -103,6 +103,19 @@ def test_unrelated_paintings_copies_and_one_for_all_break_their_guards(
     assert copies.violations["copies"] > 0
 
 
+def test_a_painting_of_the_negative_keeps_every_edge_and_loses(
+    evaluator: PaintingEvaluator, source: Tensor, strokes: Tensor
+) -> None:
+    painted = evaluator(ImagePairs(source, strokes))
+    negative = evaluator(ImagePairs(source, -strokes))
+    assert negative.parts["structure"] == pytest.approx(painted.parts["structure"], abs=0.01)
+    assert negative.parts["recall"] == painted.parts["recall"]
+    assert painted.parts["light"] > 0.9
+    assert negative.parts["light"] == pytest.approx(-painted.parts["light"], abs=0.01)
+    assert negative.broken == ["negative"]
+    assert negative.parts["content"] < 0.02
+
+
 def test_a_score_is_style_times_content_also_of_a_blank_page_or_one_image(
     evaluator: PaintingEvaluator, source: Tensor, strokes: Tensor
 ) -> None:

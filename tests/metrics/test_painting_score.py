@@ -7,7 +7,7 @@ import pytest
 from core.metrics.painting_score import scaled, style_and_content, violations
 
 PERFECT = {"painted": 1.0, "diversity": 0.5, "breadth": 0.5, "forms": 0.35, "spectrum": 1.25,
-           "copied": 0.0,"structure": 1.0, "recall": 1.0}  # fmt: skip
+           "copied": 0.0,"structure": 1.0, "light": 0.8, "recall": 1.0}  # fmt: skip
 
 
 @pytest.mark.parametrize(("part", "value", "style", "content"), [
@@ -30,6 +30,10 @@ PERFECT = {"painted": 1.0, "diversity": 0.5, "breadth": 0.5, "forms": 0.35, "spe
     ("copied", 1.0, 0, 1),
     ("structure", 0.25, 1, 0.5),
     ("structure", 0.0, 1, 0),
+    ("light", 0.4, 1, 0.25),
+    ("light", 0.0, 1, 0.01),
+    ("light", -1.0, 1, 0.01),
+    ("light", 1.0, 1, 1),
     ("recall", 0.5, 1, 0.5),
 ])  # fmt: skip
 def test_each_part_alone(part: str, value: float, style: float, content: float) -> None:
@@ -41,14 +45,15 @@ def test_each_part_alone(part: str, value: float, style: float, content: float) 
 def test_parts_multiply() -> None:
     parts = {"painted": 0.5, "diversity": 0.25, "breadth": 0.4, "forms": 0.475, "spectrum": 2.25,
              "copied": 0.5,
-             "structure": 0.25, "recall": 0.5}  # fmt: skip
-    assert style_and_content(parts) == pytest.approx((0.5 * 0.5 * 0.25 * 0.5 * 0.25 * 0.5, 0.25))
+             "structure": 0.25, "light": 0.4, "recall": 0.5}  # fmt: skip
+    assert style_and_content(parts) == pytest.approx((0.5 * 0.5 * 0.25 * 0.5 * 0.25 * 0.5, 0.0625))
 
 
 def test_guards_break_beyond_their_bounds() -> None:
-    assert violations(PERFECT) == {"unrelated": -0.75, "one_for_all": -0.25, "copies": -0.5}
-    bad = violations({"recall": 0.125, "diversity": 0.0, "copied": 0.75})
-    assert bad == {"unrelated": 0.125, "one_for_all": 0.25, "copies": 0.25}
+    kept = {"unrelated": -0.75, "one_for_all": -0.25, "copies": -0.5, "negative": -0.8}
+    assert violations(PERFECT) == kept
+    bad = violations({"recall": 0.125, "diversity": 0.0, "copied": 0.75, "light": -0.5})
+    assert bad == {"unrelated": 0.125, "one_for_all": 0.25, "copies": 0.25, "negative": 0.5}
 
 
 def test_the_value_has_the_products_order_on_a_scale_that_can_be_read() -> None:
