@@ -23,7 +23,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.exceptions import ExperimentalWarning
 from optuna.trial import BaseTrial, FrozenTrial, TrialState
 
-from core.search.attributes import latest
+from core.search.attributes import KEPT, latest
 from core.search.config import parse_pruner
 from core.search.space import Space
 from core.task import Outcome, OutcomeKind
@@ -110,8 +110,15 @@ class PruningAwareGP(samplers.GPSampler):
     """GPSampler for which a pruned trial counts as one that ended with its last score.
 
     Optuna's sees completed trials alone. A point that is pruned teaches it nothing, so it proposes
-    that point again, until the search ends.
+    that point again, until the search ends. A trial outside of the space, such as a baseline, has
+    no place among its points: it would take the parameter that lies outside from the model.
     """
+
+    def infer_relative_search_space(
+        self, study: Study, trial: FrozenTrial
+    ) -> dict[str, BaseDistribution]:
+        """As in GPSampler."""
+        return super().infer_relative_search_space(cast(Study, _Inside(study)), trial)
 
     def sample_relative(
         self, study: Study, trial: FrozenTrial, search_space: Mapping[str, BaseDistribution]
@@ -137,11 +144,31 @@ class _Latest:
         return [trial for trial in found if states is None or trial.state in states]
 
 
-class _PrunedAsCompleted(_Latest):
+class InsideCmaEs(samplers.CmaEsSampler):
+    """CmaEsSampler that searches every parameter, also one that lies outside in the baseline."""
+
+    def infer_relative_search_space(
+        self, study: Study, trial: FrozenTrial
+    ) -> dict[str, BaseDistribution]:
+        """As in CmaEsSampler."""
+        return super().infer_relative_search_space(cast(Study, _Inside(study)), trial)
+
+
+class _Inside(_Latest):
+    """A study's trials inside of its search space."""
+
+    def _get_trials(
+        self, deepcopy: bool, states: tuple[TrialState, ...] | None = None, use_cache: bool = False
+    ) -> list[FrozenTrial]:
+        found = super()._get_trials(deepcopy, states, use_cache)
+        return [trial for trial in found if not trial.user_attrs.get(KEPT)]
+
+
+class _PrunedAsCompleted(_Inside):
     """A study as PruningAwareGP sees it."""
 
     def _get_trials(
-        self, deepcopy: bool, states: tuple[TrialState, ...] | None, use_cache: bool
+        self, deepcopy: bool, states: tuple[TrialState, ...] | None = None, use_cache: bool = False
     ) -> list[FrozenTrial]:
         states = states or ()
         wanted = (*states, TrialState.PRUNED)
@@ -162,7 +189,7 @@ SAMPLERS: dict[str, Callable[[int, int, bool, bool], samplers.BaseSampler]] = {
     "random": lambda seed, derived, *_: samplers.RandomSampler(derived),
     "queue": lambda seed, derived, *_: samplers.RandomSampler(derived),  # is never asked
     "gp": lambda seed, derived, *_: PruningAwareGP(seed=derived, n_startup_trials=STARTUP),
-    "cmaes": lambda seed, derived, *_: samplers.CmaEsSampler(
+    "cmaes": lambda seed, derived, *_: InsideCmaEs(
         seed=derived, n_startup_trials=STARTUP, warn_independent_sampling=False
     ),
     # one scrambled sequence for the whole study: its place in it is kept in the storage

@@ -40,3 +40,27 @@ def test_a_trial_pruned_without_a_score_is_left_aside() -> None:
     trial = made.ask()
     assert 0 <= trial.suggest_float("x", 0, 1) <= 1
     assert trial.relative_params, "the process was fitted"
+
+
+@pytest.mark.parametrize("pruned", [False, True])
+@pytest.mark.parametrize("sampler", ["gp", "cmaes"])
+def test_a_baseline_outside_the_space_takes_no_parameter_from_the_model(
+    sampler: str, pruned: bool
+) -> None:
+    made = optuna.create_study(direction="maximize")
+    made.enqueue_trial({"x": 0.5}, {"kept": {"y": 7.0}})
+    for taken in range(6):
+        made.sampler = make_sampler(sampler, 0, taken)
+        trial = made.ask()
+        x = trial.suggest_float("x", 0, 1)
+        y = trial.suggest_float("y", 0, 1) if taken else 7.0
+        trial.report(x + y, 1)
+        if pruned and taken == 0:
+            made.tell(trial, state=TrialState.PRUNED)
+        else:
+            made.tell(trial, x + y)
+    made.sampler = make_sampler(sampler, 0, 6)
+    trial = made.ask()
+    assert 0 <= trial.suggest_float("x", 0, 1) <= 1
+    assert 0 <= trial.suggest_float("y", 0, 1) <= 1
+    assert set(trial.relative_params or {}) == {"x", "y"}
