@@ -5,22 +5,25 @@
 The embedded sample at 64 pixels, `EPOCHS` epochs. `RECIPE` is what `make demo` trains, in the
 middle of its search space; each row changes one thing, and the last one is the published CycleGAN
 with networks of the same size. What lies under runs/knobs/ is done: parts share the training, each
-on one core, and whoever ends last prints the table and saves benchmarks/knobs.png. A trial that did
-not complete has no score.
+on one core or all on one GPU. Whoever ends last times the steps of all settings, writes
+benchmarks/knobs.md and saves benchmarks/knobs.png. A trial that did not complete has no score.
 """
 
 from __future__ import annotations
 
 import argparse
 import math
+import time
+from itertools import islice
 from pathlib import Path
-from statistics import fmean
+from statistics import fmean, median
 from typing import Any
 
 from PIL import Image
 
 from benchmarks.recorded import NETWORKS, TASK, holdout, trained
 from benchmarks.table import origin, save, table
+from core.device import configure_torch
 from core.files import read_json, write_json
 from core.params import validate_params
 from core.record import Record
@@ -56,24 +59,45 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "the published CycleGAN, as small": SMALL,
 }
 COLUMNS = ("score", "holdout", "style", "content")
-SHOWN = 12  # pictures of a row
+SHOWN = 8  # pictures of a row
+ROUNDS, STEPS = 6, 5  # of the timing
 
 
 def run(number: int, seed: int) -> dict[str, Any]:
-    """Train a setting, unless that is done; its scores, the seconds of an epoch, its pictures."""
+    """Train a setting, unless that is done; its scores and its record."""
     values = {**[*SETTINGS.values()][number], "seed": seed, "epochs": EPOCHS, "compile": "off"}
     record = Record(FOLDER / f"{number:02d}-{seed}")
     params = validate_params(TASK.params, values)
     if trained(params, record, FOLDER).kind is not OutcomeKind.COMPLETED:
-        return {**dict.fromkeys((*COLUMNS, "seconds"), math.nan), "record": record}
+        return {**dict.fromkeys(COLUMNS, math.nan), "record": record}
     known = read_json(record.folder / "holdout.json")
     if not known:
         known = {"holdout": holdout(record, params, FOLDER)}
         write_json(record.folder / "holdout.json", known)
-    lines = record.epochs()
-    last = lines[-1].score
-    seconds = fmean(line.seconds for line in lines)
-    return {**last.parts, **known, "score": last.value, "seconds": seconds, "record": record}
+    last = record.epochs()[-1].score
+    return {**last.parts, **known, "score": last.value, "record": record}
+
+
+def epochs_cost() -> list[float]:
+    """What an epoch of each setting costs in training, as a multiple of the first one's.
+
+    Settings take their steps in turn, so that a machine that slows down slows all of them; the
+    median of the rounds.
+    """
+    models, times = [], []
+    for values in SETTINGS.values():
+        params = validate_params(TASK.params, {**values, "compile": "off"})
+        device = configure_torch(params)
+        models.append(TASK.build(params, TASK.load(params), device))
+        times.append(list[float]())
+    for _ in range(ROUNDS):
+        for model, taken in zip(models, times, strict=True):
+            batches = islice(model.batches(), STEPS)
+            started = time.perf_counter()
+            for batch in batches:
+                model.step(batch)
+            taken.append((time.perf_counter() - started) / STEPS * model.steps_per_epoch)
+    return [median(taken[1:]) / median(times[0][1:]) for taken in times]
 
 
 def sheet(rows: list[list[Record]]) -> Image.Image:
@@ -97,17 +121,16 @@ def main() -> None:
         run(number, seed)
     if not all(Record(FOLDER / f"{n:02d}-{seed}").outcome() for n, seed in todo):
         return
-    rows, records = [], []
+    rows, records, costs = [], [], epochs_cost()
     for number, name in enumerate(SETTINGS):
         found = [run(number, seed) for seed in range(arguments.seeds)]
         means = [fmean(one[column] for one in found) for column in COLUMNS]
         scores = [one["score"] for one in found]
         spread = f"{min(scores):.3f} to {max(scores):.3f}"
-        seconds = fmean(one["seconds"] for one in found)
         rows.append([name, f"{means[0]:.3f}", spread, *(f"{m:.3f}" for m in means[1:])])
-        rows[-1].append(f"{seconds:.1f}")
+        rows[-1].append(f"{costs[number]:.2f}")
         records.append([one["record"] for one in found])
-    head = ["one change", "score", "of the seeds", *COLUMNS[1:], "seconds an epoch"]
+    head = ["one change", "score", "of the seeds", *COLUMNS[1:], "cost of an epoch"]
     sheet(records).save(Path(__file__).with_suffix(".png"))
     save(
         __file__, f"{origin('torch')}; {EPOCHS} epochs, {arguments.seeds} seeds", table(head, rows)

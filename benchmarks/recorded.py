@@ -2,15 +2,17 @@
 
     python -m benchmarks.recorded [--part 0 --parts 2]     trains what is missing, in hours
 
-`POINTS` random points of search_spaces/cyclegan_small.json on the embedded sample, `EPOCHS` epochs
-each, with the networks of `make demo`; every fifth point with `SEEDS` seeds. A curve is a file of
-benchmarks/curves/, written when its trial has ended; a killed trial goes on from its last epoch.
-Parts share the work: each trains on one core.
+The published baseline and `POINTS` random points of search_spaces/cyclegan_small.json on the
+embedded sample, `EPOCHS` epochs each, with the networks of `make demo`; every fifth point with
+`SEEDS` seeds. A curve lies under runs/curves/ once its trial has ended, and a killed trial goes on
+from its last epoch. Parts share the work, each on one core or all on one GPU; whoever ends last
+writes `CURVES`, a curve a line.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,7 +21,7 @@ import optuna
 
 from core.checkpoint import load_checkpoint
 from core.device import configure_torch
-from core.files import write_json
+from core.files import read_json, write_json
 from core.params import load_task, validate_params
 from core.record import Record
 from core.search.space import Space
@@ -32,7 +34,7 @@ from core.training.standalone import StandaloneTrial
 TASK = load_task("cyclegan")
 SPACE = Space.load(TASK.search_space.with_name("cyclegan_small.json"), TASK.params)
 FOLDER = Path("runs/curves")
-CURVES = Path(__file__).parent / "curves"
+CURVES = Path(__file__).parent / "curves" / "cyclegan_small.jsonl"
 POINTS, EPOCHS, SEEDS, REPEATED = 40, 27, 4, 5
 NETWORKS: dict[str, Any] = {
     **{"size": 64, "crop": 32, "width": 16, "blocks": 2, "batch_size": 2, "ema": 0.99},
@@ -56,21 +58,26 @@ def runs() -> Iterator[tuple[int, int, dict[str, Any]]]:
             yield number, seed, {**NETWORKS, **point, "seed": seed, "epochs": EPOCHS}
 
 
+def curve_file(number: int, seed: int) -> Path:
+    """Where a trial's curve lies once it has ended."""
+    return FOLDER / f"{number:02d}-{seed}.json"
+
+
 def train(number: int, seed: int, values: dict[str, Any]) -> None:
     """Train a trial to its end, unless its curve is there, and write that."""
-    file = CURVES / f"{number:02d}-{seed}.json"
+    file = curve_file(number, seed)
     if file.exists():
         return
     params, record = validate_params(TASK.params, values), Record(FOLDER / file.stem)
     ended, lines = trained(params, record, FOLDER), record.epochs()
     completed = ended.kind is OutcomeKind.COMPLETED
     curve = {
+        "number": number,
         "point": {name: values[name] for name in SPACE.fields if name in values},
         "seed": seed,
         "outcome": ended.kind.value,
         "scores": [round(line.score.value, 5) for line in lines],
         "holdout": round(holdout(record, params, FOLDER), 5) if completed else None,
-        "seconds": round(sum(line.seconds for line in lines), 1),
         "commit": provenance()["git"][:12],
     }
     write_json(file, curve)
@@ -101,9 +108,12 @@ def main() -> None:
     parser.add_argument("--part", type=int, default=0, help="which of the parts, from 0")
     parser.add_argument("--parts", type=int, default=1)
     arguments = parser.parse_args()
-    CURVES.mkdir(exist_ok=True)
     for run in list(runs())[arguments.part :: arguments.parts]:
         train(*run)
+    files = [curve_file(number, seed) for number, seed, _ in runs()]
+    if all(file.exists() for file in files):
+        lines = [json.dumps(read_json(file)) + "\n" for file in sorted(files)]
+        CURVES.write_text("".join(lines), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -118,7 +118,8 @@ class PruningAwareGP(samplers.GPSampler):
         self, study: Study, trial: FrozenTrial
     ) -> dict[str, BaseDistribution]:
         """As in GPSampler."""
-        return super().infer_relative_search_space(cast(Study, _Inside(study)), trial)
+        view = cast(Study, _PrunedAsCompleted(study))
+        return super().infer_relative_search_space(view, trial)
 
     def sample_relative(
         self, study: Study, trial: FrozenTrial, search_space: Mapping[str, BaseDistribution]
@@ -170,10 +171,9 @@ class _PrunedAsCompleted(_Inside):
     def _get_trials(
         self, deepcopy: bool, states: tuple[TrialState, ...] | None = None, use_cache: bool = False
     ) -> list[FrozenTrial]:
-        states = states or ()
-        wanted = (*states, TrialState.PRUNED)
+        wanted = None if states is None else (*states, TrialState.PRUNED)
         trials = super()._get_trials(deepcopy, wanted, use_cache)
-        scored = [copy.copy(t) for t in trials if t.state in states or t.values]
+        scored = [copy.copy(t) for t in trials if t.state is not TrialState.PRUNED or t.values]
         guarded = any(t.constraints for t in scored)
         for trial in scored:
             if trial.state is TrialState.PRUNED:
@@ -188,7 +188,9 @@ SAMPLERS: dict[str, Callable[[int, int, bool, bool], samplers.BaseSampler]] = {
     "tpe": _tpe,
     "random": lambda seed, derived, *_: samplers.RandomSampler(derived),
     "queue": lambda seed, derived, *_: samplers.RandomSampler(derived),  # is never asked
-    "gp": lambda seed, derived, *_: PruningAwareGP(seed=derived, n_startup_trials=STARTUP),
+    "gp": lambda seed, derived, *_: PruningAwareGP(
+        seed=derived, n_startup_trials=STARTUP, warn_independent_sampling=False
+    ),
     "cmaes": lambda seed, derived, *_: InsideCmaEs(
         seed=derived, n_startup_trials=STARTUP, warn_independent_sampling=False
     ),

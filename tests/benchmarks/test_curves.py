@@ -1,12 +1,10 @@
-"""What the curves of benchmarks/curves.py promise, and that searches go through them."""
+"""What the curves of benchmarks/curves.py promise."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
 from collections import Counter
-from itertools import islice
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,11 +20,8 @@ from benchmarks.curves import (
     breaks,
     clean,
     curve,
-    follow,
     truth,
 )
-from benchmarks.samplers import choice, landmarks, memory_search, search
-from core.search.config import PRUNERS, SAMPLERS
 from core.task import OutcomeKind
 from tests.conftest import ROOT
 
@@ -98,43 +93,7 @@ def test_the_same_point_and_seed_give_the_same_curve_in_another_process() -> Non
     assert curve(point(lr_g=1e-3), 7) != curve(point(lr_g=1.01e-3), 7)
 
 
-def test_the_baseline_is_good_and_can_be_beaten() -> None:
-    top, best = landmarks()
-    assert 0.5 < float(truth(BASELINE)) < top < best < 1
+def test_the_baseline_is_whole_and_inside_the_space() -> None:
+    assert 0.5 < float(truth(BASELINE)) < 0.7
     assert np.isinf(np.minimum(*breaks(BASELINE)))
     assert SPACE.latents(BASELINE)[1] == {}, "the space holds it"
-
-
-@pytest.mark.parametrize("pruner", PRUNERS)
-@pytest.mark.parametrize("sampler", SAMPLERS)
-def test_every_sampler_and_pruner_searches_for_a_budget_of_epochs(
-    sampler: str, pruner: str
-) -> None:
-    found = search(sampler, pruner, 0, 110)
-    ends = [end for _, end, _, _ in found["trials"]]
-    assert [begun for begun, *_ in found["trials"]] == [0, *ends[:-1]]
-    assert ends[-1] == 110
-    assert found["trials"][0][3] == float(truth(BASELINE))
-    worth = {score: worth for _, _, score, worth in found["trials"] if score is not None}
-    assert choice(found, 110) == worth[max(worth)]
-    if pruner in ("median", "none"):  # with rungs, not even the baseline has ended by then
-        assert choice(found, EPOCHS) == float(truth(BASELINE)), "nothing else has ended"
-
-
-@pytest.mark.parametrize("pruner", PRUNERS)
-def test_a_search_repeats_itself(pruner: str) -> None:
-    assert search("tpe", pruner, 3, 300)["trials"] == search("tpe", pruner, 3, 300)["trials"]
-
-
-def test_a_search_hears_of_broken_trials(tmp_path: Path) -> None:
-    random_search = memory_search("random", "median", 0, tmp_path)
-    seen = []
-    for trial in islice(random_search.trials(), 40):
-        outcome, _ = follow(trial)
-        trial.finish(outcome)
-        seen.append(outcome.kind)
-    assert {OutcomeKind.COMPLETED, OutcomeKind.PRUNED, OutcomeKind.DIVERGED} <= set(seen)
-    stored = random_search.study.get_trials()
-    broken = [t for t in stored if t.user_attrs["outcome"] in ("diverged", "collapsed")]
-    assert {t.value for t in broken} == {0.0}
-    assert len(stored) == 40
