@@ -1,4 +1,4 @@
-"""Learning curves of an imagined GAN: a search over them takes seconds, and the truth is known.
+"""Learning curves of an imagined GAN, for studies of thousands of trials that diverge and collapse.
 
 A point of SPACE, seen from the published baseline: g and d are decades of lr_g and lr_d above
 2e-4, c of lambda_cycle above 10, w of lambda_gan above 1, b = c - w, p is the dropout and i is
@@ -15,7 +15,7 @@ Where u = g + (d - g)+ / 2 + w / 4 exceeds 1 it diverges, the sooner the higher 
 below -1.5 the adversarial loss rules, and it collapses. A seed of a point shifts its curve by
 N(0, 0.02), each epoch by another N(0, 0.01), and u and b by N(0, 0.05): a point at an edge breaks
 with some seeds only. The constants give the shapes that searches of GANs show, a baseline that is
-good and can be beaten, and best points off the edges; none is tuned to a sampler or a pruner.
+good and can be beaten, and best points off the edges. benchmarks/curves/ has those of real GANs.
 """
 
 from __future__ import annotations
@@ -24,17 +24,14 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from statistics import NormalDist
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from core.record import Record
 from core.search.space import Space
-from core.search.study import OptunaTrial
-from core.task import Objective, Outcome, OutcomeKind, Params, Score, Task
+from core.task import Objective, OutcomeKind, Params, Task
 
 Array = NDArray[np.float64]
 
@@ -103,14 +100,6 @@ def breaks(points: Mapping[str, Any], shift: float = 0.0) -> tuple[Array, Array]
     return diverges, collapses
 
 
-def truth(points: Mapping[str, Any]) -> Array:
-    """What points are worth: their last score without noise, times their chance not to break."""
-    u, b = _edges(points)
-    cdf = np.vectorize(NormalDist(0, EDGE_NOISE).cdf, otypes=[float])
-    whole: Array = (cdf(1 - u) - cdf(-1.5 - b)).clip(0, 1)
-    return whole * clean(points)[..., -1]
-
-
 def curve(point: Mapping[str, Any], seed: int) -> Curve:
     """One trial: the same for the same point and seed, on every machine."""
     values = {name: float(point[name]) for name in SOURCE}
@@ -123,27 +112,6 @@ def curve(point: Mapping[str, Any], seed: int) -> Curve:
         return Curve(tuple(scores.clip(0, 1).tolist()), OutcomeKind.COMPLETED)
     outcome = OutcomeKind.DIVERGED if diverges <= collapses else OutcomeKind.COLLAPSED
     return Curve(tuple(scores.clip(0, 1)[: int(end) - 1].tolist()), outcome)
-
-
-def follow(trial: OptunaTrial, epochs: int = EPOCHS) -> tuple[Outcome, int]:
-    """Report a trial's curve for so many epochs at most; how it ended, and the epochs it took.
-
-    A trial that was promoted goes on from the rung below.
-    """
-    drawn = curve(dict(trial.params), trial.params.seed)
-    stops = trial.search.rungs.stops(trial.number) if trial.search.rungs else ()
-    begun = max((stop for stop in stops if stop < trial.until), default=0)
-    last, score = min(begun + epochs, trial.until), None
-    Record(trial.workdir).checkpoint.touch()
-    for epoch, value in enumerate(drawn.scores[begun:last], begun + 1):
-        score = Score(value)
-        if trial.report(epoch, score) and epoch < EPOCHS:
-            return Outcome(OutcomeKind.PRUNED, f"hopeless after epoch {epoch}", score), epoch
-    if len(drawn.scores) >= last < EPOCHS:
-        kind = OutcomeKind.PRUNED if last == trial.until else OutcomeKind.INTERRUPTED
-        return Outcome(kind, f"after epoch {last}", score), last - begun
-    taken = min(len(drawn.scores) + 1, EPOCHS)
-    return Outcome(drawn.outcome, f"in epoch {taken}", score), taken - begun
 
 
 def _edges(points: Mapping[str, Any]) -> tuple[Array, Array]:

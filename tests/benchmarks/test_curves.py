@@ -20,7 +20,6 @@ from benchmarks.curves import (
     breaks,
     clean,
     curve,
-    truth,
 )
 from core.task import OutcomeKind
 from tests.conftest import ROOT
@@ -74,15 +73,6 @@ def test_where_the_adversarial_loss_rules_it_collapses() -> None:
     assert outcomes(BASELINE) == {(OutcomeKind.COMPLETED, EPOCHS): SEEDS}
 
 
-@pytest.mark.parametrize("rate", [2e-4, 1.8e-3, 2e-3, 4e-3])
-def test_the_truth_is_the_mean_over_seeds(rate: float) -> None:
-    values = point(lr_g=rate)
-    drawn = [curve(values, seed) for seed in range(SEEDS)]
-    finals = [one.scores[-1] if one.outcome is OutcomeKind.COMPLETED else 0.0 for one in drawn]
-    error = np.std(finals) / SEEDS**0.5
-    assert float(truth(values)) == pytest.approx(np.mean(finals), abs=4 * error + 1e-3)
-
-
 def test_the_same_point_and_seed_give_the_same_curve_in_another_process() -> None:
     code = "from benchmarks.curves import *; print(curve(dict(CurveParams(lr_g=1e-3)), 7))"
     printed = subprocess.run(
@@ -94,6 +84,6 @@ def test_the_same_point_and_seed_give_the_same_curve_in_another_process() -> Non
 
 
 def test_the_baseline_is_whole_and_inside_the_space() -> None:
-    assert 0.5 < float(truth(BASELINE)) < 0.7
+    assert 0.5 < clean(BASELINE)[-1] < 0.7
     assert np.isinf(np.minimum(*breaks(BASELINE)))
     assert SPACE.latents(BASELINE)[1] == {}, "the space holds it"
