@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from core.task import UserError
 
-ETA, FIRST = 3, 3  # the papers' usual factor; after 3 epochs a GAN's score says something
+ETA, FIRST = 3, 3  # the papers' usual factor; fewer epochs than that say nothing of a GAN
 KINDS = ("asha", "hyperband")
 
 
