@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -68,11 +69,15 @@ def _model(record: Record, task: Task, params: Params) -> CanTranslate:
 
 
 def _images(params: Params, model: CanTranslate, folder: Path, output: Path) -> None:
-    """Translate a folder of images, resized to the trial's size, into PNG files."""
+    """Translate a folder of images, resized to the trial's size, into PNG files of their names.
+
+    UserError, before anything is translated, where a file would be lost that is not gantune's.
+    """
     import numpy as np
     from PIL import Image
 
     from core.data.images import decode
+    from core.data.pictures import refuse_to_overwrite, save_picture
     from core.data.tensors import to_pixels, to_tensor
 
     if not folder.is_dir():
@@ -82,15 +87,24 @@ def _images(params: Params, model: CanTranslate, folder: Path, output: Path) -> 
     if not files:
         raise UserError(f"--images {folder}: holds no images")
     side = params.model_dump()["size"]
-    for file in files:
+    targets = [output / name for name in output_names([file.name for file in files])]
+    for target in targets:
+        refuse_to_overwrite(target)
+    for file, target in zip(files, targets, strict=True):
         try:
             image = decode(file).resize((side, side), Image.Resampling.BICUBIC)
         except Exception as error:  # whatever Pillow's plugins raise on a damaged file
             raise UserError(f"{file}: cannot be read ({error})") from None
         (pixels,) = to_pixels(model.translate(to_tensor([np.asarray(image)])))
-        picture = Image.fromarray(pixels.permute(1, 2, 0).numpy())
-        atomic_write(output / f"{file.stem}.png", partial(picture.save, format="PNG"))
+        save_picture(target, Image.fromarray(pixels.permute(1, 2, 0).numpy()))
     print(f"{len(files)} images: {output}/")
+
+
+def output_names(names: Sequence[str]) -> list[str]:
+    """PNG names for files: their stems, or their whole names where two stems are alike."""
+    stems = [Path(name).stem for name in names]
+    alike = len({stem.casefold() for stem in stems}) < len(stems)
+    return [f"{each}.png" for each in (names if alike else stems)]
 
 
 def _glyphs(
@@ -101,9 +115,11 @@ def _glyphs(
     import torch
 
     from core.data.outputs import ImagePairs
-    from core.data.pictures import save_sheet
+    from core.data.pictures import refuse_to_overwrite, save_sheet
     from core.data.tensors import to_pixels
 
+    for name in ("translations.npz", "translations.png"):
+        refuse_to_overwrite(output / name)
     data: Glyphs = task.load(params)  # type: ignore[assignment]
     channels = params.model_dump()["channels"]
     source, target = data.tensors(range(len(data.characters)), channels)

@@ -4,15 +4,43 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
 
 from core.data.tensors import to_pixels
 from core.files import atomic_write
+from core.task import UserError
 
 SHOWN = 8
+MAKER = "gantune"  # in the Software field of a PNG: the mark of what may be written over
+
+
+def save_picture(path: Path, picture: Image.Image) -> None:
+    """Save a picture as PNG, marked as gantune's."""
+    mark = PngInfo()
+    mark.add_text("Software", MAKER)
+    atomic_write(path, lambda file: picture.save(file, "PNG", pnginfo=mark))
+
+
+def refuse_to_overwrite(path: Path) -> None:
+    """UserError where a file is in the way that gantune did not save: a PNG, or glyphs as npz."""
+    if not path.exists():
+        return
+    try:
+        if path.suffix == ".npz":
+            with np.load(path, allow_pickle=False) as saved:
+                own = {"characters", "output"} <= set(saved.files)
+        else:
+            with Image.open(path) as picture:
+                own = picture.info.get("Software") == MAKER
+    except (OSError, ValueError, BadZipFile):
+        own = False
+    if not own:
+        raise UserError(f"{path}: is not gantune's and would be lost; name another folder")
 
 
 def save_strip(path: Path, images: Tensor) -> None:
@@ -31,5 +59,4 @@ def save_sheet(path: Path, rows: Sequence[Tensor]) -> None:
     for strip in strips:
         sheet[top : top + len(strip), : strip.shape[1]] = strip
         top += len(strip)
-    picture = Image.fromarray(sheet.squeeze(-1) if sheet.shape[-1] == 1 else sheet)
-    atomic_write(path, lambda file: picture.save(file, "PNG"))
+    save_picture(path, Image.fromarray(sheet.squeeze(-1) if sheet.shape[-1] == 1 else sheet))

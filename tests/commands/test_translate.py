@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
+from torch import Tensor
 
+from core.commands.translate import _images, output_names
+from core.data.pictures import refuse_to_overwrite
+from core.params import load_task
 from core.record import Record
+from core.task import UserError
 from tests.conftest import TINY, TINY_GLYPHS, Run
 
 FILED = ["--study", "s", "--trial"]
@@ -74,6 +82,58 @@ def test_images_are_translated_by_an_image_trial(
             assert image.size == (32, 32)
             made.append(image.tobytes())
     assert made[0] != made[1]
+
+
+class Negative:
+    """Translates images into their negatives."""
+
+    def translate(self, images: Tensor) -> Tensor:
+        return -images
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    names=st.sets(
+        st.builds("{}.{}".format, st.sampled_from(["a", "B", "b", "a.jpg", "é"]),
+                  st.sampled_from(["png", "jpg", "JPG", "bmp", "PNG"])),
+        min_size=1,
+    ),
+    inside=st.booleans(),
+)  # fmt: skip
+def test_translate_writes_over_no_file_that_it_did_not_make(names: set[str], inside: bool) -> None:
+    with TemporaryDirectory() as folder:
+        images = Path(folder, "images")
+        images.mkdir()
+        for shade, name in enumerate(sorted(names)):
+            picture = Image.new("RGB", (8, 8), (shade, 0, 0))
+            picture.save(images / name, Image.registered_extensions()[Path(name).suffix.lower()])
+        before = contents(images)
+        output = images if inside else Path(folder, "out")
+        params = load_task("cyclegan").params(size=32)
+        if inside and names & set(output_names(sorted(names))):
+            with pytest.raises(UserError, match="is not gantune's and would be lost"):
+                _images(params, Negative(), images, output)
+            assert contents(images) == before
+            return
+        _images(params, Negative(), images, output)
+        assert before.items() <= contents(images).items()
+        new = contents(output).keys() - (before.keys() if inside else set())
+        assert len(new) == len(names)
+        if not inside:
+            _images(params, Negative(), images, output)  # again, over its own
+            assert contents(output).keys() == new
+
+
+def test_translate_leaves_other_peoples_glyphs_alone(tmp_path: Path) -> None:
+    (tmp_path / "translations.npz").write_text("mine")
+    with pytest.raises(UserError, match="would be lost"):
+        refuse_to_overwrite(tmp_path / "translations.npz")
+    np.savez(tmp_path / "translations.npz", characters=np.array("a"), output=np.zeros(3))
+    refuse_to_overwrite(tmp_path / "translations.npz")
 
 
 @pytest.mark.parametrize(
