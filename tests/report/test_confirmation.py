@@ -93,6 +93,19 @@ def test_a_confirmation_of_version_0_1_0_is_read(again: Again, tmp_path: Path) -
     assert found.holdout
 
 
+def test_what_is_confirmed_is_told_of_a_search_that_ended_before_its_last_epoch(
+    again: Again, tmp_path: Path
+) -> None:
+    again(CALM)
+    study = Study.open(tmp_path, "demo0")
+    for trial in ("0000", "0001"):
+        path = tmp_path / "demo0" / trial / "outcome.json"
+        write_json(path, {**read_json(path), "outcome": OutcomeKind.PRUNED.value})
+    verdict = summarize(study).verdict
+    assert verdict.startswith("No trial has come to its last epoch.")
+    assert verdict.endswith(conclusion(summarize(study).confirmation))  # type: ignore[arg-type]
+
+
 def test_luck_cannot_be_told_apart(again: Again) -> None:
     found = again({"baseline": [0.50, 0.58, 0.45], "trial-0001": [0.57, 0.49, 0.52]})
     assert set(found.winners) == {"baseline", "trial-0001"}
