@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 from PIL import Image
@@ -16,7 +16,7 @@ from core.files import atomic_write
 from core.task import UserError
 
 SHOWN = 8
-MAKER = "gantune"  # in the Software field of a PNG: the mark of what may be written over
+MAKER = "gantune"  # in the Software field of a PNG: what may be written over
 
 
 def save_picture(path: Path, picture: Image.Image) -> None:
@@ -28,17 +28,14 @@ def save_picture(path: Path, picture: Image.Image) -> None:
 
 def refuse_to_overwrite(path: Path) -> None:
     """UserError where a file is in the way that gantune did not save: a PNG, or glyphs as npz."""
-    if not path.exists():
-        return
-    try:
+    own = not path.exists()
+    with suppress(Exception):  # whatever a foreign file raises
         if path.suffix == ".npz":
             with np.load(path, allow_pickle=False) as saved:
                 own = {"characters", "output"} <= set(saved.files)
         else:
             with Image.open(path) as picture:
                 own = picture.info.get("Software") == MAKER
-    except (OSError, ValueError, BadZipFile):
-        own = False
     if not own:
         raise UserError(f"{path}: is not gantune's and would be lost; name another folder")
 

@@ -26,6 +26,6 @@ def test_every_point_is_of_the_space_and_the_first_seeds_come_first() -> None:
 def test_a_curve_that_is_there_is_not_trained_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(recorded, "CURVES", tmp_path)
+    monkeypatch.setattr(recorded, "FOLDER", tmp_path)
     write_json(tmp_path / "00-0.json", {})
     recorded.train(0, 0, {"width": "nonsense"})
