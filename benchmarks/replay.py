@@ -57,7 +57,6 @@ class Curve:
     number: int
     place: tuple[float, ...]
     scores: tuple[float, ...]
-    holdout: float
 
 
 @cache
@@ -69,7 +68,7 @@ def recorded() -> tuple[Curve, ...]:
 
 def _curve(line: Mapping[str, Any]) -> Curve:
     values = {**TASK.params().model_dump(), **line["point"]}
-    return Curve(line["number"], place(values), tuple(line["scores"]), line["holdout"])
+    return Curve(line["number"], place(values), tuple(line["scores"]))
 
 
 def place(values: Mapping[str, Any]) -> tuple[float, ...]:
