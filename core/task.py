@@ -113,6 +113,14 @@ class Trainable(Protocol):
 
 
 @runtime_checkable
+class CanWarmUp(Protocol):
+    """A model with something to learn before its first epoch."""
+
+    def warm_up(self) -> None:
+        """Learn it; called once, unless the training goes on from a checkpoint."""
+
+
+@runtime_checkable
 class CanTranslate(Protocol):
     """A model that turns images into images."""
 

@@ -14,6 +14,7 @@ from core.checkpoint import load_checkpoint, save_checkpoint
 from core.data.pictures import save_strip
 from core.record import EpochLine, Record
 from core.task import (
+    CanWarmUp,
     Evaluator,
     Outcome,
     OutcomeKind,
@@ -44,6 +45,8 @@ def train(
     With patience the score is the best epoch's, which early stopping keeps. Raises Diverged.
     """
     history = History(task, trial.params, *_resume(model, record))
+    if not history.lines and isinstance(model, CanWarmUp):
+        model.warm_up()
     with _board(model, record, trial.params, len(history.lines)) as board:
         for epoch in range(len(history.lines) + 1, trial.until + 1):
             if history.over:

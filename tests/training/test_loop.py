@@ -18,6 +18,7 @@ from core.data.outputs import ImagePairs
 from core.models.collapse import collapse_reason
 from core.record import Record
 from core.task import Objective, Outcome, OutcomeKind, Params, Score, Task, UserError
+from core.training.loop import train
 from core.training.progress import Progress
 from core.training.run import run_trial
 from core.training.standalone import StandaloneTrial
@@ -75,17 +76,16 @@ class FakeEvaluator:
         return Score(round(float(outputs.output.mean()), 6), {"pixel": 0.5})
 
 
-def known_task() -> Task:
+def known_task(model: Any = Known) -> Task:
     def load(params: Params) -> Any:
         return SimpleNamespace(fingerprint="", notes=())
 
-    build: Any = Known
     return Task(
         "known",
         "",
         Params,
         load,
-        build,
+        model,
         lambda params: FakeEvaluator(),
         FakeEvaluator.objectives[0],
     )
@@ -102,6 +102,28 @@ def test_without_patience_the_last_epoch_counts(tmp_path: Path) -> None:
     assert outcome.score
     assert (outcome.score.value, len(record.epochs()), outcome.reason) == (0.8, 8, "")
     assert load_checkpoint(record.best)["epoch"] == 7, "the best epoch's networks are kept"
+
+
+def test_a_model_warms_up_once_however_often_its_training_goes_on(tmp_path: Path) -> None:
+    warmed: list[int] = []
+
+    class Warming(Known):
+        def warm_up(self) -> None:
+            warmed.append(self.epochs)
+
+    class Stopping(StandaloneTrial):
+        until = 3
+
+    params = Params(epochs=8, device="cpu", threads=1)
+    for kind, until in ((Stopping, 3), (StandaloneTrial, 8)):
+        trial = kind(params, "study", tmp_path / "t")
+        record = Record(trial.workdir)
+        model = Warming(trial.params, None, torch.device("cpu"))
+        with Progress() as progress:
+            progress.started(trial.number, until)
+            train(known_task(), model, FakeEvaluator(), trial, record, progress)
+    assert warmed == [0]
+    assert [line.epoch for line in record.epochs()] == list(range(1, 9))
 
 
 def test_a_process_killed_between_checkpoint_and_record_trains_no_epoch_twice(

@@ -62,6 +62,27 @@ def test_the_averaged_generator_translates_and_is_resumed(domains: Path) -> None
     assert torch.equal(again.outputs().output, model.outputs().output)
 
 
+def test_generators_that_warmed_up_copy_their_input_whatever_a_search_varies(
+    domains: Path,
+) -> None:
+    model, other = (
+        cyclegan(domains, warm_up=60),
+        cyclegan(domains, warm_up=60, lr_g=1e-3, grain=0.2),
+    )
+    before = model.outputs()
+    for each in (model, other):
+        each.warm_up()
+    after = model.outputs()
+    assert (after.output - after.source).abs().mean() < 0.7 * (
+        before.output - before.source
+    ).abs().mean()
+    assert torch.equal(weights(model.G, model.F), weights(other.G, other.F))
+    assert not model.opt_g.state, "the training itself has not begun"
+    averaged = cyclegan(domains, warm_up=60, ema=0.9)
+    averaged.warm_up()
+    assert torch.equal(averaged.outputs().output, after.output)
+
+
 def test_crops_smaller_than_the_image_train_and_whole_images_are_judged(domains: Path) -> None:
     model = cyclegan(domains, size=48, crop=32)
     assert next(iter(model.batches())).x.shape == (4, 3, 32, 32)
