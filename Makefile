@@ -19,10 +19,10 @@ install: .venv/installed
 	touch $@
 
 demo: install
-	$(BIN)/gantune tune cyclegan --study demo --timeout 6m --pruner asha \
-		--space search_spaces/cyclegan_small.json --discriminator projected --size 64 --crop 32 \
-		--width 16 --blocks 2 --batch-size 2 --upsample resize --skip add --norm none \
-		--ema 0.99 --compile off
+	$(BIN)/gantune tune cyclegan --study demo --timeout 10m --pruner asha \
+		--space search_spaces/cyclegan_small.json --discriminator projected --size 64 --width 16 \
+		--blocks 2 --batch-size 2 --upsample resize --skip add --norm none --ema 0.995 \
+		--compile off
 
 lint: install
 	$(BIN)/ruff check .

@@ -2,8 +2,8 @@
 
     python -m benchmarks.knobs [--seeds 3] [--part 0 --parts 2]     an hour on two cores
 
-The embedded sample at 64 pixels, `EPOCHS` epochs. `RECIPE` is what `make demo` trains, in the
-middle of its search space; each row changes one thing, and the last one is the published CycleGAN
+The embedded sample at 64 pixels, `EPOCHS` epochs. `RECIPE` is what the recorded curves trained, in
+the middle of their search space; each row changes one thing, and the last one is the published CycleGAN
 with networks of the same size. What lies under runs/knobs/ is done: parts share the training, each
 on one core or all on one GPU. Whoever ends last times the steps of all settings, writes
 benchmarks/knobs.md and saves benchmarks/knobs.png. A trial that did not complete has no score.
@@ -36,7 +36,7 @@ RATES = {"lr_g": 7e-4, "lr_d": 7e-4}
 RECIPE = {**NETWORKS, **RATES, "grain": 0.1, "lambda_cycle": 8.0, "lambda_identity": 0.0}
 PATCHES = {"discriminator": "patch", "d_layers": 2, "spectral_norm": True}
 CHANGES: dict[str, dict[str, Any]] = {
-    "the demo's": {},
+    "crops of 32 pixels": {},
     "patch discriminators of 34 pixels, spectral norm, gain 10": {**PATCHES, "d_gain": 10.0},
     "the same, gain 1": PATCHES,
     "no grain": {"grain": 0.0},

@@ -2,8 +2,8 @@
 
     python -m benchmarks.recorded [--part 0 --parts 2]     trains what is missing, in hours
 
-The published baseline and `POINTS` random points of search_spaces/cyclegan_small.json on the
-embedded sample, `EPOCHS` epochs each, with the networks of `make demo`; every fifth point with
+The published baseline and `POINTS` random points of benchmarks/curves/space.json on the
+embedded sample, `EPOCHS` epochs each, trained on crops of 32 pixels; every fifth point with
 `SEEDS` seeds. A curve lies under runs/curves/ once its trial has ended, and a killed trial goes on
 from its last epoch. Parts share the work, each on one core or all on one GPU; whoever ends last
 writes `CURVES`, a curve a line.
@@ -32,9 +32,9 @@ from core.training.run import run_trial
 from core.training.standalone import StandaloneTrial
 
 TASK = load_task("cyclegan")
-SPACE = Space.load(TASK.search_space.with_name("cyclegan_small.json"), TASK.params)
 FOLDER = Path("runs/curves")
 CURVES = Path(__file__).parent / "curves" / "cyclegan_small.jsonl"
+SPACE = Space.load(CURVES.with_name("space.json"), TASK.params)
 POINTS, EPOCHS, SEEDS, REPEATED = 40, 27, 4, 5
 NETWORKS: dict[str, Any] = {
     **{"size": 64, "crop": 32, "width": 16, "blocks": 2, "batch_size": 2, "ema": 0.99},

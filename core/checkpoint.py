@@ -6,6 +6,7 @@ Trainable's `state_dict()`; the last epoch's also holds what a resumed trial con
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
@@ -33,6 +34,29 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     except (OSError, KeyError, RuntimeError, EOFError, ValueError, UnpicklingError) as error:
         reason = _first_line(error)
     raise UserError(f"{path}: cannot be used ({reason}); train the trial first, or again")
+
+
+def last_good(record: Record, say: Callable[[str], None]) -> dict[str, Any]:
+    """What a trial goes on from: its last checkpoint, its best one where that is damaged, or {}.
+
+    Damage is said.
+    """
+    damaged = False
+    for path in (record.checkpoint, record.best):
+        if not path.is_file():
+            break
+        try:
+            state = load_checkpoint(path)
+        except UserError as error:
+            damaged = True
+            say(str(error).split("; ")[0])
+        else:
+            if damaged:
+                say(f"{path}: the trial goes on from its best epoch, {state['epoch']}")
+            return state
+    if damaged:
+        say(f"{record.folder}: the trial starts again")
+    return {}
 
 
 def networks_file(record: Record) -> Path:

@@ -14,9 +14,9 @@ ROOT = Path(__file__).parent.parent
 # Lines at most, Python and templates. A budget is a question: is this two subjects, does a library
 # do it? Raising one is a commit of its own, with its reason.
 BUDGETS = {
-    "core": 1330,
-    "core/training": 1280,
-    "core/models": 1555,
+    "core": 1355,
+    "core/training": 1285,
+    "core/models": 1600,
     "core/data": 1675,
     "core/metrics": 1565,
     "core/search": 3405,

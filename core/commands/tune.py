@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from contextlib import suppress
 from dataclasses import replace
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from core.commands.report import publish
 from core.files import read_json, write_json
 from core.params import cli_overrides, flag, load_task, validate_params
 from core.record import valid_name
-from core.search.budget import REPORT, Budget, affordable, bought, clock, seconds_of
+from core.search.budget import REPORT, Budget, affordable, bought, clock, cost_of, seconds_of
 from core.search.config import SearchConfig, choose_objectives
 from core.search.space import Space
 from core.task import OutcomeKind, Params, Task, UserError
@@ -164,8 +165,11 @@ def plan(
     length = config.params(task).epochs
     if not config.has_length(task):
         known = read_json(config.folder / "study.json").get("epochs")
-        length = int(known or affordable(total, max(length, MOST), pruner, workers))
-        config = replace(config, fixed={**config.fixed, "epochs": str(length)})
+        length, pruner = (
+            (int(known), pruner) if known else affordable(total, max(length, MOST), pruner, workers)
+        )
+        pruner = pruner if cost_of(length, pruner) < inf else "none"  # too short for rungs
+        config = replace(config, pruner=pruner, fixed={**config.fixed, "epochs": str(length)})
     trials = bought(total, length, pruner)
     if budget.limited:
         trials = min(trials, config.trials)

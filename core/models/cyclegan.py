@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from copy import deepcopy
-from itertools import chain, count, islice
+from itertools import chain
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -18,12 +18,7 @@ from core.models.compute import Compute, ComputeParams, Networks, Replayed, call
 from core.models.discriminators import DiscriminatorParams, discriminators
 from core.models.image_pool import ImagePool
 from core.models.losses import l1, lsgan_discriminator, lsgan_generator
-from core.models.networks import (
-    Norm,
-    ResnetGenerator,
-    Upsample,
-    apply_in_batches,
-)
+from core.models.networks import Norm, ResnetGenerator, Upsample, apply_in_batches
 from core.models.optimisers import (
     AlternatingParams,
     adam,
@@ -32,8 +27,7 @@ from core.models.optimisers import (
     restore_schedule,
     update_in_order,
 )
-
-WARM_UP_RATE = 1e-3  # Adam's, while the generators learn to copy their input
+from core.models.warm_up import learn_to_copy
 
 
 class CycleParams(AlternatingParams, DiscriminatorParams, ComputeParams):
@@ -131,19 +125,8 @@ class CycleTraining:
         return {"G": self.G, "F": self.F, "D_x": self.D_x, "D_y": self.D_y}
 
     def warm_up(self) -> None:
-        """Let the generators learn to copy their input, as CartoonGAN does (Chen et al. 2018).
-
-        Nothing that a search varies takes part: trials of one seed begin with the same generators.
-        """
-        optimiser = adam(chain(self.G.parameters(), self.F.parameters()), WARM_UP_RATE, 0.9)
-        endless = chain.from_iterable(self.draw_batches() for _ in count())
-        for batch in islice(endless, self.params.warm_up):
-            x, y = self.compute.arrange(batch.x, batch.y)
-            with self.compute.autocast():
-                loss = l1(self.G(x), x) + l1(self.F(y), y)
-            optimiser.zero_grad()
-            loss.backward()
-            optimiser.step()
+        """Before the first epoch; all trials of one seed begin with the same generators."""
+        learn_to_copy(self.G, self.F, self.draw_batches, self.params.warm_up, self.compute)
         self.average.load_state_dict(self.G.state_dict())
 
     def draw_batches(self) -> Iterator[Batch]:

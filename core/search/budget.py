@@ -62,30 +62,22 @@ class Budget:
         return fmean(seconds) if seconds else self.epoch
 
 
-def affordable(epochs: float, most: int, pruner: str, workers: int = 1) -> int:
-    """The length of a trial, `most` at most, for which a whole tournament fits in so many epochs.
+def affordable(epochs: float, most: int, pruner: str, workers: int = 1) -> tuple[int, str]:
+    """The length of a trial, `most` at most, for which a whole tournament fits, and the pruner.
 
-    That many are trained by all `workers` together. Where they are too few for any tournament, the
-    shortest length: the report tells of the furthest trials. UserError for less than a first rung.
+    `workers` together train so many epochs. Where they are too few for any tournament, a trial is
+    what a worker trains alone, and none is stopped. UserError for fewer than 3 epochs.
     """
     for length in range(most, 0, -1):
         if cost_of(length, pruner, workers) * LOSS <= epochs:
-            return length
+            return length, pruner
     if epochs >= FIRST * workers * LOSS:
-        return shortest(pruner)
+        return min(most, int(epochs / (workers * LOSS))), "none"
     raise UserError(
         f"--timeout: buys {epochs:.1f} epochs, and the first scores that say something take "
         f"{FIRST * workers * LOSS:.0f}; give it more time, or make an epoch cheaper by smaller "
         "networks or images"
     )
-
-
-def shortest(pruner: str) -> int:
-    """The fewest epochs of a trial that this pruner can do with."""
-    length = 1
-    while cost_of(length, pruner) == float("inf"):
-        length += 1
-    return length
 
 
 def cost_of(epochs: int, pruner: str, workers: int = 1) -> float:

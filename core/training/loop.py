@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
 from dataclasses import asdict
 from typing import Any
 
 import torch
 
-from core.checkpoint import load_checkpoint, save_checkpoint
+from core.checkpoint import last_good, save_checkpoint
 from core.data.pictures import save_strip
 from core.record import EpochLine, Record
 from core.task import (
@@ -19,7 +17,6 @@ from core.task import (
     Outcome,
     OutcomeKind,
     Outputs,
-    Params,
     Score,
     Task,
     Trainable,
@@ -29,7 +26,7 @@ from core.training.divergence import LossSums, finite_score
 from core.training.history import STUCK, History
 from core.training.progress import Progress
 from core.training.signals import undisturbed
-from core.training.tensorboard import Board
+from core.training.tensorboard import board_of
 
 
 def train(
@@ -44,10 +41,10 @@ def train(
 
     With patience the score is the best epoch's, which early stopping keeps. Raises Diverged.
     """
-    history = History(task, trial.params, *_resume(model, record))
+    history = History(task, trial.params, *_resume(model, last_good(record, progress.say), record))
     if not history.lines and isinstance(model, CanWarmUp):
         model.warm_up()
-    with _board(model, record, trial.params, len(history.lines)) as board:
+    with board_of(model, trial.params, record.folder, len(history.lines)) as board:
         for epoch in range(len(history.lines) + 1, trial.until + 1):
             if history.over:
                 break
@@ -83,16 +80,6 @@ def _keep(model: Trainable, history: History, outputs: Outputs, record: Record) 
     record.write_epochs(history.lines)
 
 
-@contextmanager
-def _board(model: Trainable, record: Record, params: Params, epoch: int) -> Iterator[Board | None]:
-    if not params.tensorboard:
-        yield None
-        return
-    folder = record.folder / "tensorboard"
-    with closing(Board(folder, model, params.tensorboard_layers, epoch)) as board:
-        yield board
-
-
 def _epoch(model: Trainable, epoch: int, progress: Progress) -> tuple[dict[str, float], float]:
     """One pass over the training data: mean losses, and items a second."""
     losses = LossSums(model.networks, epoch)
@@ -115,13 +102,15 @@ def _checkpoint(model: Trainable, record: Record, history: History) -> None:
     save_checkpoint(record.checkpoint, model, len(history.lines), **more)
 
 
-def _resume(model: Trainable, record: Record) -> tuple[list[EpochLine], list[str]]:
-    """Load the checkpoint, if any; the epochs it covers, and their reasons of collapse."""
-    if not record.checkpoint.is_file():
+def _resume(
+    model: Trainable, state: dict[str, Any], record: Record
+) -> tuple[list[EpochLine], list[str]]:
+    """Load a checkpoint, if any; the epochs it covers, and their reasons of collapse."""
+    if not state:
         return [], []
-    state = load_checkpoint(record.checkpoint)
     model.load_state_dict(state["model"])
-    torch.set_rng_state(state["rng"])
+    if "rng" in state:
+        torch.set_rng_state(state["rng"])
     if "cuda_rng" in state and torch.cuda.is_available():
         torch.cuda.set_rng_state_all(state["cuda_rng"][: torch.cuda.device_count()])
     saved = [EpochLine.parse(line) for line in state.get("lines", ())]

@@ -5,16 +5,26 @@ from __future__ import annotations
 import logging
 import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from core.task import CanTranslate, Outputs, Score, Trainable, UserError
+from core.task import CanTranslate, Outputs, Params, Score, Trainable, UserError
 
 MAPS, PICTURES, USUAL = 16, 8, 6
+
+
+@contextmanager
+def board_of(model: Trainable, params: Params, folder: Path, epoch: int) -> Iterator[Board | None]:
+    """Where a trial writes its epochs after `epoch`; None where its parameters ask for none."""
+    if not params.tensorboard:
+        yield None
+        return
+    with closing(Board(folder / "tensorboard", model, params.tensorboard_layers, epoch)) as board:
+        yield board
 
 
 class Board:

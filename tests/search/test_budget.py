@@ -37,17 +37,19 @@ def test_times_are_written_as_people_write_them() -> None:
 
 def test_a_trial_is_as_long_as_lets_a_tournament_fit() -> None:
     assert cost_of(27, "asha") == 9 * 3 + 3 * 6 + 18
-    assert 26 <= affordable(80, 200, "asha") <= 30
-    assert affordable(10_000, 200, "asha") == 200, "never longer than the published trial"
-    assert affordable(400, 200, "none") == 40
-    assert affordable(30, 200, "asha") == 14
-    assert affordable(30, 200, "asha", workers=2) == 9, "a worker alone trains the last rung"
+    assert 26 <= affordable(80, 200, "asha")[0] <= 30
+    assert affordable(10_000, 200, "asha") == (200, "asha"), "never longer than the published trial"
+    assert affordable(400, 200, "none") == (40, "none")
+    assert affordable(30, 200, "asha") == (14, "asha")
+    assert affordable(30, 200, "asha", workers=2) == (9, "asha"), (
+        "a worker alone trains the last rung"
+    )
     assert cost_of(9, "asha", workers=2) == 2 * (2 * 3 + 6), "two rounds of two, then the best"
     for epochs, length in ((200.0, 27), (1000.0, 81)):
         trials = bought(epochs, length, "asha")
         assert trials > 9
         assert cost_of(length, "asha") <= epochs
-    assert affordable(10, 200, "asha") == 8, "too little for a tournament, enough for scores"
+    assert affordable(10, 200, "asha", workers=2) == (4, "none"), "no tournament: both end"
     with pytest.raises(UserError, match=r"--timeout: buys 3\.0 epochs, .* take 4;"):
         affordable(3, 200, "asha")
 

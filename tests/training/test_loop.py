@@ -151,6 +151,25 @@ def test_a_process_killed_between_checkpoint_and_record_trains_no_epoch_twice(
     assert outcome.kind is OutcomeKind.COMPLETED
 
 
+@pytest.mark.parametrize("both", [False, True])
+def test_a_damaged_checkpoint_is_named_and_the_trial_goes_on_from_what_is_left(
+    tmp_path: Path, both: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    outcome, record = run(tmp_path / "t")
+    (record.folder / "outcome.json").unlink()
+    damaged = [record.checkpoint, record.best] if both else [record.checkpoint]
+    for path in damaged:
+        path.write_bytes(path.read_bytes()[:900])
+    capsys.readouterr()
+    again, record = run(tmp_path / "t")
+    said = capsys.readouterr().err
+    assert all(str(path) in said for path in damaged)
+    assert ("the trial starts again" if both else "goes on from its best epoch, 7") in said
+    assert again.score == outcome.score
+    assert [line.epoch for line in record.epochs()] == list(range(1, 9))
+    assert "weights_only" not in said
+
+
 def test_patience_ends_a_trial_and_keeps_its_best_epoch(tmp_path: Path) -> None:
     outcome, record = run(tmp_path / "t", patience=2)
     assert outcome.kind is OutcomeKind.COMPLETED
