@@ -136,7 +136,7 @@ def memory(runs: Path, device: str, trials: int) -> Iterator[list[str]]:
             outcome = run_trial(TASK, trial, progress, runs)
             if number in MARKS or number == trials:
                 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-                pages = int(Path("/proc/self/statm").read_text().split()[1])
+                pages = int(Path("/proc/self/statm").read_text(encoding="utf-8").split()[1])
                 cells = [f"{peak:.0f}", f"{pages * os.sysconf('SC_PAGE_SIZE') / 2**20:.0f}"]
                 card = torch.cuda.max_memory_allocated() / 2**20 if device == "cuda" else None
                 cells += ["-" if card is None else f"{card:.0f}"]

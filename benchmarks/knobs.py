@@ -3,7 +3,7 @@
     python -m benchmarks.knobs [--seeds 3] [--part 0 --parts 2]     an hour on two cores
 
 The embedded sample at 64 pixels, `EPOCHS` epochs. `RECIPE` is what the recorded curves trained, in
-the middle of their search space; each row changes one thing, and the last one is the published CycleGAN
+the middle of their space; each row changes one thing, and the last one is the published CycleGAN
 with networks of the same size. What lies under runs/knobs/ is done: parts share the training, each
 on one core or all on one GPU. Whoever ends last times the steps of all settings, writes
 benchmarks/knobs.md and saves benchmarks/knobs.png. A trial that did not complete has no score.

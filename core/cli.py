@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import os
+import select
+import signal
 import sys
+from contextlib import nullcontext
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -51,12 +55,13 @@ def _run(command: ModuleType, argv: list[str], name: str) -> int:
 
     try:
         arguments = _parser(argv, name, command).parse_args(argv)
-        if name not in SEARCHING:
-            return int(command.run(arguments))
-        with interruptible():
-            return int(command.run(arguments))
+        with interruptible() if name in SEARCHING else nullcontext():
+            status = int(command.run(arguments))
+        sys.stdout.flush()
+        return status
     except (UserError, OSError) as error:
-        return print_user_error(error)
+        unread = isinstance(error, BrokenPipeError) and _is_unread()
+        return 128 + signal.SIGPIPE if unread else print_user_error(error)
     except ExamFailed as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -66,6 +71,15 @@ def _run(command: ModuleType, argv: list[str], name: str) -> int:
         return 128 + error.signum
     except KeyboardInterrupt:
         return 130
+
+
+def _is_unread() -> bool:
+    """Whether nobody reads what is printed any more, as in `gantune tasks | head -1`."""
+    poll = select.poll()
+    poll.register(sys.stdout, 0)
+    if closed := bool(poll.poll(0)):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what Python still flushes
+    return closed
 
 
 def _parser(argv: list[str], name: str, command: ModuleType | None) -> argparse.ArgumentParser:

@@ -107,8 +107,9 @@ def _range(info: FieldInfo) -> str:
 
 
 def print_user_error(error: UserError | OSError) -> int:
-    """Print a user's mistake, or an error of the disk, in one line; return its exit status, 2."""
+    """Print a user's mistake, or the system's error, in one line; return its exit status, 2."""
     if isinstance(error, OSError):
-        error = UserError(f"{error.filename or 'disk'}: {error.strerror or error}")
+        where = f"{error.filename}: " if error.filename else ""
+        error = UserError(f"{where}{error.strerror or error}")
     print(f"error: {error}", file=sys.stderr)
     return 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -152,13 +153,46 @@ def test_what_can_be_tuned_is_listed(gantune: Run) -> None:
     assert gantune("--version").stdout.startswith("gantune 0.")
 
 
+def test_a_reader_that_goes_away_ends_a_command_in_silence() -> None:
+    read, write = os.pipe()
+    os.close(read)
+    done = subprocess.run([GANTUNE, "tasks"], stdout=write, stderr=subprocess.PIPE)
+    os.close(write)
+    assert (done.returncode, done.stderr) == (141, b""), "as a shell calls SIGPIPE"
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run([GANTUNE, "tasks"], stdout=full, stderr=subprocess.PIPE)
+    assert (done.returncode, done.stderr) == (2, b"error: No space left on device\n")
+
+
+def test_the_locale_decides_nothing(tmp_path: Path) -> None:
+    plain = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}  # ASCII
+    words = ["function_fit", "--trials", "1", "--epochs", "3", "--workers", "1"]
+    tune = [GANTUNE, "tune", *words, "--study", "s", "--runs", str(tmp_path)]
+    report = [GANTUNE, "report", "s", "--runs", str(tmp_path)]
+    for command in (tune, report):
+        done = subprocess.run(command, capture_output=True, env=os.environ | plain, cwd=ROOT)
+        assert done.returncode == 0, done.stderr
+    page = tmp_path / "s" / "report.html"
+    assert not page.read_text(encoding="utf-8").isascii()
+
+
+def test_a_folder_that_no_url_can_name_is_one_clear_error(tmp_path: Path) -> None:
+    runs = bytes(tmp_path) + b"/r\xd5"
+    done = subprocess.run(
+        [GANTUNE, "tune", "function_fit", "--trials", "1", "--runs", runs], capture_output=True
+    )
+    assert done.returncode == 2
+    assert done.stderr.startswith(b"error: --runs '")
+    assert b"no database's URL can hold the name" in done.stderr
+
+
 MISTAKES: list[tuple[list[str], str]] = [
     (["tune", "cyclegam"], "no task 'cyclegam'; there are: cyclegan"),
     (["tune", "cyclegan", "--data", "/no/such"], "/no/such/trainA: no such folder"),
     (["tune", "cyclegan", "--dropout", "0.2"], "searches it; drop the flag or the key"),
     (["tune", "cyclegan", "--width", "two"], "--width: 'two' is refused"),
     (["tune", "cyclegan", "--size", "66"], "--size 66: must be a multiple of 4"),
-    (["tune", "cyclegan", "--space", "none.json"], "none.json: cannot read the search space"),
+    (["tune", "cyclegan", "--space", "none.json"], "none.json: No such file or directory"),
     (["tune", "cyclegan", "--space", "{unknown}"], "'lamda': no such parameter; there are"),
     (["tune", "cyclegan", "--space", "{range}"], "'dropout': can propose"),
     (["tune", "cyclegan", "--space", "{broken}"], "not valid JSON"),

@@ -14,7 +14,7 @@ ROOT = Path(__file__).parent.parent
 # Lines at most, Python and templates. A budget is a question: is this two subjects, does a library
 # do it? Raising one is a commit of its own, with its reason.
 BUDGETS = {
-    "core": 1355,
+    "core": 1390,
     "core/training": 1285,
     "core/models": 1600,
     "core/data": 1675,
@@ -23,7 +23,7 @@ BUDGETS = {
     "core/replicates": 550,
     "core/report": 3465,
     "core/commands": 1375,
-    "core/doctor": 455,
+    "core/doctor": 460,
     "benchmarks": 2500,
 }
 LONGEST_FILE, LONGEST_FUNCTION = 350, 50

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import json
 import subprocess
 import sys
@@ -46,6 +47,16 @@ def test_a_torn_line_ends_the_epochs_and_is_no_error(tmp_path: Path) -> None:
     path = tmp_path / "epochs.jsonl"
     path.write_text(path.read_text()[:-20])
     assert record.epochs() == [line(1)]
+
+
+def test_a_full_disk_is_told_with_the_file(tmp_path: Path) -> None:
+    def fail(file: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(OSError, match="No space left") as caught:
+        atomic_write(tmp_path / "a.json", fail)
+    assert caught.value.filename == str(tmp_path / "a.json")
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_write_that_fails_leaves_the_old_file_and_no_litter(tmp_path: Path) -> None:

@@ -53,15 +53,16 @@ def run(arguments: argparse.Namespace) -> int:
 
 def examine(arguments: argparse.Namespace) -> list[Finding]:
     """All findings; where PyTorch does not import, those that need neither it nor a task."""
-    from sqlalchemy import URL
-
+    from core.data import cache_folder
     from core.doctor import environment, nni_config, runs
     from core.doctor.finding import Level
+    from core.search.storage import default_storage
 
     configs = nni_config.find(arguments.config)
     level = Level.ERROR if arguments.port else Level.WARNING
     findings = environment.check_packages() + environment.check_port(arguments.port or PORT, level)
-    findings += runs.check_folder(arguments.runs) + runs.check_evaluators(arguments.runs)
+    findings += runs.check_folder(arguments.runs) + runs.check_folder(cache_folder(), "the cache")
+    findings += runs.check_evaluators(arguments.runs)
     if broken := environment.check_pytorch():
         return findings + broken
     tasks, wrong = environment.load_tasks()
@@ -69,7 +70,6 @@ def examine(arguments: argparse.Namespace) -> list[Finding]:
     for path in configs:
         findings += nni_config.check(path, tasks)
     directions = {name: task.objective.direction for name, task in tasks.items()}
-    file = (arguments.runs / "gantune.db").absolute()
-    default = URL.create("sqlite", database=str(file)).render_as_string() if file.exists() else ""
-    url = arguments.storage or default
+    kept = (arguments.runs / "gantune.db").exists()
+    url = arguments.storage or (default_storage(arguments.runs) if kept else "")
     return findings + (runs.check_storage(url, directions) if url else [])

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 
+from core.files import read_text
 from core.task import UserError
 
 
@@ -40,15 +41,7 @@ def _is_file(name: str) -> bool:
 
 
 def _read(path: Path) -> list[str]:
-    try:
-        text = path.read_bytes().decode()
-    except OSError as error:
-        raise UserError(f"{path}: {error.strerror or error}") from None
-    except UnicodeDecodeError as error:
-        raise UserError(
-            f"{path}: not UTF-8 from byte {error.start} on; save the file as UTF-8"
-        ) from None
-    characters = [c for c in text if c.isprintable() and not c.isspace()]
+    characters = [c for c in read_text(path) if c.isprintable() and not c.isspace()]
     if not characters:
         raise UserError(f"{path}: holds no printable character; write the characters wanted in it")
     return characters

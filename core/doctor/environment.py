@@ -14,7 +14,9 @@ from core.task import Task
 
 def check_packages() -> list[Finding]:
     """What `pip check` says, and a setuptools without the pkg_resources that nnictl imports."""
-    check = subprocess.run([sys.executable, "-m", "pip", "check"], capture_output=True, text=True)
+    check = subprocess.run(
+        [sys.executable, "-m", "pip", "check"], capture_output=True, encoding="utf-8"
+    )
     findings = []
     for line in check.stdout.splitlines() if check.returncode else ():
         report = error if line.startswith("gantune ") else warning

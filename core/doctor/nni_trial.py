@@ -65,7 +65,7 @@ def check_python(where: str, command: Command, directory: Path) -> list[Finding]
     modules = (package, "core", "torch", "nni") if command.task else (package,)
     call = [python, "-c", MISSING, *modules]
     try:
-        child = subprocess.run(call, cwd=directory, capture_output=True, text=True)
+        child = subprocess.run(call, cwd=directory, capture_output=True, encoding="utf-8")
         missing = ", ".join(child.stdout.split())
         problem = f"cannot import {missing}" if missing else ""
     except OSError as failure:

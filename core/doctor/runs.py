@@ -25,9 +25,9 @@ URLS = "sqlite:///FILE, postgresql+psycopg://USER:PASSWORD@HOST/DATABASE or grpc
 CLEARER = "train it on more or clearer images"
 
 
-def check_folder(runs: Path) -> list[Finding]:
+def check_folder(folder: Path, name: str = "--runs") -> list[Finding]:
     """Whether the folder of records, or the nearest parent there is, is writable and has room."""
-    where, place = f"--runs {runs}", runs.absolute()
+    where, place = f"{name} {folder}", folder.absolute()
     while not place.exists() and place != place.parent:
         place = place.parent
     try:

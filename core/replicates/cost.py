@@ -96,7 +96,7 @@ def _mark(device: torch.device) -> int:
         torch.cuda.reset_peak_memory_stats(device)
         return torch.cuda.memory_allocated(device)
     with suppress(OSError):
-        Path("/proc/self/clear_refs").write_text("5")
+        Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")
     return _peak(device)
 
 
@@ -105,7 +105,7 @@ def _peak(device: torch.device) -> int:
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     with suppress(OSError, IndexError):
-        status = Path("/proc/self/status").read_text()
+        status = Path("/proc/self/status").read_text(encoding="utf-8")
         return 1024 * int(status.split("VmHWM:")[1].split()[0])
     unit = 1 if sys.platform == "darwin" else 1024
     return unit * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -117,7 +117,9 @@ def measure_apart(task: str, params: Mapping[str, Any]) -> dict[str, Any]:
     path = [str(Path(__file__).parents[2]), *filter(None, [os.environ.get("PYTHONPATH")])]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path)}
     request = json.dumps({"task": task, "params": dict(params)})
-    ended = subprocess.run(command, input=request, capture_output=True, text=True, env=environment)
+    ended = subprocess.run(
+        command, input=request, capture_output=True, encoding="utf-8", env=environment
+    )
     if ended.returncode:
         lines = ended.stderr.strip().splitlines() if ended.returncode > 0 else []
         reason = lines[-1] if lines else f"exit status {ended.returncode}"

@@ -16,6 +16,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from core.files import read_text
 from core.search.distributions import KINDS, NAME, NORMAL, Dimension
 from core.task import UserError
 
@@ -27,9 +28,7 @@ SHOWN = 200
 def read_json(path: Path) -> Any:
     """The JSON of a file; UserError where there is none, or it says a thing twice."""
     try:
-        return json.loads(path.read_text(), object_pairs_hook=_once, parse_constant=_no_number)
-    except OSError as error:
-        raise UserError(f"{path}: cannot read the search space ({error.strerror})") from None
+        return json.loads(read_text(path), object_pairs_hook=_once, parse_constant=_no_number)
     except (ValueError, RecursionError) as error:
         raise UserError(f"{path}: not valid JSON: {error}") from None
 

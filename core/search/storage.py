@@ -110,7 +110,12 @@ def open_storage(url: str, heartbeat: int = HEARTBEAT, patience: float = 0.0) ->
 
 
 def default_storage(runs: Path) -> str:
-    """The URL of the SQLite file under `runs`."""
-    runs.mkdir(parents=True, exist_ok=True)
+    """The URL of the SQLite file under `runs`; UserError for a folder that none can name."""
     path = str((runs / "gantune.db").resolve())
-    return URL.create("sqlite", database=path).render_as_string(hide_password=False)
+    try:
+        url = URL.create("sqlite", database=path).render_as_string(hide_password=False)
+    except UnicodeEncodeError:
+        problem = "no database's URL can hold the name; take another folder, or a UTF-8 locale"
+        raise UserError(f"--runs {str(runs)!a}: {problem}") from None
+    runs.mkdir(parents=True, exist_ok=True)
+    return url

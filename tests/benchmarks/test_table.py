@@ -20,7 +20,7 @@ def test_a_table() -> None:
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_figures_are_replaced_and_prose_stays(path: Path) -> None:
-    old = path.read_text()
+    old = path.read_text(encoding="utf-8")
     tables = [f"| table {k} |\n" for k in range(TABLES.get(path.stem, 1))]
     new = filled(old, "`python -m benchmarks.other`, today", *tables)
     prose = [line for line in old.splitlines() if not line.startswith(("|", "`gantune", "`python"))]

@@ -49,8 +49,7 @@ def test_a_file_in_another_encoding_is_refused_with_the_place(tmp_path: Path) ->
     with pytest.raises(UserError, match=r"list\.txt: not UTF-8 from byte 3 on; save the file as"):
         character_set(str(path))
     path.write_bytes("永和九年".encode("utf-16"))
-    with pytest.raises(UserError, match="not UTF-8 from byte 0"):
-        character_set(str(path))
+    assert character_set(str(path)) == tuple("永和九年"), "it says what it is"
 
 
 def test_nothing_to_draw_and_unknown_names_are_one_clear_error(tmp_path: Path) -> None:

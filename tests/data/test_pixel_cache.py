@@ -248,7 +248,7 @@ def unwritable(request: pytest.FixtureRequest, cache: Path) -> Iterator[str]:
     """A cache in which nothing can be kept."""
     if request.param == "no folder":
         cache.parent.mkdir(parents=True)
-        cache.write_text("a file where a folder should be")
+        cache.write_text("a file where a folder should be", encoding="utf-8")
         yield "File exists"
     else:
         with pytest.MonkeyPatch.context() as patch:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from sklearn.datasets import load_sample_image
 
-from core.data import sample
+from core.data import cache_folder, sample
 from core.task import UserError
 
 
@@ -139,6 +139,10 @@ def test_the_default_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, smal
     monkeypatch.delenv("XDG_CACHE_HOME")
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     assert sample.sample_folder() == tmp_path / "home" / ".cache" / "gantune" / sample.VERSION
+    monkeypatch.delenv("HOME")
+    monkeypatch.setattr("pwd.getpwuid", {}.__getitem__)
+    monkeypatch.chdir(tmp_path)
+    assert cache_folder() == tmp_path / "runs" / "cache", "a container's user without a home"
 
 
 def test_a_cache_that_cannot_be_written_names_the_remedy(tmp_path: Path) -> None:

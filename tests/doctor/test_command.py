@@ -31,7 +31,7 @@ def doctor(folder: Path, *words: str, checkout: Path | None = None) -> tuple[int
 
 def write(path: Path, **changes: object) -> None:
     space = str(ROOT / "search_spaces" / "glyph_gan.json")
-    path.write_text(yaml.safe_dump({**GOOD, "searchSpaceFile": space, **changes}))
+    path.write_text(yaml.safe_dump({**GOOD, "searchSpaceFile": space, **changes}), encoding="utf-8")
 
 
 def test_silent_where_all_is_well(tmp_path: Path) -> None:
@@ -42,7 +42,7 @@ def test_silent_where_all_is_well(tmp_path: Path) -> None:
     status, lines = doctor(tmp_path, "--facts")
     assert status == 0
     assert all(line.startswith("note: ") for line in lines)
-    assert {line.split(": ")[1].split()[0] for line in lines} == {"--runs"}
+    assert {line.split(": ")[1].split()[0] for line in lines} == {"--runs", "the"}, "and the cache"
 
 
 def test_a_warning_is_no_failure(tmp_path: Path) -> None:

@@ -248,7 +248,9 @@ def half(file: Path) -> None:
 
 
 def text(file: Path) -> None:
-    file.write_text("no database at all, though long enough to look like one. " * 40)
+    file.write_text(
+        "no database at all, though long enough to look like one. " * 40, encoding="utf-8"
+    )
 
 
 def overwrite(file: Path) -> None:

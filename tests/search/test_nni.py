@@ -208,7 +208,7 @@ def test_a_hopeless_trial_is_stopped_early(nni: Nni, runs: Path) -> None:
     "file", sorted((ROOT / "docs" / "nni").glob("*.yml")), ids=lambda f: f.stem
 )
 def test_an_example_differs_from_the_shipped_config_in_command_and_space_alone(file: Path) -> None:
-    example = yaml.safe_load(file.read_text())
+    example = yaml.safe_load(file.read_text(encoding="utf-8"))
     own = ("trialCommand", "searchSpaceFile", "experimentName", "trialCodeDirectory")
     here = {"tuner": {**SHIPPED["tuner"], "codeDirectory": example["trialCodeDirectory"]}}
     assert {k: v for k, v in example.items() if k not in own} == {

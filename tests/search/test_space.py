@@ -19,6 +19,7 @@ from pydantic import Field, create_model, model_validator
 
 from core.search.distributions import KINDS, NORMAL, same
 from core.search.space import Space, flatten
+from core.search.space_file import read_json
 from core.task import Params, UserError
 from tests.search.test_space_nni import nni_draws
 
@@ -469,11 +470,21 @@ def test_values_are_tried_with_those_they_are_proposed_with() -> None:
 )  # fmt: skip
 def test_a_file_that_is_no_json_is_refused(tmp_path: Path, text: str, complaint: str) -> None:
     path = tmp_path / "space.json"
-    with pytest.raises(UserError, match="cannot read"):
+    with pytest.raises(UserError, match=r"space\.json: No such file"):
         Space.load(path, Anything)
-    path.write_text(text)
+    path.write_text(text, encoding="utf-8")
     with pytest.raises(UserError, match=complaint):
         Space.load(path, Anything)
+
+
+def test_a_file_may_have_any_encoding_that_says_which_it_is(tmp_path: Path) -> None:
+    path, text = tmp_path / "space.json", '{"x": {"_type": "choice", "_value": ["印象", "派"]}}'
+    for encoding in ("utf-8", "utf-8-sig", "utf-16"):
+        path.write_text(text, encoding=encoding)
+        assert read_json(path)["x"]["_value"] == ["印象", "派"]
+    path.write_text(text, encoding="gbk")
+    with pytest.raises(UserError, match=r"space\.json: not UTF-8 from byte \d+ on; save the file"):
+        read_json(path)
 
 
 def test_parameters_that_set_a_field_twice_are_refused() -> None:

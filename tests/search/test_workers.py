@@ -89,7 +89,7 @@ def workers(process: subprocess.Popen[str]) -> list[psutil.Process]:
 def at_work(process: subprocess.Popen[str], runs: Path) -> list[psutil.Process]:
     """Those of them that hold a trial's record, as the kernel sees it; asking opens it too."""
     records = {str(lock.stat().st_ino) for lock in runs.glob("pool/*/.lock")}
-    locks = [line.split() for line in Path("/proc/locks").read_text().splitlines()]
+    locks = [line.split() for line in Path("/proc/locks").read_text(encoding="utf-8").splitlines()]
     holders = {int(pid) for _, _, _, _, pid, file, *_ in locks if file.split(":")[-1] in records}
     return [worker for worker in workers(process) if worker.pid in holders]
 
