@@ -183,7 +183,7 @@ def plan(
         f"{clock(2 * SEEDS * length * epoch / workers)} and tell a gain above "
         f"{detectable(SEEDS):.2g} deviations of a score between seeds"
     )
-    progress.total = trials
+    progress.total, progress.deadline = trials, budget.deadline
     return replace(config, trials=trials, budget=replace(budget, epoch=epoch))
 
 

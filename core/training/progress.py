@@ -27,11 +27,13 @@ class _Running:
 class Progress:
     """Counts trials and shows them; `total` is the number of trials the study is to have.
 
+    `deadline`: when it ends all the same, Unix time.
     Trials that run side by side have slots of their own.
     """
 
     total: int = 1
     maximize: bool = True
+    deadline: float | None = None
     console: Console = field(default_factory=lambda: Console(stderr=True))
     ended: dict[int, OutcomeKind] = field(default_factory=dict)
     best: tuple[float, int] | None = None
@@ -131,8 +133,10 @@ class Progress:
         best = f"best {self.best[0]:.3g} (trial {self.best[1]})" if self.best else "no score yet"
         total = max(self.total, done)  # a budget of time may buy more than was expected
         left = total - done
-        spent = time.monotonic() - self._began
-        time_left = f", about {_clock(spent / self._new * left)} left" if self._new and left else ""
+        seconds = (time.monotonic() - self._began) / self._new * left if self._new else 0.0
+        if self.deadline:
+            seconds = max(0.0, self.deadline - time.time())
+        time_left = f", about {_clock(seconds)} left" if seconds else ""
         return f"{done}/{total} done, {pruned} pruned, {best}{time_left}"
 
     def _show_summary(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import time
 from contextlib import ExitStack
@@ -66,6 +67,9 @@ def test_a_search_ends_when_its_time_is_over(runs: Path) -> None:
     assert 25 < seconds < 36, done.stderr
     assert "time: " in done.stderr
     assert "trials of 9 epochs with rungs at 3;" in done.stderr
+    left = [60 * int(m) + int(s) for m, s in re.findall(r"about (\d+):(\d\d) left", done.stderr)]
+    assert left, done.stderr
+    assert max(left) <= 30, "never beyond the end"
     assert "report: " in done.stdout
     records = Study.open(runs, "function_fit").records()
     outcomes = [outcome for record in records if (outcome := record.outcome())]
