@@ -15,7 +15,7 @@ ROOT = Path(__file__).parent.parent
 # do it? Raising one is a commit of its own, with its reason.
 BUDGETS = {
     "core": 1390,
-    "core/training": 1285,
+    "core/training": 1290,
     "core/models": 1600,
     "core/data": 1675,
     "core/metrics": 1565,
