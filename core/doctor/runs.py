@@ -26,7 +26,7 @@ CLEARER = "train it on more or clearer images"
 
 
 def check_folder(folder: Path, name: str = "--runs") -> list[Finding]:
-    """Whether the folder of records, or the nearest parent there is, is writable and has room."""
+    """Whether a folder, or the nearest parent there is, is writable and has room."""
     where, place = f"{name} {folder}", folder.absolute()
     while not place.exists() and place != place.parent:
         place = place.parent
