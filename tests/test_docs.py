@@ -82,7 +82,7 @@ def test_a_command_is_one_that_gantune_accepts(words: list[str], document: Path)
         "gantune tune glyph_gan --dropout 7",
         "gantune tune cyclegan --lr-g 0.1",  # the space searches it
         "gantune sweep glyph_gan --grid batch_sise=8,40",
-        "python -m trials.cyclegan --adversarial wgan",
+        "python -m trials.cyclegan --adversarial-loss wgan",
     ],
 )
 def test_a_command_that_would_be_refused_is_found(line: str) -> None:

@@ -13,11 +13,12 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from core.data.outputs import ImagePairs
+from core.models.adversarial import GanGame, GanLossParams
 from core.models.collapse import collapse_reason
 from core.models.compute import Compute, ComputeParams, Networks, Replayed, call_together
 from core.models.discriminators import DiscriminatorParams, discriminators
 from core.models.image_pool import ImagePool
-from core.models.losses import l1, lsgan_discriminator, lsgan_generator
+from core.models.losses import GanLoss, l1
 from core.models.networks import Norm, ResnetGenerator, Upsample, apply_in_batches
 from core.models.optimisers import (
     AlternatingParams,
@@ -30,17 +31,15 @@ from core.models.optimisers import (
 from core.models.warm_up import learn_to_copy
 
 
-class CycleParams(AlternatingParams, DiscriminatorParams, ComputeParams):
+class CycleParams(AlternatingParams, GanLossParams, DiscriminatorParams, ComputeParams):
     """The losses, networks and optimisers; every default is the paper's."""
 
+    gan_loss: GanLoss = Field("lsgan", description="the adversarial loss")
     lambda_gan: float = Field(1.0, ge=0, le=1000, description="weight of the adversarial losses")
     lambda_cycle: float = Field(10.0, ge=0, le=1000, description="weight of the cycle losses")
     lambda_identity: float = Field(
         0.5, ge=0, le=100, description="weight of the identity losses, relative to lambda_cycle"
     )
-    lr_g: float = Field(2e-4, gt=0, le=1, description="learning rate of the generators (Adam)")
-    lr_d: float = Field(2e-4, gt=0, le=1, description="learning rate of the discriminators (Adam)")
-    beta1: float = Field(0.5, ge=0, lt=1, description="Adam's first-moment decay; beta2 is 0.999")
     dropout: float = Field(0.0, ge=0, le=0.9, description="dropout in the residual blocks")
     norm: Norm = Field("instance", description="normalisation in all networks")
     width: int = Field(64, ge=4, le=512, description="channels of each network's first layer")
@@ -115,6 +114,7 @@ class CycleTraining:
         optimisers = self.opt_g, self.opt_d
         self.schedules = [linear_decay(o, p.epochs, p.decay_from) for o in optimisers]
         self.pool_x, self.pool_y = ImagePool(p.pool_size), ImagePool(p.pool_size)
+        self.game = GanGame(p)
         self.steps = 0
         self.compiled = compute.calls(self.networks)
         self.replayed = Replayed(self._step, device)
@@ -198,7 +198,8 @@ class CycleTraining:
         p, (fake_x, fake_y, same_x, same_y) = self.params, images
         self._train_discriminators(False)
         with self.compute.autocast():
-            gan = lsgan_generator(nets["D_y"](fake_y)) + lsgan_generator(nets["D_x"](fake_x))
+            logits = nets["D_y"](fake_y), nets["D_x"](fake_x)
+            gan = self.game.generator(logits[0]) + self.game.generator(logits[1])
             cycle = l1(nets["F"](fake_y), batch.x) + l1(nets["G"](fake_x), batch.y)
             losses = {"g_gan": gan, "g_cycle": cycle}
             total = p.lambda_gan * gan + p.lambda_cycle * cycle
@@ -223,7 +224,7 @@ class CycleTraining:
         drawn_x: Tensor,
         drawn_y: Tensor,
     ) -> dict[str, Tensor]:
-        """Minimise the least-squares loss on real images and on translations from the pools."""
+        """Minimise the adversarial loss on real images and on translations from the pools."""
         self._train_discriminators(True)
         norm = self.params.norm
         past = (
@@ -232,12 +233,10 @@ class CycleTraining:
         )
         past_x, past_y = self.compute.arrange(*past)
         with self.compute.autocast():
-            d_x = lsgan_discriminator(*call_together(nets["D_x"], norm, batch.x, past_x))
-            d_y = lsgan_discriminator(*call_together(nets["D_y"], norm, batch.y, past_y))
-        self.opt_d.zero_grad()
-        (d_x + d_y).backward()
-        self.opt_d.step()
-        return {"d_x": d_x.detach(), "d_y": d_y.detach()}
+            d_x = self.game.discriminator(*call_together(nets["D_x"], norm, batch.x, past_x))
+            d_y = self.game.discriminator(*call_together(nets["D_y"], norm, batch.y, past_y))
+        sides = (self.D_x, batch.x, past_x), (self.D_y, batch.y, past_y)
+        return self.game.minimise({"d_x": d_x, "d_y": d_y}, self.opt_d, *sides)
 
     def _train_discriminators(self, on: bool) -> None:
         self.D_x.requires_grad_(on)

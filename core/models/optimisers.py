@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from typing import Any, Literal
 
@@ -15,15 +16,23 @@ from core.task import Params
 Update = Callable[[], dict[str, Tensor]]
 
 
-class AlternatingParams(Params):
-    """How often and in which order a step updates the generator and the discriminator."""
+class AdamParams(Params):
+    """Adam's parameters, as in Radford et al. 2016."""
+
+    lr_g: float = Field(2e-4, gt=0, le=1, description="learning rate of the generator (Adam)")
+    beta1: float = Field(0.5, ge=0, lt=1, description="Adam's first-moment decay; beta2 is 0.999")
+
+
+class AlternatingParams(AdamParams):
+    """How fast, how often and in which order generator and discriminator are updated."""
 
     d_steps_per_g: int = Field(
         1, ge=1, le=100, description="discriminator steps per generator step, each on a new batch"
     )
     update_first: Literal["generator", "discriminator"] = Field(
-        "generator", description="which is updated first; both use the same translations"
+        "generator", description="which is updated first; both use the same generated images"
     )
+    lr_d: float = Field(2e-4, gt=0, le=1, description="learning rate of the discriminator (Adam)")
 
 
 class Adam(torch.optim.Adam):
@@ -63,6 +72,11 @@ def adam(weights: Iterable[nn.Parameter], lr: float, beta1: float) -> Adam:
     return optimiser
 
 
+def cosine_decay(optimiser: torch.optim.Optimizer, epochs: int) -> LambdaLR:
+    """From the rate to 0 along half a cosine, a step an epoch (Loshchilov and Hutter 2017)."""
+    return LambdaLR(optimiser, lambda epoch: (1 + math.cos(math.pi * min(1, epoch / epochs))) / 2)
+
+
 def linear_decay(optimiser: torch.optim.Optimizer, epochs: int, decay_from: float) -> LambdaLR:
     """Constant for the share `decay_from` of the epochs, then linear towards 0 (Zhu et al. 2017).
 
@@ -91,11 +105,11 @@ def is_generator_step(step: int, d_steps_per_g: int) -> bool:
 
 
 def update_in_order(
-    params: AlternatingParams, generator: Update | None, discriminator: Update
+    params: AlternatingParams, generator: Update | None, discriminator: Update | None
 ) -> dict[str, Tensor]:
     """Run the updates of one step in the order of `update_first`; the losses of both.
 
-    `generator` is None on a step of the discriminator alone.
+    One is None on a step of the other alone.
     """
     updates = [generator, discriminator]
     if params.update_first == "discriminator":

@@ -17,15 +17,22 @@ from torch import Tensor, nn
 from core.data.glyphs import GlyphParams, Glyphs
 from core.data.outputs import ImagePairs
 from core.data.tensors import to_device
+from core.models.adversarial import GanGame, GanLossParams
 from core.models.collapse import collapse_reason
 from core.models.compute import Compute, ComputeParams, Networks, Replayed, call_together
-from core.models.losses import ADVERSARIAL_LOSSES, Adversarial, fixed_l1, gradient_penalty, grey, l1
+from core.models.losses import GanLoss, fixed_l1, grey, l1
 from core.models.networks import EncoderDecoder, Norm, PatchDiscriminator, ResnetGenerator, Skip
-from core.models.optimisers import AlternatingParams, adam, is_generator_step, update_in_order
+from core.models.optimisers import (
+    AdamParams,
+    AlternatingParams,
+    adam,
+    is_generator_step,
+    update_in_order,
+)
 from core.models.postprocess import GlyphPostprocessing, translate
 
 
-class PairedParams(GlyphParams, GlyphPostprocessing, ComputeParams):
+class PairedParams(GlyphParams, GlyphPostprocessing, AdamParams, ComputeParams):
     """The generator and its losses. Defaults are pix2pix's where the seed study gives none."""
 
     pixel_loss: Literal["l1", "fixed_l1"] = Field(
@@ -35,8 +42,6 @@ class PairedParams(GlyphParams, GlyphPostprocessing, ComputeParams):
     lambda_grey: float = Field(
         0.0, ge=0, le=1000, description="weight of the penalty 4x(1 - x) on grey pixels"
     )
-    lr_g: float = Field(2e-4, gt=0, le=1, description="learning rate of the generator (Adam)")
-    beta1: float = Field(0.5, ge=0, lt=1, description="Adam's first-moment decay; beta2 is 0.999")
     batch_size: int = Field(8, ge=1, le=1024, description="pairs a step")
     dropout: float = Field(
         0.2, ge=0, le=0.9, description="dropout in the last three steps down and first two up"
@@ -60,14 +65,11 @@ class PairedParams(GlyphParams, GlyphPostprocessing, ComputeParams):
         return self
 
 
-class AdversarialParams(PairedParams, AlternatingParams):
+class AdversarialParams(PairedParams, AlternatingParams, GanLossParams):
     """The same with a conditional PatchGAN, which sees each image with its source."""
 
-    adversarial: Adversarial = Field(
-        "lsgan", description="the adversarial loss; wgan has a gradient penalty of 10"
-    )
+    gan_loss: GanLoss = Field("lsgan", description="the adversarial loss")
     lambda_gan: float = Field(1.0, ge=0, le=1000, description="weight of the adversarial loss")
-    lr_d: float = Field(2e-4, gt=0, le=1, description="learning rate of the discriminator (Adam)")
     d_head_start: int = Field(
         0, ge=0, le=100_000, description="steps the discriminator trains alone at first"
     )
@@ -111,7 +113,7 @@ class PairedTraining:
             self.networks["D"] = self.D
             self.opt_d = adam(self.D.parameters(), p.lr_d, p.beta1)
             self.stateful += ["D", "opt_d"]
-            self.g_loss, self.d_loss = ADVERSARIAL_LOSSES[p.adversarial]
+            self.game = GanGame(p)
         self.compiled = self.compute.calls(self.networks)
         self.replayed = Replayed(self._step, device)
 
@@ -155,7 +157,7 @@ class PairedTraining:
         return update_in_order(
             p,
             (lambda: self._update_generator(batch, nets, fake)) if generator_too else None,
-            lambda: self._update_discriminator(p, batch, nets, fake.detach()),
+            lambda: self._update_discriminator(batch, nets, fake.detach()),
         )
 
     def _update_generator(self, batch: Pairs, nets: Networks, fake: Tensor) -> dict[str, Tensor]:
@@ -166,7 +168,7 @@ class PairedTraining:
         if isinstance(p, AdversarialParams):
             self.D.requires_grad_(False)
             with self.compute.autocast():
-                losses["g_gan"] = self.g_loss(nets["D"](_beside(fake, batch.source)))
+                losses["g_gan"] = self.game.generator(nets["D"](_beside(fake, batch.source)))
             total = total + p.lambda_gan * losses["g_gan"]
         self.opt_g.zero_grad()
         total.backward()
@@ -174,23 +176,17 @@ class PairedTraining:
         return {name: loss.detach() for name, loss in losses.items()}
 
     def _update_discriminator(
-        self, p: AdversarialParams, batch: Pairs, nets: Networks, fake: Tensor
+        self, batch: Pairs, nets: Networks, fake: Tensor
     ) -> dict[str, Tensor]:
         self.D.requires_grad_(True)
         pairs = _beside(batch.target, batch.source), _beside(fake, batch.source)
         with self.compute.autocast():
-            loss = self.d_loss(*call_together(nets["D"], p.norm, *pairs))
-        losses = {"d": loss.detach()}
-        if p.adversarial == "wgan":  # in fp32: its gradient is differentiated again
-            penalty = gradient_penalty(
-                lambda image: self.D(_beside(image, batch.source)), batch.target, fake
-            )
-            losses["d_penalty"] = penalty.detach()
-            loss = loss + penalty
-        self.opt_d.zero_grad()
-        loss.backward()
-        self.opt_d.step()
-        return losses
+            loss = self.game.discriminator(*call_together(nets["D"], self.params.norm, *pairs))
+
+        def critic(image: Tensor) -> Tensor:
+            return self.D(_beside(image, batch.source))  # type: ignore[no-any-return]
+
+        return self.game.minimise({"d": loss}, self.opt_d, (critic, batch.target, fake))
 
     def outputs(self) -> ImagePairs:
         """Every validation pair, its source translated and post-processed."""
