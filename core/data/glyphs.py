@@ -41,7 +41,7 @@ WESTERN = ("DejaVu Sans", "DejaVu Serif")
 TRAIN, VALIDATION = 0.8, 0.9  # hashes below them are for training, validation; others for the test
 
 
-def _number(value: object) -> object:
+def whole_number(value: object) -> object:
     """The whole number that text or a float is: pydantic's literals take no other form of it."""
     if isinstance(value, str | int | float):
         with suppress(ValueError, OverflowError):
@@ -66,10 +66,10 @@ class GlyphParams(Params):
         description="gb2312-1, gb2312-2, ascii, latin, greek, cyrillic, every or a UTF-8 text "
         "file, several joined by +; auto: gb2312-1 where both fonts are Chinese, else every",
     )
-    size: Annotated[Literal[32, 64, 128], BeforeValidator(_number)] = Field(
+    size: Annotated[Literal[32, 64, 128], BeforeValidator(whole_number)] = Field(
         64, description="width and height of the glyphs' squares, in pixels"
     )
-    channels: Annotated[Literal[1, 3], BeforeValidator(_number)] = Field(
+    channels: Annotated[Literal[1, 3], BeforeValidator(whole_number)] = Field(
         1, description="channels of the images: grey, or the same three times"
     )
     data_fraction: float = Field(

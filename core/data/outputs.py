@@ -1,4 +1,4 @@
-"""Families of outputs that evaluators score: image pairs, and predictions with targets."""
+"""Families of outputs that evaluators score: image pairs, generated images, predictions."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+SIDE = 10  # images in a row of a picture of generated ones
 
 
 @dataclass(frozen=True)
@@ -22,6 +24,24 @@ class ImagePairs:
         """Source, output, and target where there is one."""
         rows = {"source": self.source, "output": self.output}
         return rows if self.target is None else {**rows, "target": self.target}
+
+
+@dataclass(frozen=True)
+class Generated:
+    """Images made from noise, N x C x H x W in [-1, 1], and N classes where they were asked for."""
+
+    output: Tensor
+    labels: Tensor | None = None
+
+    def pictures(self) -> Mapping[str, Tensor]:
+        """The first 100 as one picture, ten in a row."""
+        shown = self.output[: SIDE * SIDE]
+        n, channels, height, width = shown.shape
+        rows = -(-n // SIDE)
+        sheet = shown.new_full((rows * SIDE, channels, height, width), -1.0)
+        sheet[:n] = shown
+        grid = sheet.reshape(rows, SIDE, channels, height, width).permute(2, 0, 3, 1, 4)
+        return {"output": grid.reshape(1, channels, rows * height, SIDE * width)}
 
 
 @dataclass(frozen=True)
