@@ -20,10 +20,10 @@ from evaluators.digits import OBJECTIVE, digit_evaluator
 
 
 class DCGANParams(GanParams):
-    """Every default but the width is the paper's, which has images of 64 pixels and 128."""
+    """Every default but the width, 128, is the paper's, whose images have 64 pixels."""
 
     width: int = Field(
-        64, ge=2, le=1024, description="channels of the generator's last map, D's first"
+        32, ge=2, le=1024, description="channels of the generator's last map, D's first"
     )
     upsample: Upsample = Field(
         "transposed", description="the generator's way up; resize leaves no checkerboard"
@@ -38,7 +38,9 @@ class DCGAN(GanTraining):
 
     params: DCGANParams
 
-    def __init__(self, params: DCGANParams, data: LabelledImages, device: torch.device) -> None:
+    def __init__(
+        self, params: DCGANParams, data: LabelledImages | None, device: torch.device
+    ) -> None:
         p = params
 
         def build(classes: int) -> tuple[nn.Module, nn.Module]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from copy import deepcopy
+from functools import cached_property
 from typing import Any, Literal, NamedTuple, Self
 
 import numpy as np
@@ -110,14 +111,14 @@ class GanTraining:
     def __init__(
         self,
         params: GanParams,
-        data: LabelledImages,
+        data: LabelledImages | None,
         device: torch.device,
         build: Callable[[int], tuple[nn.Module, nn.Module]],
         conditional: bool = False,
     ) -> None:
         p = self.params = params
-        self.device, self.data = device, data
-        self.classes = len(data.classes) if conditional else 0
+        self.device, self._data = device, data
+        self.classes = len(self.data.classes) if conditional else 0
         self.compute = Compute.of(p, device)
         self.random = np.random.default_rng(p.seed)
         networks = build(self.classes)
@@ -135,7 +136,17 @@ class GanTraining:
         self.steps = 0
         self.compiled = self.compute.calls(self.networks)
         self.replayed = Replayed(self._step, device)
-        self.real_spread = spread(data.tensors(data.validation[:EVALUATED])[0])
+
+    @property
+    def data(self) -> LabelledImages:
+        """The images to learn from; a model without them only generates."""
+        assert self._data
+        return self._data
+
+    @cached_property
+    def real_spread(self) -> float:
+        """The spread of held-out images."""
+        return spread(self.data.tensors(self.data.validation[:EVALUATED])[0])
 
     def _schedule(self, optimiser: torch.optim.Optimizer) -> LambdaLR:
         p = self.params
@@ -157,17 +168,23 @@ class GanTraining:
         for i in range(self.steps_per_epoch):
             images, labels = self.data.tensors(order[i * n : (i + 1) * n])
             latents = self._latents(self.random, labels)
-            known = F.one_hot(labels, len(self.data.classes))[:, : self.classes].float()
-            maps = known[:, :, None, None].expand(-1, -1, *images.shape[2:]).contiguous()
-            yield Batch(*(to_device(each, self.device) for each in (images, latents, maps)))
+            maps = self._known(labels)[:, :, None, None].expand(-1, -1, *images.shape[2:])
+            yield Batch(
+                *(to_device(each.contiguous(), self.device) for each in (images, latents, maps))
+            )
         for schedule in self.schedules:
             schedule.step()
 
     def _latents(self, random: np.random.Generator, labels: Tensor) -> Tensor:
         """Noise from N(0, 1) and, where G knows them, one-hot classes: N x (z + K)."""
         noise = random.standard_normal((len(labels), self.params.z), np.float32)
-        known = F.one_hot(labels, len(self.data.classes))[:, : self.classes]
-        return torch.cat([torch.from_numpy(noise), known], 1)
+        return torch.cat([torch.from_numpy(noise), self._known(labels)], 1)
+
+    def _known(self, labels: Tensor) -> Tensor:
+        """One-hot classes, N x K; N x 0 where the networks know none."""
+        if not self.classes:
+            return torch.empty(len(labels), 0)
+        return F.one_hot(labels, self.classes).float()
 
     def step(self, batch: Batch) -> Mapping[str, Tensor]:
         """Update both networks with the same images, or the one whose turn it is.
@@ -241,7 +258,7 @@ class GanTraining:
         return self._generated(n, seed).output
 
     def _generated(self, n: int, seed: int) -> Generated:
-        labels = torch.arange(n) % len(self.data.classes)
+        labels = torch.arange(n) % max(1, self.classes)
         latents = self._latents(np.random.default_rng(seed), labels)
         images = apply_in_batches(self.average, latents, self.device, self.params.precision, BATCH)
         return Generated(images, labels if self.classes else None)
