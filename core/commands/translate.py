@@ -23,6 +23,7 @@ def add_flags(parser: argparse.ArgumentParser, argv: list[str]) -> None:
     add("trial", type=Path, help="folder of a trial, such as runs/demo/0003")
     message = "folder of images to translate (glyph trials translate their own characters)"
     add("--images", type=Path, metavar="DIR", help=message)
+    add("--recursive", action="store_true", help="translate the images in sub-folders, too")
     message = "where to write (default: translations in the trial's folder)"
     add("--output", type=Path, metavar="DIR", help=message)
 
@@ -44,7 +45,7 @@ def run(arguments: argparse.Namespace) -> int:
         _glyphs(task, params, model, arguments.output or record.folder, evaluators)
     else:
         output = arguments.output or record.folder / "translations"
-        _images(params, model, arguments.images, output)
+        _images(params, model, arguments.images, output, arguments.recursive)
     return 0
 
 
@@ -68,7 +69,9 @@ def _model(record: Record, task: Task, params: Params) -> CanTranslate:
     return model
 
 
-def _images(params: Params, model: CanTranslate, folder: Path, output: Path) -> None:
+def _images(
+    params: Params, model: CanTranslate, folder: Path, output: Path, recursive: bool = False
+) -> None:
     """Translate a folder of images, resized to the trial's size, into PNG files of their names.
 
     UserError, before anything is translated, where a file would be lost that is not gantune's.
@@ -77,32 +80,41 @@ def _images(params: Params, model: CanTranslate, folder: Path, output: Path) -> 
     from PIL import Image
 
     from core.data.images import decode
+    from core.data.listing import list_images
     from core.data.pictures import refuse_to_overwrite, save_picture
     from core.data.tensors import to_pixels, to_tensor
 
     if not folder.is_dir():
         raise UserError(f"--images {folder}: no such folder")
-    suffixes = Image.registered_extensions()
-    files = sorted(p for p in folder.iterdir() if p.suffix.lower() in suffixes)
-    if not files:
-        raise UserError(f"--images {folder}: holds no images")
+    if recursive and output.resolve().is_relative_to(folder.resolve()):
+        what = "lies in --images, and --recursive would translate what it holds"
+        raise UserError(f"--output {output}: {what}; name another folder")
+    listing = list_images(folder, recursive)
+    if not listing.names:
+        reason = f"; {listing.left_out}" if listing.left_out else ""
+        raise UserError(f"--images {folder}: holds no images{reason}")
+    if listing.left_out:
+        print(listing.left_out)
     side = params.model_dump()["size"]
-    targets = [output / name for name in output_names([file.name for file in files])]
+    targets = [output / name for name in output_names(listing.names)]
     for target in targets:
         refuse_to_overwrite(target)
-    for file, target in zip(files, targets, strict=True):
+    for file, target in zip(listing.paths, targets, strict=True):
         try:
             image = decode(file).resize((side, side), Image.Resampling.BICUBIC)
         except Exception as error:  # whatever Pillow's plugins raise on a damaged file
             raise UserError(f"{file}: cannot be read ({error})") from None
         (pixels,) = to_pixels(model.translate(to_tensor([np.asarray(image)])))
         save_picture(target, Image.fromarray(pixels.permute(1, 2, 0).numpy()))
-    print(f"{len(files)} images: {output}/")
+    print(f"{len(targets)} images: {output}/")
 
 
 def output_names(names: Sequence[str]) -> list[str]:
-    """PNG names for files: their stems, or their whole names where two stems are alike."""
-    stems = [Path(name).stem for name in names]
+    """PNG names for files: their stems, or their whole names where two stems are alike.
+
+    Files in sub-folders keep them.
+    """
+    stems = [Path(name).with_suffix("").as_posix() for name in names]
     alike = len({stem.casefold() for stem in stems}) < len(stems)
     return [f"{each}.png" for each in (names if alike else stems)]
 

@@ -1,15 +1,15 @@
 """Unpaired images in CycleGAN's layout, decoded once: see core/data/pixel_cache.py.
 
 `trainA trainB testA testB` hold the two domains. A validation split is cut from each train
-folder by a hash of the file name: the same files give the same split, on any machine. Every
-score is computed on it. Test folders are never opened.
+folder by a hash of the file name (with the sub-folder's, where it lies in one): the same files give
+the same split, on any machine. Every score is computed on it. Test folders are never opened.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -19,6 +19,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from core.data.digests import file_digests
+from core.data.listing import FEWEST, Listing, few_images, list_domain
 from core.data.pixel_cache import Decoded, Skipped, decode_once
 from core.data.pixel_cache import Pixels as Pixels
 from core.data.sample import sample_folder
@@ -35,12 +36,13 @@ CROP_MARGIN = 286 / 256
 class Domain:
     """The images of one domain, H x W x 3 uint8, read-only: for training with a margin to crop.
 
-    `validation` images are already cut to size x size.
+    `validation` images are already cut to size x size. `notes` say what else its folder holds.
     """
 
     train: Sequence[Pixels]
     validation: Sequence[Pixels]
     skipped: tuple[str, ...]
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -55,75 +57,64 @@ class UnpairedImages:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """The images of each domain that could not be read, and why none are kept on disk."""
+        """The images of each domain that were not read, and why none are kept on disk."""
         skipped = {name: self.domain(name).skipped for name in "AB"}
         unreadable = (
             f"train{name}: {len(files)} images skipped, unreadable: {'; '.join(files)}"
             for name, files in skipped.items()
             if files
         )
-        return (*unreadable, *filter(None, [self.cache_note]))
+        return (*unreadable, *filter(None, [self.cache_note]), *self.a.notes, *self.b.notes)
 
     def domain(self, name: str) -> Domain:
         """Domain "A" or "B"."""
         return self.a if name == "A" else self.b
 
 
-def load_unpaired(data: str, size: int, preprocess: Preprocess) -> UnpairedImages:
+def load_unpaired(
+    data: str, size: int, preprocess: Preprocess, recursive: bool = False
+) -> UnpairedImages:
     """Decode the train folders of a data set ('sample': the embedded one); kept for the process.
 
-    Raises UserError for a missing or empty domain, for images smaller than needed, and when more
-    than 5 % of a domain cannot be read.
+    Raises UserError for a missing domain, for one of fewer than 20 images, for images smaller than
+    needed, and when more than 5 % of a domain cannot be read.
     """
     try:
         folder = sample_folder() if data == "sample" else Path(data).expanduser()
-        return _load(folder.resolve(), size, preprocess)
+        return _load(folder.resolve(), size, preprocess, recursive)
     except (OSError, RuntimeError, ValueError) as error:
         raise UserError(f"--data {data}: {error}") from None
 
 
 @lru_cache(maxsize=2)
-def _load(folder: Path, size: int, preprocess: Preprocess) -> UnpairedImages:
-    domains = {name: _files(folder, f"train{name}") for name in "AB"}
-    paths = [path for files in domains.values() for path in files]
+def _load(folder: Path, size: int, preprocess: Preprocess, recursive: bool) -> UnpairedImages:
+    domains = {name: list_domain(folder, f"train{name}", recursive) for name in "AB"}
+    paths = [path for listing in domains.values() for path in listing.paths]
+    names = [(domain, name) for domain, listing in domains.items() for name in listing.names]
     contents = file_digests(folder, paths)
     digest = hashlib.sha256(f"{size} {preprocess}".encode())
-    for path, content in zip(paths, contents, strict=True):
-        digest.update(path.parent.name[-1].encode() + os.fsencode(path.name) + content)
-    validation = {path for files in domains.values() for path in _held_out(files)}
+    for (domain, name), content in zip(names, contents, strict=True):
+        digest.update(domain.encode() + os.fsencode(name) + content)
+    held_out = {domain: validation_names(listing.names) for domain, listing in domains.items()}
 
     def read(index: int) -> Pixels | Skipped:
-        path = paths[index]
-        load = size if path in validation else round(size * CROP_MARGIN)
+        path, (domain, name) = paths[index], names[index]
+        load = size if name in held_out[domain] else round(size * CROP_MARGIN)
         try:
             image = decode(path)
         except Exception as error:  # whatever Pillow's plugins raise on a damaged file
             system = isinstance(error, MemoryError) or getattr(error, "errno", None) is not None
-            reason = f"{path.name} ({error or type(error).__name__})"
+            reason = f"{name} ({error or type(error).__name__})"
             return Skipped(reason, lasting=not (system and contents[index]))
         return _view(image, path, size, load, preprocess)
 
     decoded = decode_once(digest.hexdigest(), paths, read)
-    count = len(domains["A"])
-    a = _domain(domains["A"], 0, validation, decoded)
-    b = _domain(domains["B"], count, validation, decoded)
+    a = _domain(domains["A"], 0, held_out["A"], decoded)
+    b = _domain(domains["B"], len(domains["A"].names), held_out["B"], decoded)
     return UnpairedImages(a, b, size, digest.hexdigest()[:16], decoded.note)
 
 
-def _files(root: Path, name: str) -> list[Path]:
-    folder, suffixes = root / name, Image.registered_extensions()
-    layout = "the layout is trainA, trainB (and testA, testB)"
-    if not folder.is_dir():
-        raise UserError(f"{folder}: no such folder; {layout}")
-    with os.scandir(folder) as listed:
-        entries = [(folder / entry.name, entry) for entry in sorted(listed, key=lambda e: e.name)]
-        paths = [p for p, entry in entries if p.suffix.lower() in suffixes and entry.is_file()]
-    if len(paths) < 2:
-        raise UserError(f"{folder}: holds {len(paths)} images, at least 2 are needed; {layout}")
-    return paths
-
-
-def validation_names(names: list[str]) -> set[str]:
+def validation_names(names: Sequence[str]) -> set[str]:
     """The names cut off for validation: those with the smallest hashes.
 
     A tenth of them, or as many more as make 100, but never above a quarter (and at least one).
@@ -134,29 +125,25 @@ def validation_names(names: list[str]) -> set[str]:
     return set(by_hash[:count])
 
 
-def _held_out(paths: list[Path]) -> Iterator[Path]:
-    names = validation_names([path.name for path in paths])
-    return (path for path in paths if path.name in names)
-
-
-def _domain(paths: list[Path], first: int, held_out: set[Path], decoded: Decoded) -> Domain:
+def _domain(listing: Listing, first: int, held_out: set[str], decoded: Decoded) -> Domain:
     """The domain of these files, the first of which is image number `first`."""
-    folder = paths[0].parent
+    folder, count = listing.folder, len(listing.names)
     train, validation, skipped = list[int](), list[int](), list[str]()
-    for index, path in enumerate(paths, first):
+    for index, name in enumerate(listing.names, first):
         if index in decoded.skipped:
             skipped.append(decoded.skipped[index])
         else:
-            (validation if path in held_out else train).append(index)
-    if len(skipped) > UNREADABLE_SHARE * len(paths):
+            (validation if name in held_out else train).append(index)
+    if len(skipped) > UNREADABLE_SHARE * count or count - len(skipped) < FEWEST:
         raise UserError(
-            f"{folder}: {len(skipped)} of {len(paths)} images cannot be read, more than "
-            f"{UNREADABLE_SHARE:.0%}; repair or remove them: {'; '.join(skipped[:5])}"
+            f"{folder}: {len(skipped)} of {count} images cannot be read, more than "
+            f"{UNREADABLE_SHARE:.0%} or fewer than {FEWEST} left; repair or remove them: "
+            f"{'; '.join(skipped[:5])}"
         )
-    if not train or not validation:
-        raise UserError(f"{folder}: too few readable images to train and validate with; add more")
+    few = few_images(folder.name, len(train) + len(validation), len(validation))
+    notes = tuple(filter(None, [listing.left_out, few]))
     images = decoded.images
-    return Domain(images.take(train), images.take(validation), tuple(skipped))
+    return Domain(images.take(train), images.take(validation), tuple(skipped), notes)
 
 
 def decode(path: Path) -> Image.Image:

@@ -84,6 +84,31 @@ def test_images_are_translated_by_an_image_trial(
     assert made[0] != made[1]
 
 
+def test_what_is_not_translated_is_said_and_sub_folders_are_kept(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    images, output = tmp_path / "images", tmp_path / "out"
+    (images / "sub").mkdir(parents=True)
+    for name in ("a.png", "sub/a.png", "sub/b.png"):
+        Image.new("RGB", (8, 8)).save(images / name)
+    for name in ("._a.png", "1.HEIC"):
+        (images / name).write_bytes(b"")
+    params = load_task("cyclegan").params(size=32)
+    _images(params, Negative(), images, output)
+    assert [path.name for path in output.iterdir()] == ["a.png"]
+    said = capsys.readouterr().out
+    assert "1 .HEIC (pip install pillow-heif" in said
+    assert "2 images in sub-folders (--recursive takes them)" in said
+    _images(params, Negative(), images, output, recursive=True)
+    found = sorted(path.relative_to(output).as_posix() for path in output.rglob("*.png"))
+    assert found == ["a.png", "sub/a.png", "sub/b.png"]
+    with pytest.raises(UserError, match="--recursive would translate what it holds"):
+        _images(params, Negative(), images, images / "out", recursive=True)
+    (images / "a.png").unlink()
+    with pytest.raises(UserError, match=r"holds no images; .*1 \.HEIC"):
+        _images(params, Negative(), images, output)
+
+
 class Negative:
     """Translates images into their negatives."""
 
