@@ -79,7 +79,7 @@ def _images(
     import numpy as np
     from PIL import Image
 
-    from core.data.images import decode
+    from core.data.decoding import bare_note, decode, white_level, white_note
     from core.data.listing import list_images
     from core.data.pictures import refuse_to_overwrite, save_picture
     from core.data.tensors import to_pixels, to_tensor
@@ -99,13 +99,18 @@ def _images(
     targets = [output / name for name in output_names(listing.names)]
     for target in targets:
         refuse_to_overwrite(target)
+    white, bare = white_level(listing.paths), list[str]()
     for file, target in zip(listing.paths, targets, strict=True):
         try:
-            image = decode(file).resize((side, side), Image.Resampling.BICUBIC)
+            image, left_out = decode(file, white, side)
+            image = image.resize((side, side), Image.Resampling.BICUBIC)
         except Exception as error:  # whatever Pillow's plugins raise on a damaged file
             raise UserError(f"{file}: cannot be read ({error})") from None
         (pixels,) = to_pixels(model.translate(to_tensor([np.asarray(image)])))
         save_picture(target, Image.fromarray(pixels.permute(1, 2, 0).numpy()))
+        bare += [f"{file.name} ({left_out})"] if left_out else []
+    for note in filter(None, (white_note(folder.name, white), bare_note(folder.name, bare))):
+        print(note)
     print(f"{len(targets)} images: {output}/")
 
 

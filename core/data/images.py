@@ -16,11 +16,12 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
+from core.data.decoding import WHITE, bare_note, decode, white_level, white_note
 from core.data.digests import file_digests
 from core.data.listing import FEWEST, Listing, few_images, list_domain
-from core.data.pixel_cache import Decoded, Skipped, decode_once
+from core.data.pixel_cache import Decoded, Reading, decode_once
 from core.data.pixel_cache import Pixels as Pixels
 from core.data.sample import sample_folder
 from core.task import UserError
@@ -95,22 +96,30 @@ def _load(folder: Path, size: int, preprocess: Preprocess, recursive: bool) -> U
     digest = hashlib.sha256(f"{size} {preprocess}".encode())
     for (domain, name), content in zip(names, contents, strict=True):
         digest.update(domain.encode() + os.fsencode(name) + content)
+    count = len(domains["A"].names)
+    parts = {"A": slice(0, count), "B": slice(count, None)}
+    whites = {name: white_level(paths[part], contents[part]) for name, part in parts.items()}
+    for name, white in whites.items():
+        digest.update(f"white of {name} {white}".encode() if white != WHITE else b"")
     held_out = {domain: validation_names(listing.names) for domain, listing in domains.items()}
 
-    def read(index: int) -> Pixels | Skipped:
+    def read(index: int) -> Reading:
         path, (domain, name) = paths[index], names[index]
         load = size if name in held_out[domain] else round(size * CROP_MARGIN)
         try:
-            image = decode(path)
+            image, left_out = decode(path, whites[domain], 0 if preprocess == "crop" else load)
         except Exception as error:  # whatever Pillow's plugins raise on a damaged file
             system = isinstance(error, MemoryError) or getattr(error, "errno", None) is not None
             reason = f"{name} ({error or type(error).__name__})"
-            return Skipped(reason, lasting=not (system and contents[index]))
-        return _view(image, path, size, load, preprocess)
+            return Reading(remark=reason, lasting=not (system and contents[index]))
+        pixels = _view(image, path, size, load, preprocess)
+        return Reading(pixels, f"{name} ({left_out})" if left_out else "")
 
     decoded = decode_once(digest.hexdigest(), paths, read)
-    a = _domain(domains["A"], 0, held_out["A"], decoded)
-    b = _domain(domains["B"], len(domains["A"].names), held_out["B"], decoded)
+    a, b = (
+        _domain(domains[name], parts[name].start, held_out[name], decoded, whites[name])
+        for name in "AB"
+    )
     return UnpairedImages(a, b, size, digest.hexdigest()[:16], decoded.note)
 
 
@@ -125,7 +134,9 @@ def validation_names(names: Sequence[str]) -> set[str]:
     return set(by_hash[:count])
 
 
-def _domain(listing: Listing, first: int, held_out: set[str], decoded: Decoded) -> Domain:
+def _domain(
+    listing: Listing, first: int, held_out: set[str], decoded: Decoded, white: int
+) -> Domain:
     """The domain of these files, the first of which is image number `first`."""
     folder, count = listing.folder, len(listing.names)
     train, validation, skipped = list[int](), list[int](), list[str]()
@@ -141,32 +152,12 @@ def _domain(listing: Listing, first: int, held_out: set[str], decoded: Decoded) 
             f"{'; '.join(skipped[:5])}"
         )
     few = few_images(folder.name, len(train) + len(validation), len(validation))
-    notes = tuple(filter(None, [listing.left_out, few]))
+    bare = [decoded.remarks[i] for i in range(first, first + count) if i in decoded.remarks]
+    notes = (listing.left_out, few, white_note(folder.name, white), bare_note(folder.name, bare))
     images = decoded.images
-    return Domain(images.take(train), images.take(validation), tuple(skipped), notes)
-
-
-def decode(path: Path) -> Image.Image:
-    """Read any image as RGB: turned upright by EXIF, 16 bit scaled to 8, alpha put on white."""
-    with Image.open(path) as opened:
-        image = ImageOps.exif_transpose(opened)
-        if image.mode.startswith(("I", "F")):
-            return _deep(image)
-        if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
-            image = image.convert("RGBA")
-            image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-        return image.convert("RGB")
-
-
-def _deep(image: Image.Image) -> Image.Image:
-    """Grey of more than 8 bits: 16-bit integers by their full range, floats by their own."""
-    grey = np.asarray(image, dtype=np.float64)
-    if image.mode == "F":
-        low, high = float(grey.min()), float(grey.max())
-        if not np.isfinite(high - low):
-            raise ValueError("holds NaN or infinite pixels")
-        grey = (grey - low) * (65535 / (high - low or 1.0))
-    return Image.fromarray((grey.clip(0, 65535) / 257).round().astype(np.uint8)).convert("RGB")
+    return Domain(
+        images.take(train), images.take(validation), tuple(skipped), tuple(filter(None, notes))
+    )
 
 
 def _view(image: Image.Image, path: Path, size: int, load: int, preprocess: Preprocess) -> Pixels:
