@@ -26,6 +26,8 @@ def add_flags(parser: argparse.ArgumentParser, argv: list[str]) -> None:
     add("--recursive", action="store_true", help="translate the images in sub-folders, too")
     message = "where to write (default: translations in the trial's folder)"
     add("--output", type=Path, metavar="DIR", help=message)
+    message = "where to translate (default: the trial's device, or auto where that is missing)"
+    add("--device", choices=["auto", "cpu", "cuda", "mps"], help=message)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -34,6 +36,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     record = Record(arguments.trial)
     task, params = _trial(record)
+    params = _on_device(params, arguments.device)
     glyphs = isinstance(params, GlyphParams)
     if glyphs and arguments.images:
         raise UserError("--images: glyph trials translate their own characters; leave it out")
@@ -57,15 +60,43 @@ def _trial(record: Record) -> tuple[Task, Params]:
     return task, validate_params(task.params, about["params"], str(record.folder / "trial.json"))
 
 
+def _on_device(params: Params, wanted: str | None) -> Params:
+    """The parameters for a device of this machine: the one that is wanted, or the trial's, or any.
+
+    UserError where the machine lacks the one that is wanted.
+    """
+    from core.device import pick_device
+
+    try:
+        device = pick_device(wanted or params.device).type
+    except UserError:
+        if wanted:
+            raise
+        device = pick_device("auto").type
+        print(f"this machine has no {params.device}, where the trial was trained: using {device}")
+    exact = params.precision == "tf32" and device != "cuda"  # no other device has it
+    precision = "fp32" if exact else params.precision
+    return params.model_copy(update={"device": device, "precision": precision})
+
+
 def _model(record: Record, task: Task, params: Params) -> CanTranslate:
     """The trial's model with its best networks; UserError for a task that translates nothing."""
     from core.checkpoint import restore_networks
     from core.device import configure_torch
 
-    model = task.build(params, task.load(params), configure_torch(params))
+    device = configure_torch(params)
+    if task.translator:
+        model = task.translator(params, device)
+    else:
+        try:
+            data = task.load(params)
+        except UserError as error:
+            what = f"{task.name} translates its own data, and they cannot be loaded"
+            raise UserError(f"{record.folder}: {what}: {error}") from None
+        model = task.build(params, data, device)
+    restore_networks(model, record)
     if not isinstance(model, CanTranslate):
         raise UserError(f"{record.folder}: {task.name} translates no images; its report shows it")
-    restore_networks(model, record)
     return model
 
 
