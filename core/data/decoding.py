@@ -108,8 +108,9 @@ def _brightest(path: Path) -> int:
 
 
 def _peak(source: Source) -> int:
-    with Image.open(source) as opened, _turn_taken(opened):
-        values = _deep_values(opened, source)
+    with Image.open(source) as opened, _one_at_a_time(opened):
+        small = opened.width * opened.height <= MOST
+        values = _deep_values(opened, source) if small else None
         return -1 if values is None else max(0, int(values.max()))
 
 
@@ -139,13 +140,13 @@ def _bare_png(path: Path) -> io.BytesIO:
     return io.BytesIO(b"".join(kept))
 
 
-def _turn_taken(opened: Image.Image) -> AbstractContextManager[Any]:
+def _one_at_a_time(opened: Image.Image) -> AbstractContextManager[Any]:
     """The context in which an image is decoded: large ones are decoded one after the other."""
     return _alone if opened.width * opened.height > LARGE else nullcontext()
 
 
 def _decode(source: Source, white: int, side: int) -> Picture:
-    with Image.open(source) as opened, _turn_taken(opened):
+    with Image.open(source) as opened, _one_at_a_time(opened):
         width, height = opened.size
         side = side if width * height > LARGE else 0
         if side:
