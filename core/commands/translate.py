@@ -91,7 +91,7 @@ def _model(record: Record, task: Task, params: Params) -> CanTranslate:
         try:
             data = task.load(params)
         except UserError as error:
-            what = f"{task.name} translates its own data, and they cannot be loaded"
+            what = f"{task.name} cannot translate without its data"
             raise UserError(f"{record.folder}: {what}: {error}") from None
         model = task.build(params, data, device)
     restore_networks(model, record)

@@ -11,11 +11,10 @@ import hashlib
 import io
 import sys
 import threading
-import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, BinaryIO, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,7 +31,7 @@ Image.MAX_IMAGE_PIXELS = None  # for the whole process, before any thread decode
 LARGE, MOST = 90_000_000, 250_000_000  # pixels; MOST are 1 GB in memory
 WHITE = 2**16 - 1
 JPEG = {".jpg", ".jpeg", ".jpe", ".jfif"}  # never of more than 8 bits
-KEPT = {b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"}  # a PNG's pixels
+PNG, PIXELS = b"\x89PNG\r\n\x1a\n", {b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"}
 # A colour of 16 bits: Pillow reads its high byte, and the low one where the order is turned round.
 LOW_BYTE = {"16B": "16L", "16L": "16B", "16N": "16B" if sys.byteorder == "little" else "16L"}
 TURNS = {  # by EXIF orientation
@@ -119,25 +118,43 @@ def _read(path: Path, read: Callable[[Source], Result]) -> tuple[Result, str]:
     try:
         return read(path), ""
     except Exception as error:
-        with suppress(Exception):
-            return read(_bare_png(path)), str(error) or type(error).__name__
+        for exif in (True, False):
+            with suppress(Exception):
+                return read(_bare(path, exif)), str(error) or type(error).__name__
         raise
 
 
-def _bare_png(path: Path) -> io.BytesIO:
-    """A PNG file without what is beside its pixels, but for EXIF; ValueError for other formats."""
+def _bare(path: Path, exif: bool) -> io.BytesIO:
+    """A PNG or JPEG file of its pixels alone, or with its EXIF; ValueError for other formats."""
     with path.open("rb") as file:
-        signature = file.read(8)
-        if signature != b"\x89PNG\r\n\x1a\n":
-            raise ValueError("no PNG file")
-        content, kept, at = file.read(), [signature], 0
-    while at < len(content):
-        end = at + 12 + int.from_bytes(content[at : at + 4])
-        kind, whole = content[at + 4 : at + 8], content[at + 4 : end - 4]
-        exif = kind == b"eXIf" and zlib.crc32(whole).to_bytes(4) == content[end - 4 : end]
-        kept += [content[at:end]] if exif or kind in KEPT else []
-        at = end
-    return io.BytesIO(b"".join(kept))
+        start = file.read(8)
+        if start == PNG:
+            kept = (c for kind, c in _chunks(file) if kind in PIXELS or (exif and kind == b"eXIf"))
+        elif start[:2] == b"\xff\xd8":
+            file.seek(len(start := start[:2]))
+            kept = (c for kind, c in _segments(file) if not kind or (exif and kind == b"Exif"))
+        else:
+            raise ValueError("neither PNG nor JPEG")
+        return io.BytesIO(start + b"".join(kept))
+
+
+def _chunks(file: BinaryIO) -> Iterator[tuple[bytes, bytes]]:
+    """The chunks of a PNG file, each after its kind."""
+    while len(head := file.read(8)) == 8:
+        yield head[4:], head + file.read(int.from_bytes(head[:4]) + 4)
+
+
+def _segments(file: BinaryIO) -> Iterator[tuple[bytes, bytes]]:
+    """The segments of a JPEG file, each after four bytes of what it holds beside pixels, or b"".
+
+    The last one has the compressed pixels.
+    """
+    while len(head := file.read(4)) == 4 and head[1] != 0xDA:
+        body = file.read(int.from_bytes(head[2:]) - 2)
+        beside = head[1] == 0xFE or 0xE0 <= head[1] <= 0xEF
+        adobe = head[1] == 0xEE and body.startswith(b"Adobe") and len(body) >= 12  # its colours
+        yield body[:4] or b"empty" if beside and not adobe else b"", head + body
+    yield b"", head + file.read()
 
 
 def _one_at_a_time(opened: Image.Image) -> AbstractContextManager[Any]:

@@ -80,13 +80,9 @@ def list_domain(root: Path, name: str, recursive: bool = False) -> Listing:
 
 
 def few_images(folder: str, count: int, held_out: int) -> str:
-    """What to know of a domain of few images, some of them held out to validate; '' of others."""
-    if count >= FEW:
-        return ""
-    return (
-        f"{folder}: {count} images, {held_out} of them to validate with; so few teach little, and "
-        f"chance is large in scores on them: add images, {FEW} or more"
-    )
+    """What to know of a domain of few images, `held_out` of them for validation; '' of others."""
+    what = f"{folder}: {count} images, {held_out} of them for validation; with fewer than {FEW}, "
+    return what + "scores vary much by chance: add images" if count < FEW else ""
 
 
 def _entries(

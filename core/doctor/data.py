@@ -23,6 +23,6 @@ def check(root: Path, recursive: bool) -> list[Finding]:
         held_out = len(validation_names(listing.names))
         few = few_images(name, len(listing.names), held_out)
         findings += [warning(where, what) for what in (listing.left_out, few) if what]
-        what = f"{name}: {len(listing.names)} images, {held_out} of them to validate with"
+        what = f"{name}: {len(listing.names)} images, {held_out} of them for validation"
         findings.append(note(where, what))
     return findings

@@ -145,6 +145,16 @@ def test_metadata_that_cannot_be_read_are_left_out(tmp_path: Path) -> None:
     turned[0x0112] = 6
     image.save(tmp_path / "turned.png", pnginfo=huge_text(), exif=turned)
     assert decode(tmp_path / "turned.png").image.size == (6, 8)
+    image.save(tmp_path / "plain.jpg", exif=turned, quality=95)
+    content = (tmp_path / "plain.jpg").read_bytes()
+    junk = b"\xff\xe2\x00\x0eICC_PROFILE\x00"  # which part of how many it is, is missing
+    (tmp_path / "profile.jpg").write_bytes(content[:2] + junk + content[2:])
+    found, left_out = decode(tmp_path / "profile.jpg")
+    assert np.array_equal(np.asarray(found), np.asarray(decode(tmp_path / "plain.jpg").image))
+    assert "cannot identify" in left_out
+    (tmp_path / "torn.jpg").write_bytes(content[:-100])
+    with pytest.raises(OSError, match="truncated"):
+        decode(tmp_path / "torn.jpg")
     whole = (tmp_path / "text.png").read_bytes()
     (tmp_path / "torn.png").write_bytes(whole[:-60])
     with pytest.raises((OSError, SyntaxError, ValueError)):

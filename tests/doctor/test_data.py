@@ -10,7 +10,7 @@ from tests.doctor.test_command import doctor
 
 def test_what_would_be_left_out_is_a_warning_and_too_few_images_an_error(domains: Path) -> None:
     lines = [str(finding) for finding in data.check(domains, recursive=False)]
-    assert lines[0].startswith(f"warning: --data {domains}: trainA: 24 images, 6 of them to")
+    assert lines[0].startswith(f"warning: --data {domains}: trainA: 24 images, 6 of them for")
     assert lines[1].startswith(f"note: --data {domains}: trainA: 24 images, 6 of them")
     assert len(lines) == 4
 
