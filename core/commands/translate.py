@@ -110,8 +110,9 @@ def _images(
     import numpy as np
     from PIL import Image
 
-    from core.data.decoding import bare_note, decode, white_level, white_note
+    from core.data.decoding import decode, white_level, white_note
     from core.data.listing import list_images
+    from core.data.metadata import bare_note
     from core.data.pictures import refuse_to_overwrite, save_picture
     from core.data.tensors import to_pixels, to_tensor
 

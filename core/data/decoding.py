@@ -8,41 +8,29 @@ decoded one at a time, and metadata that cannot be read is left out.
 from __future__ import annotations
 
 import hashlib
-import io
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from core.data import cache_folder
+from core.data.metadata import Source, orientation, read_pixels
 from core.data.parallel import in_threads
 from core.files import read_json, write_json
-
-Result = TypeVar("Result")
-Source = Path | io.BytesIO
+from core.task import UserError
 
 Image.MAX_IMAGE_PIXELS = None  # for the whole process, before any thread decodes: see MOST
 LARGE, MOST = 90_000_000, 250_000_000  # pixels; MOST are 1 GB in memory
 WHITE = 2**16 - 1
 JPEG = {".jpg", ".jpeg", ".jpe", ".jfif"}  # never of more than 8 bits
-PNG, PIXELS = b"\x89PNG\r\n\x1a\n", {b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"}
 # A colour of 16 bits: Pillow reads its high byte, and the low one where the order is turned round.
 LOW_BYTE = {"16B": "16L", "16L": "16B", "16N": "16B" if sys.byteorder == "little" else "16L"}
-TURNS = {  # by EXIF orientation
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
 _alone = threading.Lock()
 
 
@@ -58,9 +46,9 @@ def decode(path: Path, white: int = WHITE, side: int = 0) -> Picture:
 
     `white` is the value that becomes 255 in images of more than 8 bits (floats: their own range).
     Images of more than LARGE pixels are reduced to sides of twice `side` or more (0: they are not).
-    Raises whatever Pillow's plugins raise, and ValueError for more than MOST pixels.
+    Raises whatever Pillow's plugins raise, and UserError for more than MOST pixels.
     """
-    picture, left_out = _read(path, lambda source: _decode(source, white, side))
+    picture, left_out = read_pixels(path, lambda source: _decode(source, white, side))
     return Picture(picture.image, left_out or picture.left_out)
 
 
@@ -91,18 +79,10 @@ def white_note(folder: str, white: int) -> str:
     return f"{folder}: {white:,} is white in its images of more than 8 bits: no value is above it"
 
 
-def bare_note(folder: str, files: Sequence[str]) -> str:
-    """Which images were read without their metadata; '' where none were."""
-    if not files:
-        return ""
-    some = "; ".join(files[:5]) + (f"; and {len(files) - 5} more" if len(files) > 5 else "")
-    return f"{folder}: {len(files)} images read without metadata that are damaged or huge: {some}"
-
-
 def _brightest(path: Path) -> int:
     """The largest value of an image of more than 8 bits; -1 of others and of unreadable ones."""
     with suppress(Exception):
-        return _read(path, _peak)[0]
+        return read_pixels(path, _peak)[0]
     return -1
 
 
@@ -111,50 +91,6 @@ def _peak(source: Source) -> int:
         small = opened.width * opened.height <= MOST
         values = _deep_values(opened, source) if small else None
         return -1 if values is None else max(0, int(values.max()))
-
-
-def _read(path: Path, read: Callable[[Source], Result]) -> tuple[Result, str]:
-    """What `read` returns for a file, or for its pixels alone, with the error that it met first."""
-    try:
-        return read(path), ""
-    except Exception as error:
-        for exif in (True, False):
-            with suppress(Exception):
-                return read(_bare(path, exif)), str(error) or type(error).__name__
-        raise
-
-
-def _bare(path: Path, exif: bool) -> io.BytesIO:
-    """A PNG or JPEG file of its pixels alone, or with its EXIF; ValueError for other formats."""
-    with path.open("rb") as file:
-        start = file.read(8)
-        if start == PNG:
-            kept = (c for kind, c in _chunks(file) if kind in PIXELS or (exif and kind == b"eXIf"))
-        elif start[:2] == b"\xff\xd8":
-            file.seek(len(start := start[:2]))
-            kept = (c for kind, c in _segments(file) if not kind or (exif and kind == b"Exif"))
-        else:
-            raise ValueError("neither PNG nor JPEG")
-        return io.BytesIO(start + b"".join(kept))
-
-
-def _chunks(file: BinaryIO) -> Iterator[tuple[bytes, bytes]]:
-    """The chunks of a PNG file, each after its kind."""
-    while len(head := file.read(8)) == 8:
-        yield head[4:], head + file.read(int.from_bytes(head[:4]) + 4)
-
-
-def _segments(file: BinaryIO) -> Iterator[tuple[bytes, bytes]]:
-    """The segments of a JPEG file, each after four bytes of what it holds beside pixels, or b"".
-
-    The last one has the compressed pixels.
-    """
-    while len(head := file.read(4)) == 4 and head[1] != 0xDA:
-        body = file.read(int.from_bytes(head[2:]) - 2)
-        beside = head[1] == 0xFE or 0xE0 <= head[1] <= 0xEF
-        adobe = head[1] == 0xEE and body.startswith(b"Adobe") and len(body) >= 12  # its colours
-        yield body[:4] or b"empty" if beside and not adobe else b"", head + body
-    yield b"", head + file.read()
 
 
 def _one_at_a_time(opened: Image.Image) -> AbstractContextManager[Any]:
@@ -169,14 +105,14 @@ def _decode(source: Source, white: int, side: int) -> Picture:
         if side:
             opened.draft(None, (2 * side, 2 * side))
         if opened.width * opened.height > MOST:
-            raise ValueError(
+            raise UserError(
                 f"{width} x {height} pixels are more than the {MOST // 10**6} million that can be "
                 "decoded; make it smaller, or save it as JPEG, which is reduced in decoding unless "
                 "--preprocess is crop"
             )
         values = _deep_values(opened, source) if opened.mode[0] == "I" or white != WHITE else None
         opened.load()
-        turn, left_out = _orientation(opened)
+        turn, left_out = orientation(opened)
         image = _reduced(opened, side)
         if values is not None:
             image = _scaled(values, white)
@@ -190,14 +126,6 @@ def _decode(source: Source, white: int, side: int) -> Picture:
             image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
         image = image.transpose(turn) if turn is not None else image
         return Picture(image.convert("RGB"), left_out)
-
-
-def _orientation(image: Image.Image) -> tuple[Image.Transpose | None, str]:
-    """How EXIF says that an image is to be turned, and why that cannot be read."""
-    try:
-        return TURNS.get(image.getexif().get(0x0112, 1)), ""
-    except Exception as error:  # whatever Pillow raises on junk
-        return None, f"EXIF: {error or type(error).__name__}"
 
 
 def _reduced(image: Image.Image, side: int) -> Image.Image:

@@ -18,9 +18,10 @@ from typing import Literal
 import numpy as np
 from PIL import Image
 
-from core.data.decoding import WHITE, bare_note, decode, white_level, white_note
+from core.data.decoding import WHITE, decode, white_level, white_note
 from core.data.digests import file_digests
 from core.data.listing import FEWEST, Listing, few_images, list_domain
+from core.data.metadata import bare_note
 from core.data.pixel_cache import Decoded, Reading, decode_once
 from core.data.pixel_cache import Pixels as Pixels
 from core.data.sample import sample_folder

@@ -14,6 +14,7 @@ from PIL import Image, PngImagePlugin
 from core.data import decoding
 from core.data.decoding import WHITE, decode, white_level
 from core.data.images import _load, load_unpaired
+from core.task import UserError
 
 
 @pytest.fixture(autouse=True)
@@ -200,5 +201,5 @@ def test_the_limit_is_named_and_reduced_images_are_below_it(
     assert found.size == (100, 100)
     assert np.abs(np.asarray(found.resize((50, 50))).astype(int) - as_it_is).mean() < 8
     for path, side in ((tmp_path / "x.png", 50), (tmp_path / "x.jpg", 0)):
-        with pytest.raises(ValueError, match="800 x 800 pixels are more than the 0 million that"):
+        with pytest.raises(UserError, match="800 x 800 pixels are more than the 0 million that"):
             decode(path, side=side)
