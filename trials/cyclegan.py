@@ -20,8 +20,7 @@ from core.data.tensors import random_crops, to_tensor
 from core.main import main
 from core.models.cyclegan import Batch, CycleParams, CycleTraining
 from core.task import Task
-from evaluators.painting import OBJECTIVE, DomainName, EvaluatorKind
-from evaluators.painting import PaintingEvaluator as Evaluator
+from evaluators.painting import OBJECTIVE, DomainName, EvaluatorKind, PaintingEvaluator
 
 EVALUATED_INPUTS = 128
 OTHER_DOMAIN: dict[str, DomainName] = {"A": "B", "B": "A"}
@@ -33,6 +32,7 @@ class CycleGANParams(CycleParams):
     data: str = Field(
         "sample", description="data folder; 'sample' is the embedded one, created on first use"
     )
+    recursive: bool = Field(False, description="take the images in sub-folders of a domain, too")
     preprocess: Preprocess = Field(
         "resize", description="scale both sides or the width to size x 286/256, or not; then crop"
     )
@@ -99,20 +99,21 @@ class CycleGAN(CycleTraining):
         return ImagePairs(self.inputs, self.translate(self.inputs))
 
 
-def _evaluator(p: CycleGANParams, holdout: bool = False) -> Evaluator:
+def _evaluator(p: CycleGANParams, holdout: bool = False) -> PaintingEvaluator:
     how = (p.evaluator_weights, p.device, p.evaluator, holdout, p.standard_measures)
-    return Evaluator(OTHER_DOMAIN[p.source], *how)
+    return PaintingEvaluator(OTHER_DOMAIN[p.source], *how)
 
 
 TASK = Task(
     name="cyclegan",
     summary="photographs to paintings without pairs (Zhu et al. 2017)",
     params=CycleGANParams,
-    load=lambda p: load_unpaired(p.data, p.size, p.preprocess),
+    load=lambda p: load_unpaired(p.data, p.size, p.preprocess, p.recursive),
     build=CycleGAN,
     evaluator=_evaluator,
     objective=OBJECTIVE,
     holdout=partial(_evaluator, holdout=True),
+    translator=lambda p, device: CycleTraining(p, 3, device),
 )
 
 if __name__ == "__main__":

@@ -16,6 +16,9 @@ PORT = 8080  # of nnictl and of the dashboard
 def add_flags(parser: argparse.ArgumentParser, argv: list[str]) -> None:
     """Add the flags that say what to check beside the machine."""
     add = parser.add_argument
+    images = "a data set of images in CycleGAN's layout, to see what training would take of it"
+    add("--data", type=Path, metavar="DIR", help=images)
+    add("--recursive", action="store_true", help="with the sub-folders of --data")
     configs = "NNI configs (default: nni_config.yml and docs/nni/*.yml, where they exist)"
     add("--config", type=Path, nargs="+", action="extend", metavar="FILE", help=configs)
     add("--storage", help="an Optuna storage URL (default: the file gantune.db under --runs)")
@@ -54,7 +57,7 @@ def run(arguments: argparse.Namespace) -> int:
 def examine(arguments: argparse.Namespace) -> list[Finding]:
     """All findings; where PyTorch does not import, those that need neither it nor a task."""
     from core.data import cache_folder
-    from core.doctor import environment, nni_config, runs
+    from core.doctor import data, environment, nni_config, runs
     from core.doctor.finding import Level
     from core.search.storage import default_storage
 
@@ -63,6 +66,7 @@ def examine(arguments: argparse.Namespace) -> list[Finding]:
     findings = environment.check_packages() + environment.check_port(arguments.port or PORT, level)
     findings += runs.check_folder(arguments.runs) + runs.check_folder(cache_folder(), "the cache")
     findings += runs.check_evaluators(arguments.runs)
+    findings += data.check(arguments.data, arguments.recursive) if arguments.data else []
     if broken := environment.check_pytorch():
         return findings + broken
     tasks, wrong = environment.load_tasks()

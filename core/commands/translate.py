@@ -23,8 +23,11 @@ def add_flags(parser: argparse.ArgumentParser, argv: list[str]) -> None:
     add("trial", type=Path, help="folder of a trial, such as runs/demo/0003")
     message = "folder of images to translate (glyph trials translate their own characters)"
     add("--images", type=Path, metavar="DIR", help=message)
+    add("--recursive", action="store_true", help="translate the images in sub-folders, too")
     message = "where to write (default: translations in the trial's folder)"
     add("--output", type=Path, metavar="DIR", help=message)
+    message = "where to translate (default: the trial's device, or auto where that is missing)"
+    add("--device", choices=["auto", "cpu", "cuda", "mps"], help=message)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -33,6 +36,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     record = Record(arguments.trial)
     task, params = _trial(record)
+    params = _on_device(params, arguments.device)
     glyphs = isinstance(params, GlyphParams)
     if glyphs and arguments.images:
         raise UserError("--images: glyph trials translate their own characters; leave it out")
@@ -44,7 +48,7 @@ def run(arguments: argparse.Namespace) -> int:
         _glyphs(task, params, model, arguments.output or record.folder, evaluators)
     else:
         output = arguments.output or record.folder / "translations"
-        _images(params, model, arguments.images, output)
+        _images(params, model, arguments.images, output, arguments.recursive)
     return 0
 
 
@@ -56,19 +60,49 @@ def _trial(record: Record) -> tuple[Task, Params]:
     return task, validate_params(task.params, about["params"], str(record.folder / "trial.json"))
 
 
+def _on_device(params: Params, wanted: str | None) -> Params:
+    """The parameters for a device of this machine: the one that is wanted, or the trial's, or any.
+
+    UserError where the machine lacks the one that is wanted.
+    """
+    from core.device import pick_device
+
+    try:
+        device = pick_device(wanted or params.device).type
+    except UserError:
+        if wanted:
+            raise
+        device = pick_device("auto").type
+        print(f"this machine has no {params.device}, where the trial was trained: using {device}")
+    exact = params.precision == "tf32" and device != "cuda"  # no other device has it
+    precision = "fp32" if exact else params.precision
+    return params.model_copy(update={"device": device, "precision": precision})
+
+
 def _model(record: Record, task: Task, params: Params) -> CanTranslate:
     """The trial's model with its best networks; UserError for a task that translates nothing."""
     from core.checkpoint import restore_networks
     from core.device import configure_torch
 
-    model = task.build(params, task.load(params), configure_torch(params))
+    device = configure_torch(params)
+    if task.translator:
+        model = task.translator(params, device)
+    else:
+        try:
+            data = task.load(params)
+        except UserError as error:
+            what = f"{task.name} cannot translate without its data"
+            raise UserError(f"{record.folder}: {what}: {error}") from None
+        model = task.build(params, data, device)
+    restore_networks(model, record)
     if not isinstance(model, CanTranslate):
         raise UserError(f"{record.folder}: {task.name} translates no images; its report shows it")
-    restore_networks(model, record)
     return model
 
 
-def _images(params: Params, model: CanTranslate, folder: Path, output: Path) -> None:
+def _images(
+    params: Params, model: CanTranslate, folder: Path, output: Path, recursive: bool = False
+) -> None:
     """Translate a folder of images, resized to the trial's size, into PNG files of their names.
 
     UserError, before anything is translated, where a file would be lost that is not gantune's.
@@ -76,33 +110,48 @@ def _images(params: Params, model: CanTranslate, folder: Path, output: Path) -> 
     import numpy as np
     from PIL import Image
 
-    from core.data.images import decode
+    from core.data.decoding import decode, white_level, white_note
+    from core.data.listing import list_images
+    from core.data.metadata import bare_note
     from core.data.pictures import refuse_to_overwrite, save_picture
     from core.data.tensors import to_pixels, to_tensor
 
     if not folder.is_dir():
         raise UserError(f"--images {folder}: no such folder")
-    suffixes = Image.registered_extensions()
-    files = sorted(p for p in folder.iterdir() if p.suffix.lower() in suffixes)
-    if not files:
-        raise UserError(f"--images {folder}: holds no images")
+    if recursive and output.resolve().is_relative_to(folder.resolve()):
+        what = "lies in --images, and --recursive would translate what it holds"
+        raise UserError(f"--output {output}: {what}; name another folder")
+    listing = list_images(folder, recursive)
+    if not listing.names:
+        reason = f"; {listing.left_out}" if listing.left_out else ""
+        raise UserError(f"--images {folder}: holds no images{reason}")
+    if listing.left_out:
+        print(listing.left_out)
     side = params.model_dump()["size"]
-    targets = [output / name for name in output_names([file.name for file in files])]
+    targets = [output / name for name in output_names(listing.names)]
     for target in targets:
         refuse_to_overwrite(target)
-    for file, target in zip(files, targets, strict=True):
+    white, bare = white_level(listing.paths), list[str]()
+    for file, target in zip(listing.paths, targets, strict=True):
         try:
-            image = decode(file).resize((side, side), Image.Resampling.BICUBIC)
+            image, left_out = decode(file, white, side)
+            image = image.resize((side, side), Image.Resampling.BICUBIC)
         except Exception as error:  # whatever Pillow's plugins raise on a damaged file
             raise UserError(f"{file}: cannot be read ({error})") from None
         (pixels,) = to_pixels(model.translate(to_tensor([np.asarray(image)])))
         save_picture(target, Image.fromarray(pixels.permute(1, 2, 0).numpy()))
-    print(f"{len(files)} images: {output}/")
+        bare += [f"{file.name} ({left_out})"] if left_out else []
+    for note in filter(None, (white_note(folder.name, white), bare_note(folder.name, bare))):
+        print(note)
+    print(f"{len(targets)} images: {output}/")
 
 
 def output_names(names: Sequence[str]) -> list[str]:
-    """PNG names for files: their stems, or their whole names where two stems are alike."""
-    stems = [Path(name).stem for name in names]
+    """PNG names for files: their stems, or their whole names where two stems are alike.
+
+    Files in sub-folders keep them.
+    """
+    stems = [Path(name).with_suffix("").as_posix() for name in names]
     alike = len({stem.casefold() for stem in stems}) < len(stems)
     return [f"{each}.png" for each in (names if alike else stems)]
 

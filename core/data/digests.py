@@ -19,7 +19,7 @@ from core.files import read_json, write_bytes
 
 
 def file_digests(root: Path, paths: Sequence[Path]) -> list[bytes]:
-    """The SHA-256 of each file, in folders of `root`; b"" of one that cannot be read.
+    """The SHA-256 of each file below `root`; b"" of one that cannot be read.
 
     A file with the size and times (ns) that it had before is not read again. The change time shows
     what copying tools hide by setting the modification time. Digests that cannot be kept are no
@@ -28,7 +28,7 @@ def file_digests(root: Path, paths: Sequence[Path]) -> list[bytes]:
     known: dict[str, Any] = {}
     with suppress(RuntimeError):  # no home folder
         known = read_json(_kept(root))
-    keys = [_key(path) for path in paths]
+    keys = [_key(root, path) for path in paths]
     digests = [_digest(known, key) for key in keys]
     missing = [i for i, digest in enumerate(digests) if not digest]
     read = in_threads(_sha256, [paths[i] for i in missing], "images: reading")
@@ -46,13 +46,14 @@ def _kept(root: Path) -> Path:
     return cache_folder() / f"digests-{name}.json"
 
 
-def _key(path: Path) -> str:
-    """The file and its state; "" where there is none."""
+def _key(root: Path, path: Path) -> str:
+    """The file's name below `root` and its state; "" where there is none."""
     try:
         now = path.stat()
     except OSError:
         return ""
-    return f"{path.parent.name}/{path.name} {now.st_size} {now.st_mtime_ns} {now.st_ctime_ns}"
+    name = path.relative_to(root).as_posix()
+    return f"{name} {now.st_size} {now.st_mtime_ns} {now.st_ctime_ns}"
 
 
 def _digest(known: Mapping[str, Any], key: str) -> bytes:

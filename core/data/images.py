@@ -1,25 +1,28 @@
 """Unpaired images in CycleGAN's layout, decoded once: see core/data/pixel_cache.py.
 
 `trainA trainB testA testB` hold the two domains. A validation split is cut from each train
-folder by a hash of the file name: the same files give the same split, on any machine. Every
-score is computed on it. Test folders are never opened.
+folder by a hash of the file name (with the sub-folder's, where it lies in one): the same files give
+the same split, on any machine. Every score is computed on it. Test folders are never opened.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
+from core.data.decoding import WHITE, decode, white_level, white_note
 from core.data.digests import file_digests
-from core.data.pixel_cache import Decoded, Skipped, decode_once
+from core.data.listing import FEWEST, Listing, few_images, list_domain
+from core.data.metadata import bare_note
+from core.data.pixel_cache import Decoded, Reading, decode_once
 from core.data.pixel_cache import Pixels as Pixels
 from core.data.sample import sample_folder
 from core.task import UserError
@@ -35,12 +38,13 @@ CROP_MARGIN = 286 / 256
 class Domain:
     """The images of one domain, H x W x 3 uint8, read-only: for training with a margin to crop.
 
-    `validation` images are already cut to size x size.
+    `validation` images are already cut to size x size. `notes` say what else its folder holds.
     """
 
     train: Sequence[Pixels]
     validation: Sequence[Pixels]
     skipped: tuple[str, ...]
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -55,75 +59,72 @@ class UnpairedImages:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """The images of each domain that could not be read, and why none are kept on disk."""
+        """The images of each domain that were not read, and why none are kept on disk."""
         skipped = {name: self.domain(name).skipped for name in "AB"}
         unreadable = (
             f"train{name}: {len(files)} images skipped, unreadable: {'; '.join(files)}"
             for name, files in skipped.items()
             if files
         )
-        return (*unreadable, *filter(None, [self.cache_note]))
+        return (*unreadable, *filter(None, [self.cache_note]), *self.a.notes, *self.b.notes)
 
     def domain(self, name: str) -> Domain:
         """Domain "A" or "B"."""
         return self.a if name == "A" else self.b
 
 
-def load_unpaired(data: str, size: int, preprocess: Preprocess) -> UnpairedImages:
+def load_unpaired(
+    data: str, size: int, preprocess: Preprocess, recursive: bool = False
+) -> UnpairedImages:
     """Decode the train folders of a data set ('sample': the embedded one); kept for the process.
 
-    Raises UserError for a missing or empty domain, for images smaller than needed, and when more
-    than 5 % of a domain cannot be read.
+    Raises UserError for a missing domain, for one of fewer than 20 images, for images smaller than
+    needed, and when more than 5 % of a domain cannot be read.
     """
     try:
         folder = sample_folder() if data == "sample" else Path(data).expanduser()
-        return _load(folder.resolve(), size, preprocess)
+        return _load(folder.resolve(), size, preprocess, recursive)
     except (OSError, RuntimeError, ValueError) as error:
         raise UserError(f"--data {data}: {error}") from None
 
 
 @lru_cache(maxsize=2)
-def _load(folder: Path, size: int, preprocess: Preprocess) -> UnpairedImages:
-    domains = {name: _files(folder, f"train{name}") for name in "AB"}
-    paths = [path for files in domains.values() for path in files]
+def _load(folder: Path, size: int, preprocess: Preprocess, recursive: bool) -> UnpairedImages:
+    domains = {name: list_domain(folder, f"train{name}", recursive) for name in "AB"}
+    paths = [path for listing in domains.values() for path in listing.paths]
+    names = [(domain, name) for domain, listing in domains.items() for name in listing.names]
     contents = file_digests(folder, paths)
     digest = hashlib.sha256(f"{size} {preprocess}".encode())
-    for path, content in zip(paths, contents, strict=True):
-        digest.update(path.parent.name[-1].encode() + os.fsencode(path.name) + content)
-    validation = {path for files in domains.values() for path in _held_out(files)}
+    for (domain, name), content in zip(names, contents, strict=True):
+        digest.update(domain.encode() + os.fsencode(name) + content)
+    count = len(domains["A"].names)
+    parts = {"A": slice(0, count), "B": slice(count, None)}
+    whites = {name: white_level(paths[part], contents[part]) for name, part in parts.items()}
+    for name, white in whites.items():
+        digest.update(f"white of {name} {white}".encode() if white != WHITE else b"")
+    held_out = {domain: validation_names(listing.names) for domain, listing in domains.items()}
 
-    def read(index: int) -> Pixels | Skipped:
-        path = paths[index]
-        load = size if path in validation else round(size * CROP_MARGIN)
+    def read(index: int) -> Reading:
+        path, (domain, name) = paths[index], names[index]
+        load = size if name in held_out[domain] else round(size * CROP_MARGIN)
         try:
-            image = decode(path)
+            image, left_out = decode(path, whites[domain], 0 if preprocess == "crop" else load)
         except Exception as error:  # whatever Pillow's plugins raise on a damaged file
             system = isinstance(error, MemoryError) or getattr(error, "errno", None) is not None
-            reason = f"{path.name} ({error or type(error).__name__})"
-            return Skipped(reason, lasting=not (system and contents[index]))
-        return _view(image, path, size, load, preprocess)
+            reason = f"{name} ({error or type(error).__name__})"
+            return Reading(remark=reason, lasting=not (system and contents[index]))
+        pixels = _view(image, path, size, load, preprocess)
+        return Reading(pixels, f"{name} ({left_out})" if left_out else "")
 
     decoded = decode_once(digest.hexdigest(), paths, read)
-    count = len(domains["A"])
-    a = _domain(domains["A"], 0, validation, decoded)
-    b = _domain(domains["B"], count, validation, decoded)
+    a, b = (
+        _domain(domains[name], parts[name].start, held_out[name], decoded, whites[name])
+        for name in "AB"
+    )
     return UnpairedImages(a, b, size, digest.hexdigest()[:16], decoded.note)
 
 
-def _files(root: Path, name: str) -> list[Path]:
-    folder, suffixes = root / name, Image.registered_extensions()
-    layout = "the layout is trainA, trainB (and testA, testB)"
-    if not folder.is_dir():
-        raise UserError(f"{folder}: no such folder; {layout}")
-    with os.scandir(folder) as listed:
-        entries = [(folder / entry.name, entry) for entry in sorted(listed, key=lambda e: e.name)]
-        paths = [p for p, entry in entries if p.suffix.lower() in suffixes and entry.is_file()]
-    if len(paths) < 2:
-        raise UserError(f"{folder}: holds {len(paths)} images, at least 2 are needed; {layout}")
-    return paths
-
-
-def validation_names(names: list[str]) -> set[str]:
+def validation_names(names: Sequence[str]) -> set[str]:
     """The names cut off for validation: those with the smallest hashes.
 
     A tenth of them, or as many more as make 100, but never above a quarter (and at least one).
@@ -134,52 +135,30 @@ def validation_names(names: list[str]) -> set[str]:
     return set(by_hash[:count])
 
 
-def _held_out(paths: list[Path]) -> Iterator[Path]:
-    names = validation_names([path.name for path in paths])
-    return (path for path in paths if path.name in names)
-
-
-def _domain(paths: list[Path], first: int, held_out: set[Path], decoded: Decoded) -> Domain:
+def _domain(
+    listing: Listing, first: int, held_out: set[str], decoded: Decoded, white: int
+) -> Domain:
     """The domain of these files, the first of which is image number `first`."""
-    folder = paths[0].parent
+    folder, count = listing.folder, len(listing.names)
     train, validation, skipped = list[int](), list[int](), list[str]()
-    for index, path in enumerate(paths, first):
+    for index, name in enumerate(listing.names, first):
         if index in decoded.skipped:
             skipped.append(decoded.skipped[index])
         else:
-            (validation if path in held_out else train).append(index)
-    if len(skipped) > UNREADABLE_SHARE * len(paths):
+            (validation if name in held_out else train).append(index)
+    if len(skipped) > UNREADABLE_SHARE * count or count - len(skipped) < FEWEST:
         raise UserError(
-            f"{folder}: {len(skipped)} of {len(paths)} images cannot be read, more than "
-            f"{UNREADABLE_SHARE:.0%}; repair or remove them: {'; '.join(skipped[:5])}"
+            f"{folder}: {len(skipped)} of {count} images cannot be read, more than "
+            f"{UNREADABLE_SHARE:.0%} or fewer than {FEWEST} left; repair or remove them: "
+            f"{'; '.join(skipped[:5])}"
         )
-    if not train or not validation:
-        raise UserError(f"{folder}: too few readable images to train and validate with; add more")
+    few = few_images(folder.name, len(train) + len(validation), len(validation))
+    bare = [decoded.remarks[i] for i in range(first, first + count) if i in decoded.remarks]
+    notes = (listing.left_out, few, white_note(folder.name, white), bare_note(folder.name, bare))
     images = decoded.images
-    return Domain(images.take(train), images.take(validation), tuple(skipped))
-
-
-def decode(path: Path) -> Image.Image:
-    """Read any image as RGB: turned upright by EXIF, 16 bit scaled to 8, alpha put on white."""
-    with Image.open(path) as opened:
-        image = ImageOps.exif_transpose(opened)
-        if image.mode.startswith(("I", "F")):
-            return _deep(image)
-        if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
-            image = image.convert("RGBA")
-            image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-        return image.convert("RGB")
-
-
-def _deep(image: Image.Image) -> Image.Image:
-    """Grey of more than 8 bits: 16-bit integers by their full range, floats by their own."""
-    grey = np.asarray(image, dtype=np.float64)
-    if image.mode == "F":
-        low, high = float(grey.min()), float(grey.max())
-        if not np.isfinite(high - low):
-            raise ValueError("holds NaN or infinite pixels")
-        grey = (grey - low) * (65535 / (high - low or 1.0))
-    return Image.fromarray((grey.clip(0, 65535) / 257).round().astype(np.uint8)).convert("RGB")
+    return Domain(
+        images.take(train), images.take(validation), tuple(skipped), tuple(filter(None, notes))
+    )
 
 
 def _view(image: Image.Image, path: Path, size: int, load: int, preprocess: Preprocess) -> Pixels:

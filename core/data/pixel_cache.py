@@ -1,7 +1,7 @@
 """Decoded images on disk, shared by every process that wants the same ones.
 
 <cache folder>/images-<key>/pixels.u8     the images' bytes, one after the other
-                           /index.jsonl   a line an image: [height, width, why it was skipped]
+                           /index.jsonl   a line an image: [height, width, remark]
 <cache folder>/images-<key>.lock          held by the process that builds
 
 Pixels are written and synced before their lines, and lines are only appended: whatever stops a
@@ -20,7 +20,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import overload
+from typing import NamedTuple, overload
 
 import numpy as np
 from filelock import AcquireReturnProxy, FileLock, Timeout
@@ -31,23 +31,27 @@ from core.data import cache_folder
 from core.data.parallel import QUIET, in_threads, say
 
 Pixels = NDArray[np.uint8]
-Row = tuple[int, int, str]  # height, width, why it was skipped
+Row = tuple[int, int, str]  # height, width (0 where it was skipped), and why, or what it lacks
+NOTHING = np.empty((0, 0, 3), np.uint8)
 
-VERSION = 1  # part of the cache's key: change it with anything that changes a pixel
+VERSION = 2  # part of the cache's key: change it with anything that changes a pixel
 COMMIT = 1.0  # seconds of work, at most, that a killed build loses
 DECODING = "images: decoding"
-FOLDER = "\0"  # stands for the images' folder in reasons: a copy elsewhere has another
+FOLDER = "\0"  # stands for the images' folder in remarks: a copy elsewhere has another
 
 
-@dataclass(frozen=True)
-class Skipped:
-    """An image that cannot be decoded; it may be another time where this is not `lasting`."""
+class Reading(NamedTuple):
+    """An image, with a remark where it lacks something; NOTHING, and why, where it is skipped.
 
-    reason: str
+    An image that is skipped may be read another time where this is not `lasting`.
+    """
+
+    pixels: Pixels = NOTHING
+    remark: str = ""
     lasting: bool = True
 
 
-Read = Callable[[int], Pixels | Skipped]
+Read = Callable[[int], Reading]
 
 
 class PackedImages(Sequence[Pixels]):
@@ -79,10 +83,11 @@ class PackedImages(Sequence[Pixels]):
 
 @dataclass(frozen=True)
 class Decoded:
-    """All images (0 x 0 where skipped), the reasons of those skipped by index, and a note."""
+    """All images (0 x 0 where skipped); by index why they are, and remarks on others; a note."""
 
     images: PackedImages
     skipped: Mapping[int, str]
+    remarks: Mapping[int, str]
     note: str = ""
 
 
@@ -101,11 +106,8 @@ def decode_once(key: str, paths: Sequence[Path], read: Read) -> Decoded:
         note = f"images: decoded in memory, since they cannot be kept on disk ({error})"
     buffer, rows = bytearray(), list[Row]()
     for image in in_threads(read, range(len(paths)), DECODING):
-        if isinstance(image, Skipped):
-            rows.append((0, 0, image.reason))
-        else:
-            rows.append((*image.shape[:2], ""))
-            buffer += image.data
+        rows.append((*image.pixels.shape[:2], image.remark))
+        buffer += image.pixels.data
     return _decoded(np.frombuffer(buffer, np.uint8), rows, paths, note)
 
 
@@ -124,12 +126,11 @@ def _decoded(flat: Pixels, rows: Sequence[Row], paths: Sequence[Path], note: str
     shapes = np.array([row[:2] for row in rows], np.int64).reshape(-1, 2)
     lengths = shapes.prod(1) * 3
     offsets = np.cumsum(lengths) - lengths
-    skipped = {
-        i: reason.replace(FOLDER, str(path.parent))
-        for i, (path, (_, _, reason)) in enumerate(zip(paths, rows, strict=True))
-        if reason
-    }
-    return Decoded(PackedImages(flat, np.column_stack([offsets, shapes])), skipped, note)
+    skipped, remarks = dict[int, str](), dict[int, str]()
+    for i, (path, (height, _, remark)) in enumerate(zip(paths, rows, strict=True)):
+        if remark:
+            (remarks if height else skipped)[i] = remark.replace(FOLDER, str(path.parent))
+    return Decoded(PackedImages(flat, np.column_stack([offsets, shapes])), skipped, remarks, note)
 
 
 def _size(rows: Sequence[Row]) -> int:
@@ -142,7 +143,7 @@ def _read_index(home: Path) -> tuple[list[Row], int]:
         text = (home / "index.jsonl").read_bytes()
         text = text[: text.rfind(b"\n") + 1]
         lines = json.loads(b"[" + b",".join(text.splitlines()) + b"]")
-        rows = [(int(height), int(width), str(reason)) for height, width, reason in lines]
+        rows = [(int(height), int(width), str(remark)) for height, width, remark in lines]
     except (OSError, ValueError, TypeError):
         return [], 0
     return (rows, len(text)) if all(min(row[:2]) >= 0 for row in rows) else ([], 0)
@@ -200,14 +201,10 @@ def _write(home: Path, paths: Sequence[Path], read: Read) -> bool:
 
         images = in_threads(read, range(done, len(paths)), DECODING, done)
         for i, image in enumerate(images, done):
-            height, width, reason = 0, 0, ""
-            if isinstance(image, Skipped):
-                lasting = lasting and image.lasting
-                reason = image.reason.replace(str(paths[i].parent), FOLDER)
-            else:
-                height, width = image.shape[:2]
-                pixels.write(image.data)
-            lines.append(json.dumps([height, width, reason]) + "\n")
+            lasting = lasting and image.lasting
+            remark = image.remark.replace(str(paths[i].parent), FOLDER)
+            pixels.write(image.pixels.data)
+            lines.append(json.dumps([*image.pixels.shape[:2], remark]) + "\n")
             if lasting and time.monotonic() - committed >= COMMIT:
                 commit()
                 committed = time.monotonic()

@@ -158,13 +158,7 @@ class CycleTraining:
         return self.replayed((both, full), batch.x, batch.y, seen, *drawn, often=full)
 
     def _step(
-        self,
-        kind: tuple[bool, bool],
-        x: Tensor,
-        y: Tensor,
-        seen: Tensor,
-        drawn_x: Tensor,
-        drawn_y: Tensor,
+        self, kind: tuple[bool, bool], x: Tensor, y: Tensor, seen: Tensor, *drawn: Tensor
     ) -> dict[str, Tensor]:
         """A step for which all chance is drawn; with a full batch by the compiled networks."""
         generators_too, full = kind
@@ -174,7 +168,7 @@ class CycleTraining:
         return update_in_order(
             self.params,
             (lambda: self._update_generators(batch, nets, images)) if generators_too else None,
-            lambda: self._update_discriminators(batch, nets, images, drawn_x, drawn_y),
+            lambda: self._update_discriminators(batch, nets, images, *drawn),
         )
 
     def _translations(self, batch: Batch, nets: Networks, train: bool) -> Translations:
@@ -217,12 +211,7 @@ class CycleTraining:
         return {name: loss.detach() for name, loss in losses.items()}
 
     def _update_discriminators(
-        self,
-        batch: Batch,
-        nets: Networks,
-        images: Translations,
-        drawn_x: Tensor,
-        drawn_y: Tensor,
+        self, batch: Batch, nets: Networks, images: Translations, drawn_x: Tensor, drawn_y: Tensor
     ) -> dict[str, Tensor]:
         """Minimise the adversarial loss on real images and on translations from the pools."""
         self._train_discriminators(True)

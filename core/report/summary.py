@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import pandas as pd  # type: ignore[import-untyped]
 
 # Parameters that say how a trial was run; a difference in them alone makes nothing searched.
-CONDITIONS = frozenset(Params.model_fields) | {"data"}
+CONDITIONS = frozenset(Params.model_fields) | {"data", "recursive"}
 
 
 @dataclass(frozen=True, repr=False)

@@ -30,7 +30,7 @@ SHORT = 60.0  # seconds of training in eager steps that measuring does not pay f
 COLD, SAVED = 90.0, 0.4  # before it is measured: a compilation's seconds, and what it saves
 WARM = 5.0  # seconds until a trial has loaded compiled networks from the cache
 CLEARLY = 0.85  # of the simpler way's time: what another one must stay below
-UNTIMED = {*RUNTIME_FIELDS, "seed", "epochs", "patience", "data", "grain"}
+UNTIMED = {*RUNTIME_FIELDS, "seed", "epochs", "patience", "data", "recursive", "grain"}
 
 
 class Way(NamedTuple):

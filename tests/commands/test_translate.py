@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import argparse
 import shutil
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from torch import Tensor
 
-from core.commands.translate import _images, output_names
+from core.checkpoint import save_checkpoint
+from core.commands.translate import _images, add_flags, output_names, run
 from core.data.pictures import refuse_to_overwrite
 from core.params import load_task
 from core.record import Record
@@ -82,6 +85,78 @@ def test_images_are_translated_by_an_image_trial(
             assert image.size == (32, 32)
             made.append(image.tobytes())
     assert made[0] != made[1]
+
+
+def test_what_is_not_translated_is_said_and_sub_folders_are_kept(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    images, output = tmp_path / "images", tmp_path / "out"
+    (images / "sub").mkdir(parents=True)
+    for name in ("a.png", "sub/a.png", "sub/b.png"):
+        Image.new("RGB", (8, 8)).save(images / name)
+    for name in ("._a.png", "1.HEIC"):
+        (images / name).write_bytes(b"")
+    params = load_task("cyclegan").params(size=32)
+    _images(params, Negative(), images, output)
+    assert [path.name for path in output.iterdir()] == ["a.png"]
+    said = capsys.readouterr().out
+    assert "1 .HEIC (pip install pillow-heif" in said
+    assert "2 images in sub-folders (--recursive takes them)" in said
+    _images(params, Negative(), images, output, recursive=True)
+    found = sorted(path.relative_to(output).as_posix() for path in output.rglob("*.png"))
+    assert found == ["a.png", "sub/a.png", "sub/b.png"]
+    with pytest.raises(UserError, match="--recursive would translate what it holds"):
+        _images(params, Negative(), images, images / "out", recursive=True)
+    (images / "a.png").unlink()
+    with pytest.raises(UserError, match=r"holds no images; .*1 \.HEIC"):
+        _images(params, Negative(), images, output)
+
+
+@pytest.fixture
+def elsewhere(tmp_path: Path) -> Path:
+    """A trial's folder as another machine left it: its device and its data are not here."""
+    task = load_task("cyclegan")
+    params = task.params(size=32, width=4, blocks=1, data="/gone", device="cpu", precision="tf32")
+    assert task.translator
+    record = Record(tmp_path / "trial")
+    save_checkpoint(record.best, task.translator(params, torch.device("cpu")), 1)
+    lacking = "mps" if torch.cuda.is_available() else "cuda"
+    record.begin({"task": "cyclegan", "params": {**params.model_dump(), "device": lacking}})
+    (tmp_path / "images").mkdir()
+    Image.new("RGB", (40, 40), "red").save(tmp_path / "images" / "a.png")
+    return record.folder
+
+
+def test_a_trial_translates_without_the_device_and_the_data_of_its_training(
+    elsewhere: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = [str(elsewhere), "--images", str(elsewhere.parent / "images")]
+    assert translate(*words) == 0
+    said = capsys.readouterr().out
+    assert "where the trial was trained: using " in said
+    with Image.open(elsewhere / "translations" / "a.png") as image:
+        assert image.size == (32, 32)
+    assert translate(*words, "--device", "cpu") == 0
+    assert "where the trial was trained" not in capsys.readouterr().out
+    lacking = "mps" if torch.cuda.is_available() else "cuda"
+    with pytest.raises(UserError, match=f"--device {lacking}: this machine has none; it has"):
+        translate(*words, "--device", lacking)
+
+
+def test_data_that_a_glyph_trial_lacks_are_one_error(tmp_path: Path) -> None:
+    params = load_task("glyph_autoencoder").params(source_font="/gone/a.ttf", device="cpu")
+    Record(tmp_path).begin({"task": "glyph_autoencoder", "params": params.model_dump()})
+    message = "glyph_autoencoder cannot translate without its data: .*a.ttf"
+    with pytest.raises(UserError, match=message):
+        translate(str(tmp_path))
+
+
+def translate(*words: str) -> int:
+    """`gantune translate` in this process."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--runs", type=Path, default=Path("runs"))
+    add_flags(parser, list(words))
+    return run(parser.parse_args(words))
 
 
 class Negative:

@@ -4,11 +4,10 @@ import os
 import shutil
 from pathlib import Path
 
-import numpy as np
 import pytest
 from PIL import Image
 
-from core.data.images import _load, decode, load_unpaired, validation_names
+from core.data.images import _load, load_unpaired, validation_names
 from core.task import UserError
 
 
@@ -17,32 +16,6 @@ def _empty_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.M
     """What an earlier version decoded is no answer to these tests."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("xdg")))
     _load.cache_clear()
-
-
-def test_every_kind_of_image_decodes_to_upright_rgb(tmp_path: Path) -> None:
-    ramp = np.linspace(0, 255, 12 * 8).reshape(8, 12).astype(np.uint8)
-    rgb = Image.fromarray(np.stack([ramp, ramp[::-1], ramp], -1))
-    exif = Image.Exif()
-    exif[0x0112] = 6  # the camera was held upright: turn by 90 degrees
-    rgb.save(tmp_path / "turned.jpg", exif=exif)
-    rgb.save(tmp_path / "rgb.png")
-    rgb.convert("L").save(tmp_path / "grey.png")
-    rgb.convert("P").save(tmp_path / "palette.gif")
-    rgb.convert("CMYK").save(tmp_path / "print.jpg")
-    Image.fromarray(ramp.astype(np.uint16) * 257).save(tmp_path / "deep.png")
-    Image.fromarray(ramp.astype(np.float32) / 255).save(tmp_path / "float.tiff")
-    clear = rgb.convert("RGBA")
-    clear.putalpha(0)
-    clear.save(tmp_path / "clear.png")
-    rgb.convert("1").save(tmp_path / "bits.png")
-    for path in tmp_path.iterdir():
-        image = decode(path)
-        assert image.mode == "RGB", path.name
-        assert image.size == ((8, 12) if path.name == "turned.jpg" else (12, 8)), path.name
-    assert np.array_equal(np.asarray(decode(tmp_path / "rgb.png")), np.asarray(rgb))
-    for name in ("deep.png", "float.tiff"):
-        assert np.abs(np.asarray(decode(tmp_path / name))[..., 0].astype(int) - ramp).max() <= 1
-    assert (np.asarray(decode(tmp_path / "clear.png")) == 255).all()
 
 
 def test_the_validation_split_is_by_name_stable_and_of_the_promised_size() -> None:
@@ -72,7 +45,7 @@ def test_no_image_is_on_both_sides_and_shapes_are_as_promised(
 def test_a_wide_picture_is_scaled_by_its_height_and_keeps_its_proportions(tmp_path: Path) -> None:
     for name in ("trainA", "trainB"):
         (tmp_path / name).mkdir()
-        for k in range(4):
+        for k in range(20):
             Image.new("RGB", (100, 50), (k, 0, 0)).save(tmp_path / name / f"{k}.png")
     data = load_unpaired(str(tmp_path), 32, "scale-width-and-crop")
     assert {image.shape for image in data.a.train} == {(32, 64, 3)}
@@ -107,7 +80,8 @@ def test_odd_names_and_files_nobody_may_read_are_no_traceback(
     (data / "trainB" / "000.png").unlink()
     (data / "trainB" / "000.png").symlink_to(data / "trainB" / "001.png")
     loaded = load_unpaired(str(data), 32, "resize")
-    assert loaded.notes == ()
+    assert not loaded.a.skipped
+    assert not loaded.b.skipped
     with pytest.raises(UserError, match="--data ~nobody-here/x"):
         load_unpaired("~nobody-here/x", 32, "resize")
 

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import torch
 
+from core.data.glyphs import GlyphParams
 from core.data.outputs import ImagePairs, Predictions
 from core.device import seed_everything
 from core.params import load_task, task_summaries
@@ -118,6 +119,19 @@ def test_translations_of_the_sources_are_the_outputs(untrained: Trainable) -> No
         return
     assert isinstance(outputs, ImagePairs)
     assert torch.equal(untrained.translate(outputs.source), outputs.output)
+
+
+def test_what_translates_any_images_is_built_without_data(
+    task: Task, domains: Path, untrained: Trainable
+) -> None:
+    if not isinstance(untrained, CanTranslate) or issubclass(task.params, GlyphParams):
+        return
+    assert task.translator, "images of a folder are translated without the data set"
+    outputs = untrained.outputs()
+    assert isinstance(outputs, ImagePairs)
+    alone = task.translator(smallest(task, domains, data="/gone", seed=7), torch.device("cpu"))
+    alone.load_state_dict(untrained.state_dict())
+    assert torch.equal(alone.translate(outputs.source), outputs.output)
 
 
 def test_generated_images_are_as_many_as_wanted_and_seeded(untrained: Trainable) -> None:
