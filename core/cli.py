@@ -26,6 +26,7 @@ COMMANDS = {
     "promote": "train a study's best trials further, from where they stopped",
     "report": "write a study's report: an HTML page, report.md, best.json",
     "translate": "translate images, or all its glyphs, with the networks of a trial",
+    "generate": "make images from noise with the networks of a trial",
     "dashboard": "serve optuna-dashboard with the pictures of the trials",
     "storage-server": "serve the studies' database to other machines, at grpc://HOST:PORT",
     "doctor": "check for what would go wrong here, before it does",

@@ -234,8 +234,8 @@ class Task:
     """A model that can be tuned: its parameters, its data, its training, its evaluator.
 
     `holdout` is an evaluator that no search uses: it scores what a search has found once more. A
-    task whose evaluator is not learned needs none. `translator` builds, without data, what loads a
-    trial's `state_dict()` and `translate`s images; a task that translates its own data needs none.
+    task whose evaluator is not learned needs none. `inference` builds, without data, what loads a
+    trial's `state_dict()` and translates or generates; a task that uses its own data needs none.
     """
 
     name: str
@@ -246,7 +246,7 @@ class Task:
     evaluator: Callable[[Any], Evaluator]
     objective: Objective
     holdout: Callable[[Any], Evaluator] | None = None
-    translator: Callable[[Any, torch.device], Any] | None = None
+    inference: Callable[[Any, torch.device], Any] | None = None
 
     def with_holdout_evaluator(self) -> Task:
         """The same task scored by its holdout evaluator, where it has one."""

@@ -113,7 +113,7 @@ TASK = Task(
     evaluator=_evaluator,
     objective=OBJECTIVE,
     holdout=partial(_evaluator, holdout=True),
-    translator=lambda p, device: CycleTraining(p, 3, device),
+    inference=lambda p, device: CycleTraining(p, 3, device),
 )
 
 if __name__ == "__main__":

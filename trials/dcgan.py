@@ -61,6 +61,7 @@ TASK = Task(
     build=DCGAN,
     evaluator=digit_evaluator,
     objective=OBJECTIVE,
+    inference=lambda p, device: DCGAN(p, load_digits(p) if p.conditional else None, device),
 )
 
 if __name__ == "__main__":

@@ -34,7 +34,9 @@ class DenseGanParams(GanParams):
 class DenseGan(GanTraining):
     """Both networks are fully connected."""
 
-    def __init__(self, params: DenseGanParams, data: LabelledImages, device: torch.device) -> None:
+    def __init__(
+        self, params: DenseGanParams, data: LabelledImages | None, device: torch.device
+    ) -> None:
         p = params
         generator = DenseGenerator(p.size, p.channels, p.z, p.norm_g)
         d = DenseDiscriminator(p.size, p.channels, p.norm_d, p.dropout, p.d_final_norm)
@@ -49,6 +51,7 @@ TASK = Task(
     build=DenseGan,
     evaluator=digit_evaluator,
     objective=OBJECTIVE,
+    inference=lambda p, device: DenseGan(p, None, device),
 )
 
 if __name__ == "__main__":

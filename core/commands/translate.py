@@ -8,8 +8,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from core.commands.trained import add_device, trained_model, trained_trial
 from core.files import atomic_write
-from core.params import load_task, validate_params
 from core.record import Record
 from core.task import CanTranslate, Params, Task, UserError
 
@@ -26,8 +26,7 @@ def add_flags(parser: argparse.ArgumentParser, argv: list[str]) -> None:
     add("--recursive", action="store_true", help="translate the images in sub-folders, too")
     message = "where to write (default: translations in the trial's folder)"
     add("--output", type=Path, metavar="DIR", help=message)
-    message = "where to translate (default: the trial's device, or auto where that is missing)"
-    add("--device", choices=["auto", "cpu", "cuda", "mps"], help=message)
+    add_device(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -35,14 +34,15 @@ def run(arguments: argparse.Namespace) -> int:
     from core.data.glyphs import GlyphParams
 
     record = Record(arguments.trial)
-    task, params = _trial(record)
-    params = _on_device(params, arguments.device)
+    task, params = trained_trial(record, arguments.device)
     glyphs = isinstance(params, GlyphParams)
     if glyphs and arguments.images:
         raise UserError("--images: glyph trials translate their own characters; leave it out")
     if not glyphs and not arguments.images and hasattr(params, "size"):
         raise UserError(f"--images: name the folder of images that {task.name} is to translate")
-    model = _model(record, task, params)
+    model = trained_model(record, task, params)
+    if not isinstance(model, CanTranslate):
+        raise UserError(f"{record.folder}: {task.name} translates no images; its report shows it")
     if glyphs:
         evaluators = arguments.runs / "evaluators"
         _glyphs(task, params, model, arguments.output or record.folder, evaluators)
@@ -50,54 +50,6 @@ def run(arguments: argparse.Namespace) -> int:
         output = arguments.output or record.folder / "translations"
         _images(params, model, arguments.images, output, arguments.recursive)
     return 0
-
-
-def _trial(record: Record) -> tuple[Task, Params]:
-    about = record.trial()
-    if "params" not in about or not isinstance(about.get("task"), str):
-        raise UserError(f"{record.folder}: holds no trial (a folder such as runs/demo/0003 does)")
-    task = load_task(about["task"])
-    return task, validate_params(task.params, about["params"], str(record.folder / "trial.json"))
-
-
-def _on_device(params: Params, wanted: str | None) -> Params:
-    """The parameters for a device of this machine: the one that is wanted, or the trial's, or any.
-
-    UserError where the machine lacks the one that is wanted.
-    """
-    from core.device import pick_device
-
-    try:
-        device = pick_device(wanted or params.device).type
-    except UserError:
-        if wanted:
-            raise
-        device = pick_device("auto").type
-        print(f"this machine has no {params.device}, where the trial was trained: using {device}")
-    exact = params.precision == "tf32" and device != "cuda"  # no other device has it
-    precision = "fp32" if exact else params.precision
-    return params.model_copy(update={"device": device, "precision": precision})
-
-
-def _model(record: Record, task: Task, params: Params) -> CanTranslate:
-    """The trial's model with its best networks; UserError for a task that translates nothing."""
-    from core.checkpoint import restore_networks
-    from core.device import configure_torch
-
-    device = configure_torch(params)
-    if task.translator:
-        model = task.translator(params, device)
-    else:
-        try:
-            data = task.load(params)
-        except UserError as error:
-            what = f"{task.name} cannot translate without its data"
-            raise UserError(f"{record.folder}: {what}: {error}") from None
-        model = task.build(params, data, device)
-    restore_networks(model, record)
-    if not isinstance(model, CanTranslate):
-        raise UserError(f"{record.folder}: {task.name} translates no images; its report shows it")
-    return model
 
 
 def _images(

@@ -25,8 +25,10 @@ from PIL import Image
 from pydantic import BeforeValidator, Field
 from torch import Tensor
 
+from core.data.decoding import decode, white_level, white_note
 from core.data.glyphs import whole_number
-from core.data.images import decode
+from core.data.images import UNREADABLE_SHARE
+from core.data.listing import list_images
 from core.data.parallel import in_threads
 from core.data.tensors import from_pixels
 from core.task import Params, UserError
@@ -193,35 +195,32 @@ def read_idx(path: Path, magic: int) -> Pixels:
 
 def _class_folders(folder: Path, size: int, channels: int) -> _Found:
     root = folder / "train" if (folder / "train").is_dir() else folder
-    suffixes = Image.registered_extensions()
-    paths: list[Path] = []
-    classes: list[str] = []
-    labels: list[int] = []
-    for home in sorted(p for p in root.iterdir() if p.is_dir()):
-        files = [p for p in sorted(home.iterdir()) if p.suffix.lower() in suffixes]
-        if files:
-            labels += [len(classes)] * len(files)
-            classes.append(home.name)
-            paths += files
+    homes = [list_images(home) for home in sorted(p for p in root.iterdir() if p.is_dir())]
+    homes = [home for home in homes if home.names]
+    paths = [path for home in homes for path in home.paths]
     if not paths:
         raise UserError(f"--data {folder}: holds no class folders; {LAYOUT}")
+    labels = np.repeat(np.arange(len(homes)), [len(home.names) for home in homes])
+    white = white_level(paths)
 
-    def read(index: int) -> Pixels | str:
+    def read(path: Path) -> Pixels | str:
         try:
-            image = decode(paths[index]).resize((size, size), Image.Resampling.BICUBIC)
+            image = decode(path, white, size)[0].resize((size, size), Image.Resampling.BICUBIC)
         except Exception as error:  # whatever Pillow's plugins raise on a damaged file
-            return f"{paths[index]} ({error})"
+            return f"{path.parent.name}/{path.name} ({error})"
         return np.asarray(image if channels == 3 else image.convert("L"))
 
-    read_all = list(in_threads(read, range(len(paths)), "images: decoding"))
-    bad = [each for each in read_all if isinstance(each, str)]
-    good = [i for i, each in enumerate(read_all) if not isinstance(each, str)]
-    if len(bad) > len(paths) // 20:
+    found = list(in_threads(read, paths, "images: decoding"))
+    bad = [each for each in found if isinstance(each, str)]
+    if len(bad) > UNREADABLE_SHARE * len(paths):
         raise UserError(f"--data {folder}: {len(bad)} images cannot be read: {'; '.join(bad[:3])}")
-    stack = torch.from_numpy(np.stack([np.atleast_3d(read_all[i]) for i in good]))
-    notes = (f"{len(bad)} images skipped, unreadable: {'; '.join(bad)}",) if bad else ()
-    images = stack.permute(0, 3, 1, 2).contiguous()
-    return _Found(images, np.array(labels, np.int64)[good], tuple(classes), notes)
+    images = np.stack([np.atleast_3d(each) for each in found if not isinstance(each, str)])
+    kept = np.array([not isinstance(each, str) for each in found])
+    notes = [home.left_out for home in homes] + [white_note(root.name, white)]
+    notes += [f"{len(bad)} images skipped, unreadable: {'; '.join(bad)}"] if bad else []
+    pixels = torch.from_numpy(images).permute(0, 3, 1, 2).contiguous()
+    names = tuple(home.folder.name for home in homes)
+    return _Found(pixels, labels[kept].astype(np.int64), names, tuple(filter(None, notes)))
 
 
 def _scaled(images: Tensor, size: int, channels: int) -> Tensor:

@@ -117,9 +117,9 @@ def elsewhere(tmp_path: Path) -> Path:
     """A trial's folder as another machine left it: its device and its data are not here."""
     task = load_task("cyclegan")
     params = task.params(size=32, width=4, blocks=1, data="/gone", device="cpu", precision="tf32")
-    assert task.translator
+    assert task.inference
     record = Record(tmp_path / "trial")
-    save_checkpoint(record.best, task.translator(params, torch.device("cpu")), 1)
+    save_checkpoint(record.best, task.inference(params, torch.device("cpu")), 1)
     lacking = "mps" if torch.cuda.is_available() else "cuda"
     record.begin({"task": "cyclegan", "params": {**params.model_dump(), "device": lacking}})
     (tmp_path / "images").mkdir()

@@ -126,15 +126,17 @@ def test_what_translates_any_images_is_built_without_data(
 ) -> None:
     if not isinstance(untrained, CanTranslate) or issubclass(task.params, GlyphParams):
         return
-    assert task.translator, "images of a folder are translated without the data set"
+    assert task.inference, "images of a folder are translated without the data set"
     outputs = untrained.outputs()
     assert isinstance(outputs, ImagePairs)
-    alone = task.translator(smallest(task, domains, data="/gone", seed=7), torch.device("cpu"))
+    alone = task.inference(smallest(task, domains, data="/gone", seed=7), torch.device("cpu"))
     alone.load_state_dict(untrained.state_dict())
     assert torch.equal(alone.translate(outputs.source), outputs.output)
 
 
-def test_generated_images_are_as_many_as_wanted_and_seeded(untrained: Trainable) -> None:
+def test_generated_images_are_as_many_as_wanted_and_seeded(
+    task: Task, domains: Path, untrained: Trainable
+) -> None:
     if isinstance(untrained, CanGenerate):
         images = untrained.generate(3, seed=1)
         assert len(images) == 3
@@ -142,6 +144,10 @@ def test_generated_images_are_as_many_as_wanted_and_seeded(untrained: Trainable)
         assert images.abs().max() <= 1
         assert torch.equal(untrained.generate(3, seed=1), images)
         assert not torch.equal(untrained.generate(3, seed=2), images)
+        assert task.inference, "noise needs no data set"
+        alone = task.inference(smallest(task, domains, data="/gone", seed=7), torch.device("cpu"))
+        alone.load_state_dict(untrained.state_dict())
+        assert torch.equal(alone.generate(3, seed=1), images)
 
 
 def test_collapse_is_said_in_words(untrained: Trainable) -> None:
