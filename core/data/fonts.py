@@ -18,6 +18,7 @@ from fontTools.ttLib import TTCollection, TTFont
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
+from core.data.placeholders import placeholders
 from core.task import UserError
 
 PLAIN = ("", "Regular", "Book", "Roman", "Normal")
@@ -83,7 +84,7 @@ class Face:
         """
         try:
             font = _pillow_font(self.path, self.index, pixels)
-            mapped = _code_points(self)
+            mapped = _glyphs(self)
             for character in characters:
                 yield _ink(font, character) if ord(character) in mapped else None
         except Exception as error:  # fontTools and FreeType raise many kinds for a damaged file
@@ -91,10 +92,19 @@ class Face:
                 f"{self.path}: cannot be drawn ({error}); the font is damaged, take another"
             ) from None
 
-    def measure(self, characters: Sequence[str]) -> dict[str, int]:
-        """The longer side of the ink of each character the face has, in pixels at 128 an em."""
-        drawn = zip(characters, self.draw(characters, SIDE), strict=True)
-        return {c: max(glyph.size) for c, glyph in drawn if glyph}
+    def measure(self, characters: Sequence[str]) -> tuple[dict[str, int], str]:
+        """The longer side of the ink of each character the face has, in pixels at 128 an em.
+
+        Apart from them, the characters that it has nothing but a placeholder for.
+        """
+        sides, looks = {}, {}
+        for character, glyph in zip(characters, self.draw(characters, SIDE), strict=True):
+            if glyph:
+                sides[character] = max(glyph.size)
+                look = f"{glyph.size}".encode() + glyph.tobytes()
+                looks[character] = hashlib.sha256(look).digest()
+        empty = placeholders(looks, _glyphs(self))
+        return {c: side for c, side in sides.items() if c not in empty}, empty
 
     def squares(
         self, characters: Sequence[str], size: int, longest: Iterable[int]
@@ -132,11 +142,20 @@ def _ink(font: ImageFont.FreeTypeFont, character: str) -> Image.Image | None:
 
 
 @lru_cache(maxsize=8)
-def _code_points(face: Face) -> frozenset[int]:
-    """The Unicode code points that have a glyph."""
+def _glyphs(face: Face) -> dict[int, int]:
+    """A hash of each glyph by Unicode code point: of its outline, else of its name.
+
+    FreeType's own hinting draws one outline in two ways where one of the characters has a tilde.
+    """
     with face.path.open("rb") as file:
-        mapping = _fonts(file)[face.index].getBestCmap() or {}
-    return frozenset(code for code, glyph in mapping.items() if glyph != ".notdef")
+        font = _fonts(file)[face.index]
+        mapping = font.getBestCmap() or {}
+        outlines = font["glyf"].glyphs if "glyf" in font else {}
+    return {
+        code: hash(getattr(outlines.get(glyph), "data", glyph))
+        for code, glyph in mapping.items()
+        if glyph != ".notdef"
+    }
 
 
 def _fonts(file: BinaryIO) -> list[TTFont]:

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 Pixels = NDArray[np.uint8]
 Indices = NDArray[np.int64]
 
-VERSION = 2  # part of the cache's key: change it with anything that changes a pixel
+VERSION = 3  # part of the cache's key: change it with anything that changes the pairs
 LEAST = 50  # fewer pairs teach nothing
 CHINESE = ("WenQuanYi Zen Hei", "AR PL UKai CN")
 WESTERN = ("DejaVu Sans", "DejaVu Serif")
@@ -216,8 +216,8 @@ def _hash(purpose: str, character: str) -> float:
 class _Drawn(NamedTuple):
     """A string of the characters that were drawn, and their pictures, N x H x W.
 
-    `left_out` are four more strings: what the source and the target lack, the too large, and those
-    that look like an earlier one.
+    `left_out` are six more strings: what the source and the target lack, what they have nothing but
+    a placeholder for, the too large, and those that look like an earlier one.
     """
 
     characters: str
@@ -231,6 +231,8 @@ def _why_left_out(source: Face, target: Face, size: int, left_out: Sequence[str]
     reasons = (
         f"{source.name} lacks",
         f"{target.name} lacks",
+        f"{source.name} has nothing but a placeholder for",
+        f"{target.name} has nothing but a placeholder for",
         f"{size} x {size} at the others' scale is too small for",
         "an earlier one looks the same in both fonts as",
     )
@@ -242,13 +244,17 @@ def _why_left_out(source: Face, target: Face, size: int, left_out: Sequence[str]
 
 
 def _too_few(source: Face, target: Face, count: int, drawn: _Drawn) -> str:
-    lacking_source, lacking_target, large, alike = map(len, drawn.left_out)
+    *missing, large, alike = map(len, drawn.left_out)
+    has = (
+        f"{face.name} has {count - lacking - empty:,}"
+        + (f" (and a placeholder for {empty:,} more)" if empty else "")
+        for face, lacking, empty in zip((source, target), missing[:2], missing[2:], strict=True)
+    )
     return (
         f"glyphs: {len(drawn.characters)} pairs, and at least {LEAST} are needed: of {count:,} "
-        f"characters asked, {source.name} has {count - lacking_source:,} and {target.name} has "
-        f"{count - lacking_target:,}, {large} are too large, {alike} look like another; name other "
-        "--characters, or fonts that have them (Debian's fonts-wqy-zenhei and fonts-arphic-ukai "
-        "have Chinese)"
+        f"characters asked, {' and '.join(has)}, {large} are too large, {alike} look like another; "
+        "name other --characters, or fonts that have them (Debian's fonts-wqy-zenhei and "
+        "fonts-arphic-ukai have Chinese)"
     )
 
 
@@ -282,7 +288,7 @@ def _draw(source: Face, target: Face, chosen: tuple[str, ...], size: int) -> _Dr
     those that look in both fonts like an earlier one, as Latin and Greek A may: the test would ask
     for what training showed.
     """
-    measures = [face.measure(chosen) for face in (source, target)]
+    measures, empty = zip(*(face.measure(chosen) for face in (source, target)), strict=True)
     common = [c for c in chosen if all(c in measured for measured in measures)]
     longest = [max(measured[c] for measured in measures) for c in common]
     squares = [face.squares(common, size, longest) for face in (source, target)]
@@ -295,8 +301,11 @@ def _draw(source: Face, target: Face, chosen: tuple[str, ...], size: int) -> _Dr
             alike += character
         else:
             kept[look] = (character, s, t)
-    lacking = ("".join(c for c in chosen if c not in measured) for measured in measures)
+    lacking = (
+        "".join(c for c in chosen if c not in measured and c not in boxes)
+        for measured, boxes in zip(measures, empty, strict=True)
+    )
     characters = "".join(c for c, _, _ in kept.values())
     pixels = np.array([(s, t) for _, s, t in kept.values()], np.uint8).reshape(-1, 2, size, size)
     source_pixels, target_pixels = np.ascontiguousarray(pixels.swapaxes(0, 1))
-    return _Drawn(characters, source_pixels, target_pixels, (*lacking, large, alike))
+    return _Drawn(characters, source_pixels, target_pixels, (*lacking, *empty, large, alike))

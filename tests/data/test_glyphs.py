@@ -250,5 +250,5 @@ def test_sizes_may_be_text_or_numbers_of_any_kind() -> None:
 
 def test_a_face_without_any_of_the_characters_draws_none() -> None:
     face = Face.open("DejaVu Sans")
-    assert face.measure(character_set("gb2312-1")[:50]) == {}
+    assert face.measure(character_set("gb2312-1")[:50]) == ({}, "")
     assert list(face.squares((), 32, ())) == []
