@@ -25,6 +25,7 @@ from pydantic import BeforeValidator, Field
 from core.data import cache_folder
 from core.data.characters import character_set
 from core.data.fonts import Face, find_font
+from core.data.outputs import few_inputs_note
 from core.files import atomic_write
 from core.task import Params, UserError
 
@@ -181,7 +182,12 @@ def _load(
         f"glyphs: {source.name} -> {target.name}, {len(characters):,} characters at {size} x "
         f"{size} ({len(used):,}{of} train, {len(validation):,} validation, {len(test):,} test)"
     )
-    notes = (summary, *_why_left_out(source, target, size, drawn.left_out))
+    few = few_inputs_note(len(validation), "name more --characters")
+    notes = (
+        summary,
+        *_why_left_out(source, target, size, drawn.left_out),
+        *([f"glyphs: {few}"] if few else []),
+    )
     pictures, split = (drawn.source, drawn.target), (used, validation, test)
     return Glyphs(characters, *pictures, *split, digest.hexdigest()[:16], notes)
 

@@ -19,6 +19,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from core.data.digests import file_digests
+from core.data.outputs import ENOUGH_INPUTS, few_inputs_note
 from core.data.pixel_cache import Decoded, Skipped, decode_once
 from core.data.pixel_cache import Pixels as Pixels
 from core.data.sample import sample_folder
@@ -55,14 +56,20 @@ class UnpairedImages:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """The images of each domain that could not be read, and why none are kept on disk."""
+        """What could not be read or is few in each domain, and why none are kept on disk."""
         skipped = {name: self.domain(name).skipped for name in "AB"}
         unreadable = (
             f"train{name}: {len(files)} images skipped, unreadable: {'; '.join(files)}"
             for name, files in skipped.items()
             if files
         )
-        return (*unreadable, *filter(None, [self.cache_note]))
+        remedy = f"add images, {round(ENOUGH_INPUTS / VALIDATION_MOST)} are enough"
+        few = (
+            f"train{name}: {note}"
+            for name in "AB"
+            if (note := few_inputs_note(len(self.domain(name).validation), remedy))
+        )
+        return (*unreadable, *few, *filter(None, [self.cache_note]))
 
     def domain(self, name: str) -> Domain:
         """Domain "A" or "B"."""

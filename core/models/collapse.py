@@ -1,4 +1,4 @@
-"""Collapse: a generator with one output for all inputs, or outputs that ignore their inputs.
+"""Collapse: a generator with one output for all inputs, or outputs that ignore them or are blank.
 
 Mode collapse (Goodfellow 2016, arXiv 1701.00160, section 5.1; Salimans et al. 2016, arXiv
 1606.03498, section 3.2: "the generator collapses to a parameter setting where it always emits the
@@ -18,9 +18,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from core.data.outputs import ImagePairs
+from core.data.outputs import ENOUGH_INPUTS, ImagePairs
 
-ENOUGH_INPUTS = 8
 ENOUGH_TO_CORRELATE = 32
 # Of the outputs' spread, over the targets': a twentieth of what trained networks have at worst, and
 # twice what collapsed GANs have (benchmarks/collapse.md).
@@ -33,25 +32,32 @@ SIDE = 32
 def collapse_reason(outputs: ImagePairs) -> str:
     """What is wrong with the outputs, in words; '' where nothing is or nothing can be said.
 
-    Nothing can be said of fewer than 8 different inputs, or where every target is the same.
+    Blank outputs are recognised by themselves, identical ones from 2 different inputs on, nearly
+    identical ones from 8 on, unrelated ones from 32 on. Likeness means nothing where every target
+    is the same, nor blankness where every target is blank.
     """
     distinct = _distinct(outputs.source)
-    n = len(distinct)
-    known, reference = "inputs", outputs.source
+    n, output = len(distinct), outputs.output[distinct]
+    known, reference = "inputs", outputs.source[distinct]
     if outputs.target is not None:
-        known, reference = "targets", outputs.target
-    if n < ENOUGH_INPUTS or (known_spread := spread(reference[distinct])) == 0:
-        return ""
-    output = outputs.output[distinct]
-    share = spread(output) / known_spread
-    if share == 0:
-        return f"the same output for {n} different inputs"
-    if share < NEGLIGIBLE:
-        amount = f"{share:.1%} of the {known}' spread"
-        return f"nearly the same output for {n} different inputs, {amount}"
-    if n >= ENOUGH_TO_CORRELATE and unrelated(outputs.source[distinct], output):
+        known, reference = "targets", outputs.target[distinct]
+    inputs = f"{n} different inputs" if n > 1 else "the only input"
+    differing, known_spread = spread(output), spread(reference)
+    if n > 1 and differing == 0 < known_spread:
+        return f"the same output for {inputs}"
+    if n >= ENOUGH_INPUTS and differing < NEGLIGIBLE * known_spread:
+        amount = f"{differing / known_spread:.1%} of the {known}' spread"
+        return f"nearly the same output for {inputs}, {amount}"
+    if contrast(output) < NEGLIGIBLE * contrast(reference):
+        return f"blank outputs for {inputs}" if n > 1 else f"a blank output for {inputs}"
+    if n >= ENOUGH_TO_CORRELATE and known_spread and unrelated(outputs.source[distinct], output):
         return f"outputs that have nothing to do with the {n} inputs"
     return ""
+
+
+def contrast(images: Tensor) -> float:
+    """How far pixels are from their own image's mean colour: as `spread`, 0 for blank images."""
+    return spread(images.flatten(2).movedim(2, 0).unsqueeze(-1))
 
 
 def spread(images: Tensor) -> float:

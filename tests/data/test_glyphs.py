@@ -214,6 +214,16 @@ def test_too_few_pairs_are_an_error_with_the_counts(no_chinese: None, tmp_path: 
         load(characters=str(path))
 
 
+def test_few_validation_characters_are_noted(tmp_path: Path) -> None:
+    path = tmp_path / "few.txt"
+    path.write_text("".join(character_set("ascii")[:60]), encoding="utf-8")
+    few = load(characters=str(path))
+    assert 0 < (n := len(few.validation)) < 8
+    assert few.notes[-1].startswith(f"glyphs: {n} validation inputs, fewer than 8: ")
+    assert few.notes[-1].endswith("name more --characters")
+    assert not any("fewer than 8" in note for note in load().notes)
+
+
 def test_one_face_twice_is_an_error() -> None:
     with pytest.raises(UserError, match=r"--target-font: both are AR PL UKai HK \(.*face 1\)"):
         load(source_font="AR PL UKai HK", target_font=UKAI, target_index="1")
