@@ -60,8 +60,16 @@ class GlyphParams(Params):
         "DejaVu Sans to DejaVu Serif",
     )
     target_font: str = Field("auto", description="font to translate to; auto: see --source-font")
-    source_index: int = Field(0, ge=0, le=1023, description="face of a source font collection")
-    target_index: int = Field(0, ge=0, le=1023, description="face of a target font collection")
+    source_index: int = Field(
+        0,
+        ge=0,
+        lt=2**31,
+        description="face of a source font collection, and 65536 times a variable font's instance, "
+        "as fontconfig counts them; its name chooses it as well: FILE:style=Bold",
+    )
+    target_index: int = Field(
+        0, ge=0, lt=2**31, description="face of a target font: see --source-index"
+    )
     characters: str = Field(
         "auto",
         description="gb2312-1, gb2312-2, ascii, latin, greek, cyrillic, every or a UTF-8 text "
