@@ -6,6 +6,7 @@ import difflib
 import hashlib
 import itertools
 import math
+import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -83,6 +84,12 @@ class Face:
     def is_same(self, other: Face) -> bool:
         """Whether the two draw the same."""
         return (self.sha256, self.index) == (other.sha256, other.index)
+
+    def icons(self) -> str:
+        """Its characters for private use, in order, where most are, as in icon fonts."""
+        characters = [chr(code) for code in sorted(_glyphs(self))]
+        private = [c for c in characters if unicodedata.category(c) == "Co"]
+        return "".join(private) if 2 * len(private) > len(characters) else ""
 
     def draw(self, characters: Iterable[str], pixels: int) -> Iterator[Image.Image | None]:
         """Each character's ink at `pixels` an em: mode L, 255 ink, cut to its bounding box.
@@ -190,10 +197,16 @@ def _check(path: Path, content: bytes, index: int) -> tuple[str | None, str | No
         end = max(table.offset + table.length for table in tables)
         styles = _styles(fonts[number]) if number < len(fonts) else []
         if number < len(fonts) and end <= len(content) and instance <= len(styles):
-            return _pillow_font(path, index, 16).getname()
+            return _pillow_font(path, index, SIDE).getname()  # bitmaps have few sizes
+    except ImportError as error:  # brotli
+        raise UserError(
+            f"{path}: a web font of WOFF2, which takes another package ({error}): pip install "
+            "brotli, or name a .ttf, .otf or .ttc"
+        ) from None
     except Exception as error:  # fontTools raises many kinds
         raise UserError(
-            f"{path}: not a scalable font, or a damaged one ({error}); name a .ttf, .otf or .ttc"
+            f"{path}: not a scalable font, or a damaged one ({error}); name a .ttf, .otf or .ttc "
+            "that has outlines"
         ) from None
     if number < len(fonts) and end > len(content):
         raise UserError(f"{path}: a font cut short after {len(content):,} bytes; get it again")
@@ -228,9 +241,11 @@ class _Installed(NamedTuple):
 def _locate(name: str) -> tuple[Path, int | None]:
     """A font's file, and the index of the face where the name implies it."""
     before, _, style = name.replace("\\-", "-").partition(":style=")
+    missing = "no such file"
     with suppress(OSError, RuntimeError, ValueError):  # too long, ~nobody, a NUL
         if (path := Path(name).expanduser()).is_file():
             return path, None
+        missing = "a folder and no file" if name and path.is_dir() else missing
         if (path := Path(before).expanduser()).is_file():
             return path, _index_of(path, style)
     pairs = zip(before.split(","), style.split(","), strict=False)  # fc-list lists both kinds
@@ -244,7 +259,7 @@ def _locate(name: str) -> tuple[Path, int | None]:
     near = difflib.get_close_matches(before.casefold(), families, n=3)
     hint = f"; similar names are {', '.join(families[n] for n in near)}" if near else ""
     raise UserError(
-        f"no font {name!r}: no such file, and no such name among matplotlib's fonts and the "
+        f"no font {name!r}: {missing}, and no such name among matplotlib's fonts and the "
         f"system's{hint}; name a .ttf, .otf or .ttc file, or install the font"
     )
 

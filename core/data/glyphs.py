@@ -72,8 +72,9 @@ class GlyphParams(Params):
     )
     characters: str = Field(
         "auto",
-        description="gb2312-1, gb2312-2, ascii, latin, greek, cyrillic, every or a UTF-8 text "
-        "file, several joined by +; auto: gb2312-1 where both fonts are Chinese, else every",
+        description="gb2312-1, gb2312-2, ascii, latin, greek, cyrillic, private-use, every or a "
+        "UTF-8 text file, several joined by +; auto: gb2312-1 where both fonts are Chinese, else "
+        "every",
     )
     size: Annotated[Literal[32, 64, 128], BeforeValidator(_number)] = Field(
         64, description="width and height of the glyphs' squares, in pixels"
@@ -252,23 +253,29 @@ def _why_left_out(source: Face, target: Face, size: int, left_out: Sequence[str]
     )
     for reason, characters in zip(reasons, left_out, strict=True):
         more = f" and {len(characters) - 10:,} more" if len(characters) > 10 else ""
-        some = f"{len(characters):,} characters ({' '.join(characters[:10])}{more})"
+        first = (c if c.isprintable() else f"U+{ord(c):04X}" for c in characters[:10])
+        some = f"{len(characters):,} characters ({' '.join(first)}{more})"
         if characters:
             yield f"glyphs: {reason} {some}, left out"
 
 
 def _too_few(source: Face, target: Face, count: int, drawn: _Drawn) -> str:
     *missing, large, alike = map(len, drawn.left_out)
-    has = (
-        f"{face.name} has {count - lacking - empty:,}"
-        + (f" (and a placeholder for {empty:,} more)" if empty else "")
-        for face, lacking, empty in zip((source, target), missing[:2], missing[2:], strict=True)
-    )
+    has, icons = [], ""
+    for face, lacking, empty in zip((source, target), missing[:2], missing[2:], strict=True):
+        more = f" (and a placeholder for {empty:,} more)" if empty else ""
+        has.append(f"{face.name} has {count - lacking - empty:,}{more}")
+        if private := face.icons():
+            icons += (
+                f"; {face.name} has {len(private):,} characters for private use, from "
+                f"U+{ord(private[0]):04X} to U+{ord(private[-1]):04X}, as icon fonts do: take "
+                "--characters private-use, or write those wanted into a file"
+            )
     return (
         f"glyphs: {len(drawn.characters)} pairs, and at least {LEAST} are needed: of {count:,} "
         f"characters asked, {' and '.join(has)}, {large} are too large, {alike} look like another; "
         "name other --characters, or fonts that have them (Debian's fonts-wqy-zenhei and "
-        "fonts-arphic-ukai have Chinese)"
+        f"fonts-arphic-ukai have Chinese){icons}"
     )
 
 

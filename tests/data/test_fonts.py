@@ -171,9 +171,11 @@ def test_a_font_that_is_not_there_is_never_replaced_by_another(
         "system's; similar names are DejaVu Sans, DejaVu Sans Mono, DejaVu Serif; name a .ttf, "
         ".otf or .ttc file, or install the font"
     )
-    for name in ("", "/no/such.ttf", "~nobody/x.ttf", "a\0b", str(tmp_path), "x" * 999):
+    for name in ("", "/no/such.ttf", "~nobody/x.ttf", "a\0b", "x" * 999):
         with pytest.raises(UserError, match="no such file"):
             Face.open(name)
+    with pytest.raises(UserError, match="a folder and no file, and no such name"):
+        Face.open(str(tmp_path))
 
 
 def test_a_file_that_is_no_whole_font_is_refused(tmp_path: Path) -> None:
@@ -187,6 +189,26 @@ def test_a_file_that_is_no_whole_font_is_refused(tmp_path: Path) -> None:
         path.write_bytes(whole[: int(share * len(whole))])
         with pytest.raises(UserError, match=r"a font cut short after [\d,]+ bytes; get it again"):
             Face.open(str(path))
+
+
+def test_a_font_of_bitmaps_alone_is_refused(tmp_path: Path) -> None:
+    write_font(tmp_path / "bitmaps.ttf", "Some Font", "Regular")
+    font = TTFont(tmp_path / "bitmaps.ttf")
+    del font["glyf"], font["loca"]
+    font.save(tmp_path / "bitmaps.ttf")
+    with pytest.raises(UserError, match=r"not a scalable font.*\.ttc that has outlines"):
+        Face.open(str(tmp_path / "bitmaps.ttf"))
+
+
+def test_a_web_font_names_the_package_it_takes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fontTools.ttLib.woff2.haveBrotli", False)
+    (tmp_path / "font.woff2").write_bytes(b"wOF2" + bytes(60))
+    with pytest.raises(
+        UserError, match=r"WOFF2, which takes another package .*: pip install brotl"
+    ):
+        Face.open(str(tmp_path / "font.woff2"))
 
 
 def test_damage_that_only_drawing_finds_is_no_traceback(tmp_path: Path) -> None:

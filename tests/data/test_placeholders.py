@@ -1,11 +1,8 @@
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
-from fontTools.fontBuilder import FontBuilder
-from fontTools.pens.ttGlyphPen import TTGlyphPen
 
 from core.data.characters import character_set
 from core.data.fonts import Face, find_font
@@ -13,37 +10,9 @@ from core.data.glyphs import GlyphParams, Glyphs, load_glyphs
 from core.data.placeholders import placeholders
 from core.params import validate_params
 from core.task import UserError
+from tests.data.rectangles import write_rectangles
 
 LATIN = character_set("latin")
-
-
-def write_font(path: Path, glyphs: Mapping[str, str], *, copies: bool = False) -> None:
-    """A font that draws each character by the glyph of this name, a rectangle of its own.
-
-    With `copies` each character has a glyph of its own, drawn like the others of its name.
-    """
-    mapped = {ord(c): f"{name}.{ord(c)}" if copies else name for c, name in glyphs.items()}
-    order = [".notdef", *dict.fromkeys(mapped.values())]
-    names = sorted({name.split(".")[0] for name in order[1:]})
-    builder = FontBuilder(1000)
-    builder.setupGlyphOrder(order)
-    builder.setupCharacterMap(mapped)
-    outlines = {".notdef": TTGlyphPen(None).glyph()}
-    for glyph in order[1:]:
-        pen, number = TTGlyphPen(None), names.index(glyph.split(".")[0])
-        right, top = 100 + 30 * (number % 28), 100 + 30 * (number // 28)
-        pen.moveTo((0, 0))
-        for point in ((0, top), (right, top), (right, 0)):
-            pen.lineTo(point)
-        pen.closePath()
-        outlines[glyph] = pen.glyph()
-    builder.setupGlyf(outlines)
-    builder.setupHorizontalMetrics(dict.fromkeys(order, (900, 0)))
-    builder.setupHorizontalHeader(ascent=800, descent=-200)
-    builder.setupNameTable({"familyName": "Boxed", "styleName": "Regular"})
-    builder.setupOS2()
-    builder.setupPost()
-    builder.save(path)
 
 
 def load(target: Path, characters: str = "latin") -> Glyphs:
@@ -60,7 +29,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_box_for_many_characters_is_no_glyph(tmp_path: Path, copies: bool) -> None:
     boxes = LATIN[-333:]
     glyphs = {c: "box" if c in boxes else f"u{ord(c)}" for c in LATIN}
-    write_font(tmp_path / "boxed.ttf", glyphs, copies=copies)
+    write_rectangles(tmp_path / "boxed.ttf", glyphs, copies=copies)
     data = load(tmp_path / "boxed.ttf")
     assert not set(boxes) & set(data.characters)
     assert len(data.characters) > 300
@@ -74,7 +43,8 @@ def test_a_box_for_many_characters_is_no_glyph(tmp_path: Path, copies: bool) -> 
 
 def test_of_few_characters_a_box_is_known_by_the_others_that_share_it(tmp_path: Path) -> None:
     boxes = LATIN[-333:]
-    write_font(tmp_path / "boxed.ttf", {c: "box" if c in boxes else f"u{ord(c)}" for c in LATIN})
+    glyphs = {c: "box" if c in boxes else f"u{ord(c)}" for c in LATIN}
+    write_rectangles(tmp_path / "boxed.ttf", glyphs)
     few = tmp_path / "few.txt"
     few.write_text("".join(LATIN[:150]) + "".join(boxes[:5]), encoding="utf-8")
     data = load(tmp_path / "boxed.ttf", str(few))
@@ -83,7 +53,7 @@ def test_of_few_characters_a_box_is_known_by_the_others_that_share_it(tmp_path: 
 
 
 def test_a_font_of_boxes_alone_is_refused_with_their_number(tmp_path: Path) -> None:
-    write_font(tmp_path / "boxed.ttf", dict.fromkeys(LATIN, "box") | {"A": "A"})
+    write_rectangles(tmp_path / "boxed.ttf", dict.fromkeys(LATIN, "box") | {"A": "A"})
     more = rf"Boxed has 1 \(and a placeholder for {len(LATIN) - 1} more\)"
     with pytest.raises(UserError, match=more):
         load(tmp_path / "boxed.ttf")
