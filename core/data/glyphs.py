@@ -168,9 +168,10 @@ def _default_faces(chosen: Sequence[Face], han: Sequence[str]) -> tuple[Face, Fa
 
 
 def _has_enough(face: Face, characters: Sequence[str]) -> bool:
-    """Whether the face has at least LEAST of the characters."""
-    found = (glyph for glyph in face.draw(characters, 32) if glyph)
-    return len(list(islice(found, LEAST))) == LEAST
+    """Whether the face has at least LEAST of the characters, placeholders apart."""
+    drawn = zip(characters, face.draw(characters, 32), strict=True)
+    found = list(islice((character for character, glyph in drawn if glyph), 2 * LEAST))
+    return len(face.measure(found)[0]) >= LEAST
 
 
 @lru_cache(maxsize=4)

@@ -16,7 +16,8 @@ LATIN = character_set("latin")
 
 
 def load(target: Path, characters: str = "latin") -> Glyphs:
-    values = {"source_font": "DejaVu Sans", "target_font": str(target), "size": "32"}
+    source = "auto" if characters == "auto" else "DejaVu Sans"
+    values = {"source_font": source, "target_font": str(target), "size": "32"}
     return load_glyphs(validate_params(GlyphParams, values | {"characters": characters}))
 
 
@@ -50,6 +51,15 @@ def test_of_few_characters_a_box_is_known_by_the_others_that_share_it(tmp_path: 
     data = load(tmp_path / "boxed.ttf", str(few))
     assert not set(boxes) & set(data.characters)
     assert any("a placeholder for 5 characters" in note for note in data.notes)
+
+
+def test_boxes_for_chinese_make_no_chinese_font(tmp_path: Path) -> None:
+    boxes = dict.fromkeys(character_set("gb2312-1")[:500], "box")
+    glyphs = {c: f"u{ord(c)}" for c in character_set("ascii")}
+    write_rectangles(tmp_path / "boxed.ttf", boxes | glyphs)
+    data = load(tmp_path / "boxed.ttf", "auto")
+    assert len(data.characters) > 60
+    assert set(data.characters) <= set(glyphs)
 
 
 def test_a_font_of_boxes_alone_is_refused_with_their_number(tmp_path: Path) -> None:
