@@ -71,7 +71,8 @@ class Face:
         try:
             content = path.read_bytes()
         except OSError as error:
-            raise UserError(f"{path}: {error.strerror or error}") from None
+            problem = f"{error.strerror or error}; name a font file that can be read"
+            raise UserError(f"{path}: {problem}") from None
         family, style = _check(path, content, index)
         digest = hashlib.sha256(content).hexdigest()
         return cls(path, index, family or path.stem, style or "", digest)
