@@ -32,15 +32,13 @@ SIDE = 32
 def collapse_reason(outputs: ImagePairs) -> str:
     """What is wrong with the outputs, in words; '' where nothing is or nothing can be said.
 
-    Blank outputs are recognised by themselves, identical ones from 2 different inputs on, nearly
-    identical ones from 8 on, unrelated ones from 32 on. Likeness means nothing where every target
-    is the same, nor blankness where every target is blank.
+    A blank output is recognised by itself, identical ones from 2 different inputs on, nearly
+    identical ones from 8, unrelated ones from 32; none of them where the targets are the same way.
     """
     distinct = _distinct(outputs.source)
-    n, output = len(distinct), outputs.output[distinct]
-    known, reference = "inputs", outputs.source[distinct]
-    if outputs.target is not None:
-        known, reference = "targets", outputs.target[distinct]
+    n, output, source = len(distinct), outputs.output[distinct], outputs.source[distinct]
+    known = "inputs" if outputs.target is None else "targets"
+    reference = source if outputs.target is None else outputs.target[distinct]
     inputs = f"{n} different inputs" if n > 1 else "the only input"
     differing, known_spread = spread(output), spread(reference)
     if n > 1 and differing == 0 < known_spread:
@@ -48,16 +46,11 @@ def collapse_reason(outputs: ImagePairs) -> str:
     if n >= ENOUGH_INPUTS and differing < NEGLIGIBLE * known_spread:
         amount = f"{differing / known_spread:.1%} of the {known}' spread"
         return f"nearly the same output for {inputs}, {amount}"
-    if contrast(output) < NEGLIGIBLE * contrast(reference):
-        return f"blank outputs for {inputs}" if n > 1 else f"a blank output for {inputs}"
-    if n >= ENOUGH_TO_CORRELATE and known_spread and unrelated(outputs.source[distinct], output):
+    if _contrast(output) < NEGLIGIBLE * _contrast(reference):
+        return f"{'blank outputs' if n > 1 else 'a blank output'} for {inputs}"
+    if n >= ENOUGH_TO_CORRELATE and known_spread and unrelated(source, output):
         return f"outputs that have nothing to do with the {n} inputs"
     return ""
-
-
-def contrast(images: Tensor) -> float:
-    """How far pixels are from their own image's mean colour: as `spread`, 0 for blank images."""
-    return spread(images.flatten(2).movedim(2, 0).unsqueeze(-1))
 
 
 def spread(images: Tensor) -> float:
@@ -123,6 +116,11 @@ def _distinct(images: Tensor) -> list[int]:
 def _eight_bit(images: Tensor) -> Tensor:
     """N x C x H x W in [-1, 1] to whole numbers from 0 to 255."""
     return images.float().clamp(-1, 1).add_(1).mul_(127.5).round_()
+
+
+def _contrast(images: Tensor) -> float:
+    """How far pixels are from their own image's mean colour, as `spread`: 0 for blank images."""
+    return spread(images.flatten(2).movedim(2, 0).unsqueeze(-1))
 
 
 def _small(images: Tensor) -> Tensor:
