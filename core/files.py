@@ -53,7 +53,8 @@ def read_text(path: Path) -> str:
         utf16 = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
         return content.decode("utf-16" if utf16 else "utf-8-sig")
     except OSError as error:
-        raise UserError(f"{path}: {error.strerror or error}") from None
+        problem = f"{error.strerror or error}; name a text file that can be read"
+        raise UserError(f"{path}: {problem}") from None
     except UnicodeDecodeError as error:
         problem = f"not UTF-8 from byte {error.start} on; save the file as UTF-8"
         raise UserError(f"{path}: {problem}") from None

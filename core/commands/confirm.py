@@ -145,7 +145,11 @@ def choose_candidates(
     twins = {name: twin for name, key in keys.items() if (twin := owner[key]) != name}
     same = {name: twin for name, twin in twins.items() if twin in found}
     if not chosen and not same:
-        raise UserError(f"{summary.study.folder}: no trial but the baseline has completed yet")
+        guards = " with as few guards broken" if summary.ruled_out else ""
+        raise UserError(
+            f"{summary.study.folder}: no trial but the baseline has completed{guards} yet; go "
+            "on with the study, `gantune tune` with more --trials"
+        )
     return Candidates(found, same)
 
 

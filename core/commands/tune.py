@@ -144,8 +144,7 @@ def search(config: SearchConfig, task: Task, ignore_exam: bool, noise_floor: int
         measure_noise(config, task, noise_floor)
     with progress:
         for number, outcome in found.ended():
-            value = outcome.score.value if outcome.score else None
-            progress.seen(outcome.kind, value, number)
+            progress.seen(outcome, number)
         left = config.trials - len(progress.ended)
         run_search(found, config.params(task), left, progress, memory)
     publish(config.runs, config.study)

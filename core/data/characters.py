@@ -10,13 +10,16 @@ from pathlib import Path
 from core.files import read_text
 from core.task import UserError
 
+NO_INK = ("Cc", "Cf", "Cs", "Zs", "Zl", "Zp")  # controls, marks of format, spaces
+
 
 def character_set(name: str) -> tuple[str, ...]:
     """The distinct characters of a named set, of a text file, or of several of both joined by `+`.
 
     The names are the keys of `SETS`. A file is UTF-8 with or without a byte order mark; its
-    printable characters but for spaces are taken, in the order in which they first come. Raises
-    UserError for a name that is neither, a file that is not UTF-8, and when nothing is left.
+    characters but for spaces and controls are taken, those for private use included, in the order
+    in which they first come. Raises UserError for a name that is neither, a file that is not UTF-8,
+    and when nothing is left.
     """
     pieces = [name] if _is_file(name) else name.split("+")  # a path may have a plus in it
     return tuple(dict.fromkeys(c for piece in pieces for c in _one(piece.strip())))
@@ -41,7 +44,7 @@ def _is_file(name: str) -> bool:
 
 
 def _read(path: Path) -> list[str]:
-    characters = [c for c in read_text(path) if c.isprintable() and not c.isspace()]
+    characters = [c for c in read_text(path) if unicodedata.category(c) not in NO_INK]
     if not characters:
         raise UserError(f"{path}: holds no printable character; write the characters wanted in it")
     return characters
@@ -72,6 +75,7 @@ SETS: Mapping[str, Callable[[], Iterator[str]]] = {
     "latin": lambda: _letters("LATIN ", (0x41, 0x24F), (0x1E00, 0x1EFF)),
     "greek": lambda: _letters("GREEK ", (0x370, 0x3FF), (0x1F00, 0x1FFF)),
     "cyrillic": lambda: _letters("CYRILLIC ", (0x400, 0x52F), (0x1C80, 0x1C8F), (0xA640, 0xA69F)),
+    "private-use": lambda: map(chr, range(0xE000, 0xF900)),  # where icon fonts have theirs
     # Letters, numbers, punctuation and symbols; no marks, controls or Chinese.
     "every": lambda: _characters("LNPS", (0, 0x2FFF), (0xA640, 0xA7FF), (0xFB00, 0xFB06)),
 }

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import difflib
 import hashlib
+import itertools
 import math
+import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -18,10 +20,12 @@ from fontTools.ttLib import TTCollection, TTFont
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
+from core.data.placeholders import placeholders
 from core.task import UserError
 
 PLAIN = ("", "Regular", "Book", "Roman", "Normal")
 NAME_IDS = (1, 4, 16)  # of the name table: families, and the full name
+INSTANCE = 1 << 16  # the step between the indices of a variable font's instances
 
 # Glyphs are drawn in squares of this side and averaged down to the final size: hinting, made for
 # the screen, then moves and thickens little, and every size shows the same characters.
@@ -33,14 +37,20 @@ def find_font(name: str) -> Path:
     """The file of a font: a path, or a family, full or file name, in any case.
 
     Names are looked up among matplotlib's own fonts, then among the system's; of a family, the
-    upright regular face is taken. Raises UserError, with similar names, for an unknown font.
+    upright regular face is taken. `:style=Bold` after a family or a path, as fc-list writes it,
+    takes another, which may be a named instance of a variable font. Raises UserError, with similar
+    names, for an unknown font.
     """
     return _locate(name)[0]
 
 
 @dataclass(frozen=True)
 class Face:
-    """One face of a font file."""
+    """One face of a font file.
+
+    `index` is FreeType's and fontconfig's: the number of the face, and 65536 times that of a
+    variable font's named instance, from 1; 0 for its default one.
+    """
 
     path: Path
     index: int
@@ -61,7 +71,8 @@ class Face:
         try:
             content = path.read_bytes()
         except OSError as error:
-            raise UserError(f"{path}: {error.strerror or error}") from None
+            problem = f"{error.strerror or error}; name a font file that can be read"
+            raise UserError(f"{path}: {problem}") from None
         family, style = _check(path, content, index)
         digest = hashlib.sha256(content).hexdigest()
         return cls(path, index, family or path.stem, style or "", digest)
@@ -75,6 +86,12 @@ class Face:
         """Whether the two draw the same."""
         return (self.sha256, self.index) == (other.sha256, other.index)
 
+    def icons(self) -> str:
+        """Its characters for private use, in order, where most are, as in icon fonts."""
+        characters = [chr(code) for code in sorted(_glyphs(self))]
+        private = [c for c in characters if unicodedata.category(c) == "Co"]
+        return "".join(private) if 2 * len(private) > len(characters) else ""
+
     def draw(self, characters: Iterable[str], pixels: int) -> Iterator[Image.Image | None]:
         """Each character's ink at `pixels` an em: mode L, 255 ink, cut to its bounding box.
 
@@ -83,7 +100,7 @@ class Face:
         """
         try:
             font = _pillow_font(self.path, self.index, pixels)
-            mapped = _code_points(self)
+            mapped = _glyphs(self)
             for character in characters:
                 yield _ink(font, character) if ord(character) in mapped else None
         except Exception as error:  # fontTools and FreeType raise many kinds for a damaged file
@@ -91,10 +108,19 @@ class Face:
                 f"{self.path}: cannot be drawn ({error}); the font is damaged, take another"
             ) from None
 
-    def measure(self, characters: Sequence[str]) -> dict[str, int]:
-        """The longer side of the ink of each character the face has, in pixels at 128 an em."""
-        drawn = zip(characters, self.draw(characters, SIDE), strict=True)
-        return {c: max(glyph.size) for c, glyph in drawn if glyph}
+    def measure(self, characters: Sequence[str]) -> tuple[dict[str, int], str]:
+        """The longer side of the ink of each character the face has, in pixels at 128 an em.
+
+        Apart from them, the characters that it has nothing but a placeholder for.
+        """
+        sides, looks = {}, {}
+        for character, glyph in zip(characters, self.draw(characters, SIDE), strict=True):
+            if glyph:
+                sides[character] = max(glyph.size)
+                look = f"{glyph.size}".encode() + glyph.tobytes()
+                looks[character] = hashlib.sha256(look).digest()
+        empty = placeholders(looks, _glyphs(self))
+        return {c: side for c, side in sides.items() if c not in empty}, empty
 
     def squares(
         self, characters: Sequence[str], size: int, longest: Iterable[int]
@@ -132,11 +158,20 @@ def _ink(font: ImageFont.FreeTypeFont, character: str) -> Image.Image | None:
 
 
 @lru_cache(maxsize=8)
-def _code_points(face: Face) -> frozenset[int]:
-    """The Unicode code points that have a glyph."""
+def _glyphs(face: Face) -> dict[int, int]:
+    """A hash of each glyph by Unicode code point: of its outline, else of its name.
+
+    FreeType's own hinting draws one outline in two ways where one of the characters has a tilde.
+    """
     with face.path.open("rb") as file:
-        mapping = _fonts(file)[face.index].getBestCmap() or {}
-    return frozenset(code for code, glyph in mapping.items() if glyph != ".notdef")
+        font = _fonts(file)[face.index % INSTANCE]
+        mapping = font.getBestCmap() or {}
+        outlines = font["glyf"].glyphs if "glyf" in font else {}
+    return {
+        code: hash(getattr(outlines.get(glyph), "data", glyph))
+        for code, glyph in mapping.items()
+        if glyph != ".notdef"
+    }
 
 
 def _fonts(file: BinaryIO) -> list[TTFont]:
@@ -156,56 +191,93 @@ def _check(path: Path, content: bytes, index: int) -> tuple[str | None, str | No
 
     FreeType opens a file whose last tables are missing, and draws nothing or too little.
     """
+    number, instance = index % INSTANCE, index // INSTANCE
     try:
         fonts = _fonts(BytesIO(content))
         tables = [table for font in fonts for table in font.reader.tables.values()]
         end = max(table.offset + table.length for table in tables)
-        if index < len(fonts) and end <= len(content):
-            return _pillow_font(path, index, 16).getname()
+        styles = _styles(fonts[number]) if number < len(fonts) else []
+        if number < len(fonts) and end <= len(content) and instance <= len(styles):
+            return _pillow_font(path, index, SIDE).getname()  # bitmaps have few sizes
+    except ImportError as error:  # brotli
+        raise UserError(
+            f"{path}: a web font of WOFF2, which takes another package ({error}): pip install "
+            "brotli, or name a .ttf, .otf or .ttc"
+        ) from None
     except Exception as error:  # fontTools raises many kinds
         raise UserError(
-            f"{path}: not a scalable font, or a damaged one ({error}); name a .ttf, .otf or .ttc"
+            f"{path}: not a scalable font, or a damaged one ({error}); name a .ttf, .otf or .ttc "
+            "that has outlines"
         ) from None
-    if index < len(fonts):
+    if number < len(fonts) and end > len(content):
         raise UserError(f"{path}: a font cut short after {len(content):,} bytes; get it again")
     last = len(fonts) - 1
     known = f"it has faces 0 to {last}" if last else "its one face is 0"
-    raise UserError(f"{path}: there is no face {index}; {known}")
+    if number <= last:
+        listed = ", ".join(f"{k * INSTANCE} {style}" for k, style in enumerate(styles, 1))
+        known = f"its instances are {listed}" if styles else "it is no variable font"
+        raise UserError(f"{path}: index {index} asks for instance {instance}; {known}")
+    raise UserError(f"{path}: there is no face {number}; {known}")
+
+
+def _styles(font: TTFont) -> list[str]:
+    """The names of a variable font's instances; none where it is not variable."""
+    instances = font["fvar"].instances if "fvar" in font else []
+    return [font["name"].getDebugName(i.subfamilyNameID) or "" for i in instances]
 
 
 class _Installed(NamedTuple):
-    """An installed face: whether it is bold, italic or otherwise special, and names in lower case.
+    """An installed face, or an instance of a variable one, and its names in lower case.
 
     `number` is its index, None for the only face of a file.
     """
 
-    special: bool
     path: Path
     number: int | None
     family: str
+    style: str
     names: frozenset[str]
 
 
 def _locate(name: str) -> tuple[Path, int | None]:
     """A font's file, and the index of the face where the name implies it."""
+    before, _, style = name.replace("\\-", "-").partition(":style=")
+    missing = "no such file"
     with suppress(OSError, RuntimeError, ValueError):  # too long, ~nobody, a NUL
-        path = Path(name).expanduser()
-        if path.is_file():
+        if (path := Path(name).expanduser()).is_file():
             return path, None
-    wanted = name.casefold()
+        missing = "a folder and no file" if name and path.is_dir() else missing
+        if (path := Path(before).expanduser()).is_file():
+            return path, _index_of(path, style)
+    pairs = zip(before.split(","), style.split(","), strict=False)  # fc-list lists both kinds
+    wanted = {name.casefold(), *(f"{family} {own}".casefold() for family, own in pairs if own)}
     families: dict[str, str] = {}
     for files in _installed_files():
         faces = [face for file in files for face in _faces(file)]
-        if found := [face for face in faces if wanted in face.names]:
-            best = min(found, key=lambda face: (face.special, face.path, face.number or 0))
-            return best.path, best.number
+        if found := [face for face in faces if wanted & face.names]:
+            return min(found, key=_plainness)[:2]
         families |= {face.family.casefold(): face.family for face in faces}
-    near = difflib.get_close_matches(wanted, families, n=3)
+    near = difflib.get_close_matches(before.casefold(), families, n=3)
     hint = f"; similar names are {', '.join(families[n] for n in near)}" if near else ""
     raise UserError(
-        f"no font {name!r}: no such file, and no such name among matplotlib's fonts and the "
+        f"no font {name!r}: {missing}, and no such name among matplotlib's fonts and the "
         f"system's{hint}; name a .ttf, .otf or .ttc file, or install the font"
     )
+
+
+def _plainness(face: _Installed) -> tuple[bool, int, Path, int]:
+    """A key that puts the plain face first, then those with few words in their style."""
+    return face.style not in PLAIN, len(face.style.split()), face.path, face.number or 0
+
+
+def _index_of(path: Path, style: str) -> int | None:
+    """The index of the first face or instance of this style in a file."""
+    faces = _faces(path)
+    for face in faces:
+        if face.style.casefold() in style.casefold().split(","):
+            return face.number
+    known = ", ".join(dict.fromkeys(face.style for face in faces)) or "none that can be read"
+    raise UserError(f"{path}: no style {style!r}; its styles are {known}")
 
 
 def _installed_files() -> Iterator[list[Path]]:
@@ -223,16 +295,25 @@ def _faces(path: Path) -> tuple[_Installed, ...]:
         with path.open("rb") as file:
             fonts = _fonts(file)
             alone = len(fonts) == 1
-            return tuple(_installed(path, None if alone else i, f) for i, f in enumerate(fonts))
+            faces = (_installed(path, None if alone else i, f) for i, f in enumerate(fonts))
+            return tuple(itertools.chain.from_iterable(faces))
     except Exception:  # fontTools raises many kinds for a damaged file
         return ()
 
 
-def _installed(path: Path, number: int | None, font: TTFont) -> _Installed:
+def _installed(path: Path, number: int | None, font: TTFont) -> Iterator[_Installed]:
+    """A face, then its instances."""
     table = font["name"]
-    family, style = table.getDebugName(1) or path.stem, table.getBestSubFamilyName()
-    names = {r.toUnicode("replace").casefold() for r in table.names if r.nameID in NAME_IDS}
+    family, style = table.getDebugName(1) or path.stem, table.getBestSubFamilyName() or ""
+    texts = {(r.nameID, r.toUnicode("replace").casefold()) for r in table.names}
+    names = {text for kind, text in texts if kind in NAME_IDS}
+    families = {family.casefold()} | {text for kind, text in texts if kind in (1, 16)}
     names |= {f"{family} {name}".casefold() for name in (style, table.getDebugName(2))}
+    names.add(f"{table.getBestFamilyName() or family} {style}".casefold())
     if number is None:
         names |= {path.stem.casefold(), path.name.casefold()}
-    return _Installed(style not in PLAIN, path, number, family, frozenset(names - {""}))
+    yield _Installed(path, number, family, style, frozenset(names - {""}))
+    for k, instance in enumerate(_styles(font), 1):
+        own = {f"{name} {instance.casefold()}" for name in families}
+        own |= families if instance in PLAIN else set()  # the default one may be thin
+        yield _Installed(path, (number or 0) + k * INSTANCE, family, instance, frozenset(own))

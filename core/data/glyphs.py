@@ -25,6 +25,7 @@ from pydantic import BeforeValidator, Field
 from core.data import cache_folder
 from core.data.characters import character_set
 from core.data.fonts import Face, find_font
+from core.data.outputs import few_inputs_note
 from core.files import atomic_write
 from core.task import Params, UserError
 
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 Pixels = NDArray[np.uint8]
 Indices = NDArray[np.int64]
 
-VERSION = 2  # part of the cache's key: change it with anything that changes a pixel
+VERSION = 3  # part of the cache's key: change it with anything that changes the pairs
 LEAST = 50  # fewer pairs teach nothing
 CHINESE = ("WenQuanYi Zen Hei", "AR PL UKai CN")
 WESTERN = ("DejaVu Sans", "DejaVu Serif")
@@ -59,12 +60,21 @@ class GlyphParams(Params):
         "DejaVu Sans to DejaVu Serif",
     )
     target_font: str = Field("auto", description="font to translate to; auto: see --source-font")
-    source_index: int = Field(0, ge=0, le=1023, description="face of a source font collection")
-    target_index: int = Field(0, ge=0, le=1023, description="face of a target font collection")
+    source_index: int = Field(
+        0,
+        ge=0,
+        lt=2**31,
+        description="face of a source font collection, and 65536 times a variable font's instance, "
+        "as fontconfig counts them; its name chooses it as well: FILE:style=Bold",
+    )
+    target_index: int = Field(
+        0, ge=0, lt=2**31, description="face of a target font: see --source-index"
+    )
     characters: str = Field(
         "auto",
-        description="gb2312-1, gb2312-2, ascii, latin, greek, cyrillic, every or a UTF-8 text "
-        "file, several joined by +; auto: gb2312-1 where both fonts are Chinese, else every",
+        description="gb2312-1, gb2312-2, ascii, latin, greek, cyrillic, private-use, every or a "
+        "UTF-8 text file, several joined by +; auto: gb2312-1 where both fonts are Chinese, else "
+        "every",
     )
     size: Annotated[Literal[32, 64, 128], BeforeValidator(whole_number)] = Field(
         64, description="width and height of the glyphs' squares, in pixels"
@@ -158,9 +168,10 @@ def _default_faces(chosen: Sequence[Face], han: Sequence[str]) -> tuple[Face, Fa
 
 
 def _has_enough(face: Face, characters: Sequence[str]) -> bool:
-    """Whether the face has at least LEAST of the characters."""
-    found = (glyph for glyph in face.draw(characters, 32) if glyph)
-    return len(list(islice(found, LEAST))) == LEAST
+    """Whether the face has at least LEAST of the characters, placeholders apart."""
+    drawn = zip(characters, face.draw(characters, 32), strict=True)
+    found = list(islice((character for character, glyph in drawn if glyph), 2 * LEAST))
+    return len(face.measure(found)[0]) >= LEAST
 
 
 @lru_cache(maxsize=4)
@@ -181,7 +192,12 @@ def _load(
         f"glyphs: {source.name} -> {target.name}, {len(characters):,} characters at {size} x "
         f"{size} ({len(used):,}{of} train, {len(validation):,} validation, {len(test):,} test)"
     )
-    notes = (summary, *_why_left_out(source, target, size, drawn.left_out))
+    few = few_inputs_note(len(validation), "name more --characters")
+    notes = (
+        summary,
+        *_why_left_out(source, target, size, drawn.left_out),
+        *([f"glyphs: {few}"] if few else []),
+    )
     pictures, split = (drawn.source, drawn.target), (used, validation, test)
     return Glyphs(characters, *pictures, *split, digest.hexdigest()[:16], notes)
 
@@ -216,8 +232,8 @@ def _hash(purpose: str, character: str) -> float:
 class _Drawn(NamedTuple):
     """A string of the characters that were drawn, and their pictures, N x H x W.
 
-    `left_out` are four more strings: what the source and the target lack, the too large, and those
-    that look like an earlier one.
+    `left_out` are six more strings: what the source and the target lack, what they have nothing but
+    a placeholder for, the too large, and those that look like an earlier one.
     """
 
     characters: str
@@ -231,24 +247,36 @@ def _why_left_out(source: Face, target: Face, size: int, left_out: Sequence[str]
     reasons = (
         f"{source.name} lacks",
         f"{target.name} lacks",
+        f"{source.name} has nothing but a placeholder for",
+        f"{target.name} has nothing but a placeholder for",
         f"{size} x {size} at the others' scale is too small for",
         "an earlier one looks the same in both fonts as",
     )
     for reason, characters in zip(reasons, left_out, strict=True):
         more = f" and {len(characters) - 10:,} more" if len(characters) > 10 else ""
-        some = f"{len(characters):,} characters ({' '.join(characters[:10])}{more})"
+        first = (c if c.isprintable() else f"U+{ord(c):04X}" for c in characters[:10])
+        some = f"{len(characters):,} characters ({' '.join(first)}{more})"
         if characters:
             yield f"glyphs: {reason} {some}, left out"
 
 
 def _too_few(source: Face, target: Face, count: int, drawn: _Drawn) -> str:
-    lacking_source, lacking_target, large, alike = map(len, drawn.left_out)
+    *missing, large, alike = map(len, drawn.left_out)
+    has, icons = [], ""
+    for face, lacking, empty in zip((source, target), missing[:2], missing[2:], strict=True):
+        more = f" (and a placeholder for {empty:,} more)" if empty else ""
+        has.append(f"{face.name} has {count - lacking - empty:,}{more}")
+        if private := face.icons():
+            icons += (
+                f"; {face.name} has {len(private):,} characters for private use, from "
+                f"U+{ord(private[0]):04X} to U+{ord(private[-1]):04X}, as icon fonts do: take "
+                "--characters private-use, or write those wanted into a file"
+            )
     return (
         f"glyphs: {len(drawn.characters)} pairs, and at least {LEAST} are needed: of {count:,} "
-        f"characters asked, {source.name} has {count - lacking_source:,} and {target.name} has "
-        f"{count - lacking_target:,}, {large} are too large, {alike} look like another; name other "
-        "--characters, or fonts that have them (Debian's fonts-wqy-zenhei and fonts-arphic-ukai "
-        "have Chinese)"
+        f"characters asked, {' and '.join(has)}, {large} are too large, {alike} look like another; "
+        "name other --characters, or fonts that have them (Debian's fonts-wqy-zenhei and "
+        f"fonts-arphic-ukai have Chinese){icons}"
     )
 
 
@@ -282,7 +310,7 @@ def _draw(source: Face, target: Face, chosen: tuple[str, ...], size: int) -> _Dr
     those that look in both fonts like an earlier one, as Latin and Greek A may: the test would ask
     for what training showed.
     """
-    measures = [face.measure(chosen) for face in (source, target)]
+    measures, empty = zip(*(face.measure(chosen) for face in (source, target)), strict=True)
     common = [c for c in chosen if all(c in measured for measured in measures)]
     longest = [max(measured[c] for measured in measures) for c in common]
     squares = [face.squares(common, size, longest) for face in (source, target)]
@@ -295,8 +323,11 @@ def _draw(source: Face, target: Face, chosen: tuple[str, ...], size: int) -> _Dr
             alike += character
         else:
             kept[look] = (character, s, t)
-    lacking = ("".join(c for c in chosen if c not in measured) for measured in measures)
+    lacking = (
+        "".join(c for c in chosen if c not in measured and c not in boxes)
+        for measured, boxes in zip(measures, empty, strict=True)
+    )
     characters = "".join(c for c, _, _ in kept.values())
     pixels = np.array([(s, t) for _, s, t in kept.values()], np.uint8).reshape(-1, 2, size, size)
     source_pixels, target_pixels = np.ascontiguousarray(pixels.swapaxes(0, 1))
-    return _Drawn(characters, source_pixels, target_pixels, (*lacking, large, alike))
+    return _Drawn(characters, source_pixels, target_pixels, (*lacking, *empty, large, alike))

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from PIL import Image
 
+from core.data.outputs import ENOUGH_INPUTS
 from core.task import UserError
 
 FEWEST, FEW = 20, 100  # images of a domain: fewer are refused, fewer are warned of
@@ -81,8 +82,14 @@ def list_domain(root: Path, name: str, recursive: bool = False) -> Listing:
 
 def few_images(folder: str, count: int, held_out: int) -> str:
     """What to know of a domain of few images, `held_out` of them for validation; '' of others."""
+    if count >= FEW:
+        return ""
     what = f"{folder}: {count} images, {held_out} of them for validation; with fewer than {FEW}, "
-    return what + "scores vary much by chance: add images" if count < FEW else ""
+    what += "scores vary much by chance"
+    if held_out < ENOUGH_INPUTS:
+        what += f", and with fewer than {ENOUGH_INPUTS} validation inputs collapse is recognised "
+        what += "by identical or blank outputs alone"
+    return f"{what}: add images"
 
 
 def _entries(

@@ -10,6 +10,18 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 SIDE = 10  # images in a row of a picture of generated ones
+ENOUGH_INPUTS = 8  # with fewer, outputs that are nearly alike are no evidence of collapse
+
+
+def few_inputs_note(inputs: int, remedy: str) -> str:
+    """What so few validation inputs cannot show; '' where there are enough."""
+    if inputs >= ENOUGH_INPUTS:
+        return ""
+    counted = f"{inputs} validation input{'s' if inputs > 1 else ''}"
+    return (
+        f"{counted}, fewer than {ENOUGH_INPUTS}: where they are translated, collapse is recognised "
+        f"by identical or blank outputs alone; {remedy}"
+    )
 
 
 @dataclass(frozen=True)

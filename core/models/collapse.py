@@ -1,4 +1,4 @@
-"""Collapse: a generator with one output for all inputs, or outputs that ignore their inputs.
+"""Collapse: a generator with one output for all inputs, or outputs that ignore them or are blank.
 
 Mode collapse (Goodfellow 2016, arXiv 1701.00160, section 5.1; Salimans et al. 2016, arXiv
 1606.03498, section 3.2: "the generator collapses to a parameter setting where it always emits the
@@ -18,9 +18,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from core.data.outputs import ImagePairs
+from core.data.outputs import ENOUGH_INPUTS, ImagePairs
 
-ENOUGH_INPUTS = 8
 ENOUGH_TO_CORRELATE = 32
 # Of the outputs' spread, over the targets': a twentieth of what trained networks have at worst, and
 # twice what collapsed GANs have (benchmarks/collapse.md).
@@ -33,23 +32,23 @@ SIDE = 32
 def collapse_reason(outputs: ImagePairs) -> str:
     """What is wrong with the outputs, in words; '' where nothing is or nothing can be said.
 
-    Nothing can be said of fewer than 8 different inputs, or where every target is the same.
+    A blank output is recognised by itself, identical ones from 2 different inputs on, nearly
+    identical ones from 8, unrelated ones from 32; none of them where the targets are the same way.
     """
     distinct = _distinct(outputs.source)
-    n = len(distinct)
-    known, reference = "inputs", outputs.source
-    if outputs.target is not None:
-        known, reference = "targets", outputs.target
-    if n < ENOUGH_INPUTS or (known_spread := spread(reference[distinct])) == 0:
-        return ""
-    output = outputs.output[distinct]
-    share = spread(output) / known_spread
-    if share == 0:
-        return f"the same output for {n} different inputs"
-    if share < NEGLIGIBLE:
-        amount = f"{share:.1%} of the {known}' spread"
-        return f"nearly the same output for {n} different inputs, {amount}"
-    if n >= ENOUGH_TO_CORRELATE and unrelated(outputs.source[distinct], output):
+    n, output, source = len(distinct), outputs.output[distinct], outputs.source[distinct]
+    known = "inputs" if outputs.target is None else "targets"
+    reference = source if outputs.target is None else outputs.target[distinct]
+    inputs = f"{n} different inputs" if n > 1 else "the only input"
+    differing, known_spread = spread(output), spread(reference)
+    if n > 1 and differing == 0 < known_spread:
+        return f"the same output for {inputs}"
+    if n >= ENOUGH_INPUTS and differing < NEGLIGIBLE * known_spread:
+        amount = f"{differing / known_spread:.1%} of the {known}' spread"
+        return f"nearly the same output for {inputs}, {amount}"
+    if _contrast(output) < NEGLIGIBLE * _contrast(reference):
+        return f"{'blank outputs' if n > 1 else 'a blank output'} for {inputs}"
+    if n >= ENOUGH_TO_CORRELATE and known_spread and unrelated(source, output):
         return f"outputs that have nothing to do with the {n} inputs"
     return ""
 
@@ -117,6 +116,11 @@ def _distinct(images: Tensor) -> list[int]:
 def _eight_bit(images: Tensor) -> Tensor:
     """N x C x H x W in [-1, 1] to whole numbers from 0 to 255."""
     return images.float().clamp(-1, 1).add_(1).mul_(127.5).round_()
+
+
+def _contrast(images: Tensor) -> float:
+    """How far pixels are from their own image's mean colour, as `spread`: 0 for blank images."""
+    return spread(images.flatten(2).movedim(2, 0).unsqueeze(-1))
 
 
 def _small(images: Tensor) -> Tensor:

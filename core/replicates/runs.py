@@ -81,8 +81,7 @@ def _left(config: SearchConfig, wanted: Sequence[Replicate], progress: Progress)
     left = []
     for number, run in enumerate(wanted):
         if outcome := run.outcome(config.folder):
-            value = outcome.score.value if outcome.score else None
-            progress.seen(outcome.kind, value, number)
+            progress.seen(outcome, number)
         else:
             left.append(run)
             progress.say(f"queued: {run.folder} of {config.study}")

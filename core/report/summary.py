@@ -54,6 +54,13 @@ class Summary:
         fewest = min((len(row.broken) for row in found), default=0)
         return [row for row in found if len(row.broken) == fewest]
 
+    @property
+    def ruled_out(self) -> list[Row]:
+        """The trials that completed and break more guards than the candidates."""
+        fewest = len(self.best.broken) if self.best else 0
+        own = [row for row in self.rows if row.task == self.task and row.completed]
+        return [row for row in own if len(row.broken) > fewest]
+
     @cached_property
     def best(self) -> Row | None:
         """The candidate with the best score; None where there is no score."""

@@ -36,7 +36,7 @@ class Progress:
     deadline: float | None = None
     console: Console = field(default_factory=lambda: Console(stderr=True))
     ended: dict[int, OutcomeKind] = field(default_factory=dict)
-    best: tuple[float, int] | None = None
+    best: tuple[tuple[int, float], float, int] | None = None  # its key, score and number
     _began: float = field(default_factory=time.monotonic)
     _new: int = 0
     _said: set[str] = field(default_factory=set)
@@ -67,14 +67,13 @@ class Progress:
             self._said.add(line)
             self.say(line)
 
-    def seen(self, kind: OutcomeKind, value: float | None, number: int) -> None:
+    def seen(self, outcome: Outcome, number: int) -> None:
         """Count a trial that has ended, now or in an earlier run."""
-        self.ended[number] = kind
-        if value is not None and kind.scored:
-            beaten = self.best is not None and (
-                value == self.best[0] or (value > self.best[0]) != self.maximize
-            )
-            self.best = self.best if beaten else (value, number)
+        self.ended[number] = outcome.kind
+        if outcome.kind.scored and (score := outcome.score):
+            key = len(score.broken), -score.value if self.maximize else score.value
+            if self.best is None or key < self.best[0]:
+                self.best = key, score.value, number
         self._show_summary()
 
     def started(self, number: int, epochs: int, slot: int = 0) -> None:
@@ -104,12 +103,13 @@ class Progress:
 
     def finished(self, outcome: Outcome, slot: int = 0) -> None:
         """The trial has ended."""
-        number = self._remove(slot)
-        value = outcome.score.value if outcome.score else None
+        number, score = self._remove(slot), outcome.score
         self._new += 1
-        self.seen(outcome.kind, value, number if number is not None else -1)
+        self.seen(outcome, number if number is not None else -1)
         line = f"trial {number} {outcome.kind}"
-        line += f", score {value:.3g}" if value is not None else ""
+        if score:
+            line += f", score {score.value:.3g}"
+            line += f", breaks {', '.join(score.broken)}" if score.broken else ""
         line += f": {outcome.reason}" if outcome.reason else ""
         self.say(f"{line} | {self._summary()}")
 
@@ -130,7 +130,7 @@ class Progress:
     def _summary(self) -> str:
         done = len(self.ended)
         pruned = list(self.ended.values()).count(OutcomeKind.PRUNED)
-        best = f"best {self.best[0]:.3g} (trial {self.best[1]})" if self.best else "no score yet"
+        best = f"best {self.best[1]:.3g} (trial {self.best[2]})" if self.best else "no score yet"
         total = max(self.total, done)  # a budget of time may buy more than was expected
         left = total - done
         seconds = (time.monotonic() - self._began) / self._new * left if self._new else 0.0

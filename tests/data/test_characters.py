@@ -30,14 +30,15 @@ def test_the_sets_of_letters_hold_their_scripts_and_no_other() -> None:
 def test_every_set_is_of_distinct_single_characters_with_ink(name: str) -> None:
     characters = character_set(name)
     assert len(set(characters)) == len(characters) > 90
-    assert {unicodedata.category(c)[0] for c in characters} <= set("LNPS")
+    kinds = {unicodedata.category(c) for c in characters}
+    assert kinds == {"Co"} if name == "private-use" else {k[0] for k in kinds} <= set("LNPS")
     assert character_set(name) == characters
 
 
 def test_a_file_gives_its_printable_characters_in_order(tmp_path: Path) -> None:
     path = tmp_path / "mine+yours.txt"
-    path.write_text("\ufeff永 和\r\n九\u3000年永\u200b\x07A", encoding="utf-8")
-    assert character_set(str(path)) == ("永", "和", "九", "年", "A")
+    path.write_text("\ufeff永 和\r\n九\u3000年永\u200b\x07A\uf015", encoding="utf-8")
+    assert character_set(str(path)) == ("永", "和", "九", "年", "A", "\uf015")
     with_name = tmp_path / "mine.txt"
     with_name.write_text("字A", encoding="utf-8")
     assert character_set(f"ascii+{with_name}") == (*character_set("ascii"), "字")
@@ -58,7 +59,7 @@ def test_nothing_to_draw_and_unknown_names_are_one_clear_error(tmp_path: Path) -
         path.write_text(text, encoding="utf-8")
         with pytest.raises(UserError, match=r"empty\.txt: holds no printable character"):
             character_set(str(path))
-    sets = "gb2312-1, gb2312-2, ascii, latin, greek, cyrillic, every"
+    sets = "gb2312-1, gb2312-2, ascii, latin, greek, cyrillic, private-use, every"
     for name in (
         "gb2312",
         "ascii+",

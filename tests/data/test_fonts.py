@@ -3,12 +3,15 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 import numpy as np
 import pytest
 from fontTools.fontBuilder import FontBuilder
 from fontTools.pens.ttGlyphPen import TTGlyphPen
+from fontTools.ttLib import TTFont
+from fontTools.ttLib.tables.TupleVariation import TupleVariation
 from matplotlib import font_manager
 from PIL import Image, ImageDraw, ImageFont
 
@@ -61,6 +64,25 @@ def write_font(path: Path, family: str, style: str, *, other: str = "") -> None:
     builder.save(path)
 
 
+def write_variable(path: Path, default: str = "Regular") -> None:
+    """A font of one glyph that gets wider with its weight, from 400 to 900."""
+    write_font(path, "Some Font", default)
+    font = TTFont(path)
+    builder = FontBuilder(font=font)
+    instances: list[Any] = [
+        {"location": {"wght": weight}, "stylename": style}
+        for style, weight in (("Regular", 500), ("Semi Bold", 600), ("Black", 900))
+    ]
+    builder.setupFvar([("wght", 400, 400, 900, "Weight")], instances)
+    deltas = [(0, 0), (0, 0), (300, 0), *[(0, 0)] * 4]
+    builder.setupGvar({".notdef": [], "A": [TupleVariation({"wght": (0, 1, 1)}, deltas)]})
+    font.save(path)
+
+
+def width(face: Face) -> int:
+    return face.measure("A")[0]["A"]
+
+
 def lacks(face: Face, characters: str) -> str:
     drawn = zip(characters, face.draw(characters, 64), strict=True)
     return "".join(c for c, glyph in drawn if glyph is None)
@@ -100,6 +122,45 @@ def test_the_systems_fonts_are_found_by_any_name_in_any_language(installed: Path
             find_font(name)
 
 
+def test_an_instance_of_a_variable_font_is_found_as_the_system_lists_it(
+    installed: Path, no_fontconfig: None
+) -> None:
+    path = installed / "variable.ttf"
+    write_variable(path)
+    plain, black = Face.open("Some Font"), Face.open("Some Font Black")
+    assert (plain.index, plain.name) == (0, "Some Font")
+    assert (black.index, black.name) == (3 << 16, "Some Font Black")
+    assert not black.is_same(plain)
+    assert width(black) > 1.1 * width(plain)
+    for name in ("some font:style=Black", f"{path}:style=black", "Other,Some Font:style=No,Black"):
+        assert Face.open(name) == black
+    assert Face.open(str(path), 3 << 16) == black
+    assert Face.open("Some Font Semi Bold").index == 2 << 16
+    assert Face.open("Some Font:style=Regular") == plain
+    with pytest.raises(UserError, match=r"Black is face 196608 of .*: omit the index, or name"):
+        Face.open("Some Font Black", 1)
+    with pytest.raises(UserError, match=r"no style 'Thin'; its styles are Regular, Semi Bold, Bl"):
+        Face.open(f"{path}:style=Thin")
+    with pytest.raises(UserError, match=r"asks for instance 4; its instances are 65536 Regular, "):
+        Face.open(str(path), 4 << 16)
+    with pytest.raises(UserError, match="asks for instance 1; it is no variable font"):
+        Face.open("DejaVu Sans", 1 << 16)
+
+
+def test_the_plain_instance_stands_for_a_family_whose_default_is_thin(
+    installed: Path, no_fontconfig: None
+) -> None:
+    write_variable(installed / "variable.ttf", "Thin")
+    assert Face.open("Some Font").index == 1 << 16
+    assert Face.open("Some Font Thin").index == 0
+
+
+def test_styles_with_few_words_stand_for_a_family_without_a_plain_one(installed: Path) -> None:
+    write_font(installed / "A.otf", "Narrow", "Condensed Bold")
+    write_font(installed / "B.otf", "Narrow", "Condensed")
+    assert find_font("Narrow") == installed / "B.otf"
+
+
 def test_a_font_that_is_not_there_is_never_replaced_by_another(
     installed: Path, tmp_path: Path
 ) -> None:
@@ -110,9 +171,11 @@ def test_a_font_that_is_not_there_is_never_replaced_by_another(
         "system's; similar names are DejaVu Sans, DejaVu Sans Mono, DejaVu Serif; name a .ttf, "
         ".otf or .ttc file, or install the font"
     )
-    for name in ("", "/no/such.ttf", "~nobody/x.ttf", "a\0b", str(tmp_path), "x" * 999):
+    for name in ("", "/no/such.ttf", "~nobody/x.ttf", "a\0b", "x" * 999):
         with pytest.raises(UserError, match="no such file"):
             Face.open(name)
+    with pytest.raises(UserError, match="a folder and no file, and no such name"):
+        Face.open(str(tmp_path))
 
 
 def test_a_file_that_is_no_whole_font_is_refused(tmp_path: Path) -> None:
@@ -126,6 +189,26 @@ def test_a_file_that_is_no_whole_font_is_refused(tmp_path: Path) -> None:
         path.write_bytes(whole[: int(share * len(whole))])
         with pytest.raises(UserError, match=r"a font cut short after [\d,]+ bytes; get it again"):
             Face.open(str(path))
+
+
+def test_a_font_of_bitmaps_alone_is_refused(tmp_path: Path) -> None:
+    write_font(tmp_path / "bitmaps.ttf", "Some Font", "Regular")
+    font = TTFont(tmp_path / "bitmaps.ttf")
+    del font["glyf"], font["loca"]
+    font.save(tmp_path / "bitmaps.ttf")
+    with pytest.raises(UserError, match=r"not a scalable font.*\.ttc that has outlines"):
+        Face.open(str(tmp_path / "bitmaps.ttf"))
+
+
+def test_a_web_font_names_the_package_it_takes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fontTools.ttLib.woff2.haveBrotli", False)
+    (tmp_path / "font.woff2").write_bytes(b"wOF2" + bytes(60))
+    with pytest.raises(
+        UserError, match=r"WOFF2, which takes another package .*: pip install brotl"
+    ):
+        Face.open(str(tmp_path / "font.woff2"))
 
 
 def test_damage_that_only_drawing_finds_is_no_traceback(tmp_path: Path) -> None:
@@ -177,7 +260,7 @@ def test_a_glyph_is_cut_to_all_of_its_ink() -> None:
 @pytest.mark.parametrize("size", [32, 64, 128])
 def test_glyphs_share_a_scale_are_centred_and_never_clipped(size: int) -> None:
     face = Face.open("DejaVu Serif")
-    longest = face.measure((*character_set("ascii+latin+cyrillic"), "‱", "⟺"))
+    longest, _ = face.measure((*character_set("ascii+latin+cyrillic"), "‱", "⟺"))
     characters = (*longest, "中")
     squares = dict(zip(characters, face.squares(characters, size, longest.values()), strict=True))
     left_out = [c for c, square in squares.items() if square is None]
@@ -202,7 +285,7 @@ def test_glyphs_share_a_scale_are_centred_and_never_clipped(size: int) -> None:
 
 def test_the_file_s_content_and_the_face_make_it_the_same(tmp_path: Path) -> None:
     face = Face.open("DejaVu Sans")
-    copy = Face.open(shutil.copy(face.path, tmp_path / "copy.ttf"))
+    copy = Face.open(str(shutil.copy(face.path, tmp_path / "copy.ttf")))
     assert face.is_same(copy)
     assert not face.is_same(Face.open("DejaVu Serif"))
     assert not Face.open(str(UKAI), 0).is_same(Face.open(str(UKAI), 1))

@@ -17,6 +17,7 @@ from core.data.glyphs import GlyphParams, Glyphs, load_glyphs
 from core.models.losses import fixed_l1
 from core.params import validate_params
 from core.task import UserError
+from tests.data.rectangles import write_rectangles
 
 LETTERS = "ascii+latin"
 UKAI = str(find_font("AR PL UKai CN"))
@@ -214,6 +215,39 @@ def test_too_few_pairs_are_an_error_with_the_counts(no_chinese: None, tmp_path: 
         load(characters=str(path))
 
 
+def test_icon_fonts_are_drawn_by_their_characters_for_private_use(tmp_path: Path) -> None:
+    icons = [chr(0xE100 + k) for k in range(120)]
+    fonts = {}
+    for family, step in (("Thin", 1), ("Bold", 3)):
+        drawn = {c: f"u{(k * step) % 121 + 1000}" for k, c in enumerate(icons)}
+        fonts[family] = str(tmp_path / f"{family}.ttf")
+        write_rectangles(Path(fonts[family]), drawn, family=family)
+    both = {"source_font": fonts["Thin"], "target_font": fonts["Bold"]}
+    with pytest.raises(UserError) as error:
+        load(**both)
+    for family in fonts:
+        assert (
+            f"{family} has 120 characters for private use, from U+E100 to U+E177, as icon fonts "
+            "do: take --characters private-use, or write those wanted into a file"
+        ) in str(error.value)
+    data = load(**both, characters="private-use")
+    assert data.characters == tuple(icons)
+    assert any("(U+E000 U+E001 " in note for note in data.notes)
+    some = tmp_path / "icons.txt"
+    some.write_text("".join(icons[:80]) + "\n", encoding="utf-8")
+    assert load(**both, characters=str(some)).characters == tuple(icons[:80])
+
+
+def test_few_validation_characters_are_noted(tmp_path: Path) -> None:
+    path = tmp_path / "few.txt"
+    path.write_text("".join(character_set("ascii")[:60]), encoding="utf-8")
+    few = load(characters=str(path))
+    assert 0 < (n := len(few.validation)) < 8
+    assert few.notes[-1].startswith(f"glyphs: {n} validation inputs, fewer than 8: ")
+    assert few.notes[-1].endswith("name more --characters")
+    assert not any("fewer than 8" in note for note in load().notes)
+
+
 def test_one_face_twice_is_an_error() -> None:
     with pytest.raises(UserError, match=r"--target-font: both are AR PL UKai HK \(.*face 1\)"):
         load(source_font="AR PL UKai HK", target_font=UKAI, target_index="1")
@@ -250,5 +284,5 @@ def test_sizes_may_be_text_or_numbers_of_any_kind() -> None:
 
 def test_a_face_without_any_of_the_characters_draws_none() -> None:
     face = Face.open("DejaVu Sans")
-    assert face.measure(character_set("gb2312-1")[:50]) == {}
+    assert face.measure(character_set("gb2312-1")[:50]) == ({}, "")
     assert list(face.squares((), 32, ())) == []

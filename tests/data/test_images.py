@@ -82,6 +82,8 @@ def test_odd_names_and_files_nobody_may_read_are_no_traceback(
     loaded = load_unpaired(str(data), 32, "resize")
     assert not loaded.a.skipped
     assert not loaded.b.skipped
+    few = next(note for note in loaded.notes if note.startswith("trainA"))
+    assert "fewer than 8 validation inputs" in few
     with pytest.raises(UserError, match="--data ~nobody-here/x"):
         load_unpaired("~nobody-here/x", 32, "resize")
 

@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from rich.console import Console
 from torch import Tensor, nn
 
+from core.data.characters import character_set
 from core.data.outputs import ImagePairs
 from core.models.collapse import (
     collapse_reason,
@@ -86,11 +87,36 @@ def test_a_bad_translation_is_no_collapse(translate: Callable[[Tensor], Tensor])
     assert collapse_reason(ImagePairs(noise(), translate(noise()))) == ""
 
 
-def test_nothing_is_said_of_few_inputs_or_of_inputs_that_do_not_differ() -> None:
-    assert collapse_reason(ImagePairs(noise(7), constant(7))) == ""
-    assert collapse_reason(ImagePairs(noise(8), constant(8))) != ""
+def test_few_inputs_suffice_to_know_identical_and_blank_outputs() -> None:
+    for n in (2, 7, 8):
+        said = f"the same output for {n} different inputs"
+        for output in (constant(n), torch.ones(n, 1, 12, 12)):
+            assert collapse_reason(ImagePairs(noise(n), output)) == said
+            assert collapse_reason(ImagePairs(noise(n), output, noise(n, seed=1))) == said
+    for shade in (1.0, -1.0, 0.3):
+        white = torch.full((1, 3, 12, 12), shade)
+        said = "a blank output for the only input"
+        assert collapse_reason(ImagePairs(noise(1), white)) == said
+        assert collapse_reason(ImagePairs(noise(1), white, noise(1, seed=1))) == said
     seven = torch.cat([noise(7)] * 6)
-    assert collapse_reason(ImagePairs(seven, constant(42))) == ""
+    assert "7 different inputs" in collapse_reason(ImagePairs(seven, constant(42)))
+
+
+def test_blank_outputs_of_many_shades_are_collapse() -> None:
+    shades = noise(40).mean((1, 2, 3), keepdim=True).expand(-1, 3, 12, 12)
+    for n in (5, 40):
+        said = collapse_reason(ImagePairs(noise(n), shades[:n], noise(n, seed=1)))
+        assert said == f"blank outputs for {n} different inputs"
+    faint = (shades + noise(40, seed=2) * 0.002).clamp(-1, 1)
+    assert collapse_reason(ImagePairs(noise(), faint)) == "blank outputs for 40 different inputs"
+    assert collapse_reason(ImagePairs(noise(), shades, shades)) == "", "blank ones are wanted"
+    assert collapse_reason(ImagePairs(shades[:1], shades[:1])) == ""
+
+
+def test_nothing_else_is_said_of_few_inputs_or_of_inputs_that_do_not_differ() -> None:
+    assert collapse_reason(ImagePairs(noise(1), constant(1))) == ""
+    nearly = (constant(7) + noise(7, seed=3) * 0.006).clamp(-1, 1)
+    assert collapse_reason(ImagePairs(noise(7), nearly)) == ""
     assert collapse_reason(ImagePairs(constant(), constant())) == ""
     assert collapse_reason(ImagePairs(noise(), constant(), constant())) == "", (
         "one output is wanted"
@@ -152,7 +178,7 @@ def glyphs(**values: Any) -> Params:
         **fonts,
     }
     small |= {"precision": "fp32", "device": "cpu", "threads": 1}
-    return load_task("glyph_autoencoder").params(**small, **values)
+    return load_task("glyph_autoencoder").params(**(small | values))
 
 
 def test_a_learning_rate_far_too_high_ends_in_a_blank_page_and_the_trial_with_it(
@@ -165,6 +191,16 @@ def test_a_learning_rate_far_too_high_ends_in_a_blank_page_and_the_trial_with_it
     assert outcome.score is not None
     assert outcome.score.value == pytest.approx(1.0, abs=1e-4), "a blank page's"
     assert len(record.epochs()) < 15, "the rest of its epochs is saved"
+
+
+def test_a_blank_page_ends_a_trial_of_few_inputs_as_well(tmp_path: Path) -> None:
+    few = tmp_path / "few.txt"
+    few.write_text("".join(character_set("ascii")[:60]), encoding="utf-8")
+    params = glyphs(lr_g=0.3, epochs=60, characters=str(few))
+    outcome, record = run(load_task("glyph_autoencoder"), params, tmp_path / "trial")
+    assert outcome.kind is OutcomeKind.COLLAPSED
+    assert outcome.reason.startswith("the same output for 3 different inputs, in epochs ")
+    assert "3 validation inputs, fewer than 8" in record.trial()["notes"][-1]
 
 
 def test_a_young_network_that_has_one_answer_for_all_may_go_on_learning(tmp_path: Path) -> None:

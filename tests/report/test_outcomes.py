@@ -55,6 +55,18 @@ def test_outcomes_are_counted_and_explained_with_their_reasons(make: Make) -> No
     assert "out_of_memory" not in page + markdown
 
 
+def test_of_the_completed_those_that_broke_a_guard_are_named(make: Make) -> None:
+    broken = Made(0.9, {"weight": 2.0}, violations={"illegible": 0.4})
+    page = write_report(make([Made(0.5), broken, broken])).read_text()
+    section = page.split("How the trials ended")[1].split("</section>")[0]
+    assert (
+        "2 of them break more guards than the others and cannot win: trial 1 breaks the guard "
+        "illegible; trial 2 breaks the guard illegible</span>"
+    ) in section
+    assert "(1 completed trial with the fewest guards broken)" in page
+    assert "no other trial completed" not in page
+
+
 def test_a_collapsed_trial_is_never_the_best(make: Make) -> None:
     trials = [Made(0.5), Made(0.9, {"weight": 2.0}, OutcomeKind.COLLAPSED, "the same output")]
     summary = summarize(make(trials))

@@ -100,6 +100,30 @@ def test_a_trial_that_breaks_a_guard_is_not_best(make: Any, made: Any) -> None:
     assert labels(summarize(make(trials))) == ("0", "0")
 
 
+def test_trials_that_completed_and_broke_a_guard_are_not_passed_over(make: Any, made: Any) -> None:
+    illegible, pale = {"illegible": 0.4, "pale": -0.1}, {"illegible": 0.1, "pale": 0.2}
+    others = [made(0.9, {"weight": w}, violations=illegible) for w in (2.0, 3.0)]
+    summary = summarize(make([made(0.4), *others], name="kept"))
+    assert [row.label for row in summary.ruled_out] == ["1", "2"]
+    assert summary.verdict == (
+        "The published baseline (trial 0) scored 0.400; 2 other trials completed but broke the "
+        "guard illegible, so nothing has been compared with it."
+    )
+    worse = [made(0.9, {"weight": 2.0}, violations=pale), made(outcome=OutcomeKind.DIVERGED)]
+    summary = summarize(make([made(0.4, violations=illegible), *worse], name="broken"))
+    assert summary.verdict == (
+        "The published baseline (trial 0) scored 0.400; 1 other trial completed but broke the "
+        "guards illegible and pale, more than it, so nothing has been compared with it."
+    )
+    summary = summarize(make([made(0.4), made(0.3, {"rate": 0.05}), *others], name="second"))
+    assert summary.verdict == (
+        "Nothing beat the published baseline: trial 0, the baseline itself, scored best, with "
+        "0.400; 2 other trials completed but broke the guard illegible."
+    )
+    alone = [made(0.4), made(0.9, outcome=OutcomeKind.COLLAPSED, violations=illegible)]
+    assert "no other trial completed" in summarize(make(alone, name="alone")).verdict
+
+
 def test_a_baseline_that_breaks_a_guard_is_not_what_the_best_has_to_beat(
     make: Any, made: Any
 ) -> None:

@@ -461,6 +461,19 @@ def test_an_epochs_line_has_the_parts_in_the_evaluators_order_and_small_numbers(
     assert out.getvalue() == f"trial 0 epoch 1/2: {line}\n"
 
 
+def test_a_completed_trial_that_breaks_a_guard_says_so_and_is_not_the_best() -> None:
+    out = StringIO()
+    progress = Progress(total=2, console=Console(file=out, width=200))
+    scores = Score(0.5, {}, {"pale": -0.1}), Score(0.9, {}, {"ink": 0.2, "pale": 0.1, "odd": -1.0})
+    for number, score in enumerate(scores):
+        progress.started(number, 1)
+        progress.finished(Outcome(OutcomeKind.COMPLETED, "", score))
+    kept, broken = out.getvalue().splitlines()
+    assert kept.startswith("trial 0 completed, score 0.5 | ")
+    assert broken.startswith("trial 1 completed, score 0.9, breaks ink, pale | 2/2 done")
+    assert broken.endswith("best 0.5 (trial 0)")
+
+
 def test_the_live_line_names_what_runs(tmp_path: Path) -> None:
     out = StringIO()
     with Progress(total=1, console=Console(file=out, width=200, force_terminal=True)) as progress:
