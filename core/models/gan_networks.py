@@ -84,7 +84,7 @@ class DenseDiscriminator(nn.Module):
 
 
 class ConvGenerator(nn.Module):
-    """DCGAN's generator (Radford et al. 2016): the noise becomes a map, which doubles its side.
+    """DCGAN's generator (Radford et al. 2016): noise is projected to a map, which doubles its side.
 
     28 pixels come of 7 x 7 in two steps, 32 and 64 of 4 x 4 in three and four. The last map before
     the image has `width` channels, each before it twice as many. `resize` doubles by nearest
@@ -104,7 +104,8 @@ class ConvGenerator(nn.Module):
         steps = halvings(size)
         widths = [width * 2**i for i in reversed(range(steps))]
         side = size // 2**steps
-        layers: list[nn.Module] = [nn.ConvTranspose2d(z, widths[0], side)]
+        shape = widths[0], side, side
+        layers: list[nn.Module] = [nn.Linear(z, math.prod(shape)), nn.Unflatten(1, shape)]
         for wide, after in pairwise((*widths, channels)):
             layers += [norm_layer(norm, wide), nn.ReLU(inplace=True)]
             if upsample == "resize":
@@ -115,7 +116,7 @@ class ConvGenerator(nn.Module):
 
     def forward(self, z: Tensor) -> Tensor:
         """N x z to N x C x H x W in [-1, 1]."""
-        return cast(Tensor, self.layers(z[:, :, None, None]))
+        return cast(Tensor, self.layers(z))
 
 
 class ConvDiscriminator(nn.Module):
@@ -138,9 +139,10 @@ class ConvDiscriminator(nn.Module):
             layers += [nn.Conv2d(before, wide, 4, stride=2, padding=1)]
             layers += [norm_layer(norm if i else "none", wide), nn.LeakyReLU(LEAK, inplace=True)]
             layers += [nn.Dropout2d(dropout)] if dropout else []
-        layers += [nn.Conv2d(widths[-1], 1, size // 2**steps)]
-        layers += [norm_layer("batch", 1)] if final_norm else []
-        self.layers = nn.Sequential(*layers, nn.Flatten())
+        side = size // 2**steps
+        layers += [nn.Flatten(), nn.Linear(widths[-1] * side**2, 1)]
+        layers += _vector_norm("batch", 1) if final_norm else []
+        self.layers = nn.Sequential(*layers)
 
     def forward(self, images: Tensor) -> Tensor:
         """N x C x H x W to N x 1."""
