@@ -10,8 +10,9 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any
@@ -54,8 +55,24 @@ def run_search(
             pool.run()
         finally:
             pool.stop()
-    for trial in search.trials(progress.once):
-        run_trial(search.task, trial, progress, config.runs, compute=config.compute)
+    run_trials(search, progress)
+
+
+def run_trials(search: Search, progress: Progress, took: Callable[[], None] | None = None) -> None:
+    """Run trials here until none is left; a worker tells its parent of each that it `took`.
+
+    UserError where the storage, and no signal, ended a trial.
+    """
+    config = search.config
+    try:
+        for trial in search.trials(progress.once, worker=took is not None):
+            if took:
+                took()
+            run_trial(search.task, trial, progress, config.runs, compute=config.compute)
+    except Interrupted:
+        if search.storage.fault:
+            raise search.storage.fault from None
+        raise
 
 
 @dataclass
@@ -175,9 +192,7 @@ def work(config: SearchConfig, share: Share, pipe: Connection) -> None:
                 signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
             task = task_of(config)
             search = open_search(config, task, PATIENCE)
-            for trial in search.trials(progress.once, worker=True):
-                progress.send("took")
-                run_trial(task, trial, progress, config.runs, compute=config.compute)
+            run_trials(search, progress, partial(progress.send, "took"))
     except UserError as error:
         progress.send("error", str(error))
     except OSError as error:
