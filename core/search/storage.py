@@ -35,7 +35,8 @@ from core.training.provenance import without_passwords
 
 ANSWERED_LATER = (
     "_create_new_trial", "_get_best_trial_id", "_get_stale_trial_ids", "_get_trials",
-    "_set_trial_param", "create_new_study", "get_study_directions", "get_study_id_from_name",
+    "_set_trial_param", "create_new_study", "delete_study", "get_study_directions",
+    "get_study_id_from_name",
     "get_study_name_from_id", "get_study_system_attrs", "get_study_user_attrs", "get_trial",
     "get_trial_id_from_study_id_trial_number", "record_heartbeat", "set_study_system_attr",
     "set_study_user_attr", "set_trial_intermediate_value", "set_trial_state_values",

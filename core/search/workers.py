@@ -22,6 +22,7 @@ from core.params import load_task
 from core.search.config import SearchConfig
 from core.search.patience import PATIENCE
 from core.search.processes import signals_blocked, start_context
+from core.search.setup import refuse_other_data
 from core.search.study import Search, open_search
 from core.task import Outcome, Params, Score, Task, UserError
 from core.training.progress import Progress
@@ -192,6 +193,7 @@ def work(config: SearchConfig, share: Share, pipe: Connection) -> None:
                 signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
             task = task_of(config)
             search = open_search(config, task, PATIENCE)
+            refuse_other_data(config, task)
             run_trials(search, progress, partial(progress.send, "took"))
     except UserError as error:
         progress.send("error", str(error))

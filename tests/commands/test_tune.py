@@ -1,0 +1,89 @@
+"""gantune tune and the commands after it, where the data or the evaluator changes between them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+import trials.function_fit
+from core.cli import main
+from core.data.function import Samples, load_sine
+from core.record import Record, Study
+from core.task import UserError
+from evaluators.regression import RegressionEvaluator
+
+SMALL = ["--iterations", "20", "--epochs", "2", "--threads", "1", "--device", "cpu"]
+
+
+def tune(runs: Path, *more: str) -> int:
+    words = ["tune", "function_fit", "--study", "s", "--workers", "1", "--pruner", "none"]
+    return main([*words, *SMALL, "--runs", str(runs), *more])
+
+
+def other_data() -> Samples:
+    return replace(load_sine(), fingerprint="other")
+
+
+def test_a_flag_that_an_error_advised_to_change_may_be_changed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def missing(*_: object) -> None:
+        raise UserError("--width 40: no such evaluator")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(RegressionEvaluator, "prepare", missing)
+        assert tune(tmp_path, "--trials", "1", "--batch-size", "5") == 2
+    assert "no such evaluator" in capsys.readouterr().err
+    assert tune(tmp_path, "--trials", "1", "--batch-size", "6") == 0
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["tune"],
+        ["confirm", "--seeds", "2"],
+        ["audit", "--epochs", "4"],
+        ["promote", "--epochs", "4"],
+    ],
+    ids=lambda words: words[0],
+)
+def test_nothing_is_trained_or_compared_on_other_data(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch,
+    words: list[str],
+) -> None:  # fmt: skip
+    assert tune(tmp_path, "--trials", "6") == 0
+    trained = sorted(tmp_path.glob("*/*/outcome.json"))
+    monkeypatch.setattr(trials.function_fit, "load_sine", other_data)
+    capsys.readouterr()
+    if words == ["tune"]:
+        assert tune(tmp_path, "--trials", "7") == 2
+    else:
+        command = [words[0], "s", *words[1:], "--workers", "1", "--device", "cpu"]
+        assert main([*command, "--runs", str(tmp_path)]) == 2
+    known = load_sine().fingerprint
+    error = capsys.readouterr().err
+    assert f"data_fingerprint was {known}, is now other" in error
+    assert "another --study" in error or "a new one by --study" in error
+    assert sorted(tmp_path.glob("*/*/outcome.json")) == trained
+    monkeypatch.undo()
+    if words == ["tune"]:
+        assert tune(tmp_path, "--trials", "7") == 0
+    else:
+        assert main([*command, "--runs", str(tmp_path)]) == 0
+
+
+def test_an_interrupted_trial_does_not_go_on_with_other_data(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert tune(tmp_path, "--trials", "1") == 0
+    (record,) = Study.open(tmp_path, "s").records()
+    (record.folder / "outcome.json").unlink()
+    words = ["--study", "s", "--trial", record.folder.name, "--runs", str(tmp_path), *SMALL]
+    monkeypatch.setattr(trials.function_fit, "load_sine", other_data)
+    with pytest.raises(SystemExit, match="2"):
+        trials.function_fit.main(trials.function_fit.TASK, words)
+    error = capsys.readouterr().err
+    assert f"(data {load_sine().fingerprint} is now other); name another --study" in error
+    assert Record(record.folder).outcome() is None
