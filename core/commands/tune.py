@@ -25,9 +25,10 @@ from core.files import read_json, write_json
 from core.params import cli_overrides, flag, load_task, validate_params
 from core.record import valid_name
 from core.search.budget import REPORT, Budget, affordable, bought, clock, cost_of, seconds_of
-from core.search.config import SearchConfig, choose_objectives
+from core.search.config import GRID, SearchConfig, choose_objectives
 from core.search.setup import point_of
 from core.search.space import Space
+from core.search.space_file import single_values
 from core.task import OutcomeKind, Task, UserError
 from core.training.progress import Progress
 from core.training.provenance import provenance, scored_by
@@ -101,6 +102,9 @@ def search_config(
         raise UserError(f"{flag(both[0])}: {source} searches it; drop the flag or the key")
     how = {name: getattr(arguments, name) for name in FLAGS if name in arguments}
     how |= {"space": space.source, "fixed": fixed, "seed": params.seed, **more}
+    if how["sampler"] != GRID:
+        for line in single_values(space.dimensions, source):
+            print(line)
     how["study"] = valid_name(more.get("study") or arguments.study or task.name)
     return SearchConfig(task.name, arguments.runs, **how)
 

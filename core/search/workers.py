@@ -19,11 +19,12 @@ from typing import Any
 
 from core.device import Share, limit_threads, shares, workers_for
 from core.params import load_task
-from core.search.config import SearchConfig
+from core.search.attributes import NUMBER, VALUES
+from core.search.config import GRID, QUEUE, SearchConfig
 from core.search.patience import PATIENCE
 from core.search.processes import signals_blocked, start_context
 from core.search.setup import refuse_other_data
-from core.search.study import Search, open_search
+from core.search.study import OptunaTrial, Search, open_search
 from core.task import Outcome, Params, Score, Task, UserError
 from core.training.progress import Progress
 from core.training.run import run_trial
@@ -69,11 +70,23 @@ def run_trials(search: Search, progress: Progress, took: Callable[[], None] | No
         for trial in search.trials(progress.once, worker=took is not None):
             if took:
                 took()
+            if (twin := same_point(search, trial)) is not None:
+                what = f"trial {trial.number} has the same values as trial {twin}"
+                progress.once(f"{what}; it is trained all the same")
             run_trial(search.task, trial, progress, config.runs, compute=config.compute)
     except Interrupted:
         if search.storage.fault:
             raise search.storage.fault from None
         raise
+
+
+def same_point(search: Search, trial: OptunaTrial) -> int | None:
+    """The number of another trial with a new trial's values; None in a grid or a queue, too."""
+    if search.config.sampler in (GRID, QUEUE) or trial.known:
+        return None
+    points = {t.user_attrs.get(NUMBER): t.user_attrs.get(VALUES) for t in search.taken()}
+    point = points.pop(trial.number, None)
+    return next((number for number, other in points.items() if other and other == point), None)
 
 
 @dataclass

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -87,3 +88,32 @@ def test_an_interrupted_trial_does_not_go_on_with_other_data(
     error = capsys.readouterr().err
     assert f"(data {load_sine().fingerprint} is now other); name another --study" in error
     assert Record(record.folder).outcome() is None
+
+
+def test_what_is_not_searched_and_what_is_trained_again_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    space = tmp_path / "space.json"
+    one = {"_type": "quniform", "_value": [0.1, 0.4, 0.8]}
+    two = {"_type": "choice", "_value": ["relu", "tanh"]}
+    words = ["--space", str(space), "--sampler", "random", "--trials", "5"]
+    space.write_text(json.dumps({"momentum": one}))
+    assert tune(tmp_path / "runs", *words) == 2
+    assert "has one point, as each of 'momentum' has one" in capsys.readouterr().err
+    assert not (tmp_path / "runs").exists()
+    space.write_text(json.dumps({"momentum": one, "activation": two}))
+    assert tune(tmp_path / "runs", *words) == 0
+    said = "".join(capsys.readouterr())
+    assert "space.json: 'momentum' has one possible value, 0.1, so it is not searched" in said
+    points: dict[str, int] = {}
+    for record in Study.open(tmp_path / "runs", "s").records():
+        about = record.trial()
+        values = json.dumps([about["params"][name] for name in ("momentum", "activation")])
+        line = f"trial {about['number']} has the same values as trial "
+        assert (f"{line}{points.get(values)}; it is trained all the same" in said) == (
+            values in points
+        )
+        points.setdefault(values, about["number"])
+    assert len(points) == 3, "the published baseline and two points"
+    sweep = ["sweep", "function_fit", "--grid", "width=5", "--study", "grid", "--workers", "1"]
+    assert main([*sweep, *SMALL, "--runs", str(tmp_path / "runs")]) == 0
