@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import optuna
 from optuna.trial import TrialState
 
+from core.files import read_json
 from core.params import validate_params
 from core.search.config import QUEUE, SearchConfig, differences, refuse_changes
 from core.search.samplers import make_pruner
 from core.search.space import Space
 from core.search.storage import Storage
-from core.task import Params, Task
+from core.task import Params, Task, UserError
 
 REMEDY = "name a new one by --study"
 
@@ -38,8 +40,42 @@ def open_study(config: SearchConfig, task: Task, storage: Storage) -> optuna.Stu
                 optuna.delete_study(study_name=config.study, storage=storage)
                 study, before = optuna.create_study(**how), {}
     refuse_changes(f"study {config.study!r}", before, now, REMEDY)
+    if config.sampler != QUEUE:
+        _refuse_renamed(config, study, storage)
     study.set_user_attr("setup", {**before, **setup})
     return study
+
+
+def _refuse_renamed(config: SearchConfig, study: optuna.Study, storage: Storage) -> None:
+    """UserError where the study's records lie under another name, or those here are another's."""
+    records = (read_json(path) for path in config.folder.glob("*/trial.json"))
+    here = any(record.get("engine") == "optuna" for record in records)
+    earlier = sorted(_folders(study) - {config.study})
+    earlier = [name for name in earlier if any((config.runs / name).glob("*/trial.json"))]
+    if earlier and not here:
+        raise UserError(
+            f"study {config.study!r} was called {earlier[0]!r} when its records were written; "
+            f"rename it back in the dashboard, or {config.runs / earlier[0]} to {config.study}"
+        )
+    trials = study.get_trials(deepcopy=False)
+    if here and all(trial.state is TrialState.WAITING for trial in trials):
+        optuna.delete_study(study_name=config.study, storage=storage)  # the name is free again
+        for name in optuna.get_all_study_names(storage):
+            if config.study in _folders(optuna.load_study(study_name=name, storage=storage)):
+                raise UserError(
+                    f"{config.folder}: holds the records of the study that is called {name!r} now; "
+                    f"rename it back in the dashboard, or the folder to {name}, for --study {name}"
+                )
+        raise UserError(
+            f"{config.folder}: holds trials that no study of the storage knows; name a new one by "
+            "--study, or remove the folder"
+        )
+
+
+def _folders(study: optuna.Study) -> set[str]:
+    """The names of the folders that the study's trials wrote their records into."""
+    places = (trial.user_attrs.get("runs") for trial in study.get_trials(deepcopy=False))
+    return {Path(place.partition(":")[2]).name for place in places if place}
 
 
 def point_of(config: SearchConfig, task: Task) -> Params:

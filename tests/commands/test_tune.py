@@ -1,17 +1,22 @@
-"""gantune tune and the commands after it, where the data or the evaluator changes between them."""
+"""gantune tune and the commands after it, where data, space or the study's name is amiss."""
 
 from __future__ import annotations
 
 import json
+import socket
 from dataclasses import replace
+from io import BytesIO
 from pathlib import Path
 
+import optuna
 import pytest
+from optuna_dashboard import wsgi
 
 import trials.function_fit
 from core.cli import main
 from core.data.function import Samples, load_sine
 from core.record import Record, Study
+from core.search.storage import default_storage
 from core.task import UserError
 from evaluators.regression import RegressionEvaluator
 
@@ -117,3 +122,67 @@ def test_what_is_not_searched_and_what_is_trained_again_is_said(
     assert len(points) == 3, "the published baseline and two points"
     sweep = ["sweep", "function_fit", "--grid", "width=5", "--study", "grid", "--workers", "1"]
     assert main([*sweep, *SMALL, "--runs", str(tmp_path / "runs")]) == 0
+
+
+def rename(runs: Path, old: str, new: str) -> None:
+    """What optuna-dashboard does: a copy under the new name, the old study deleted."""
+    storage = default_storage(runs)
+    app = wsgi(optuna.storages.RDBStorage(storage))
+    study = optuna.load_study(study_name=old, storage=storage)
+    body = json.dumps({"study_name": new}).encode()
+    environ: dict[str, object] = {
+        "CONTENT_LENGTH": str(len(body)), "CONTENT_TYPE": "application/json",
+        "PATH_INFO": f"/api/studies/{study._study_id}/rename", "REQUEST_METHOD": "POST",
+        "wsgi.input": BytesIO(body),
+    }  # fmt: skip
+    said: list[str] = []
+    b"".join(app(environ, lambda status, *_: said.append(status)))
+    assert said[0].startswith("201")
+
+
+def test_a_study_that_was_renamed_is_found_or_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert tune(tmp_path, "--trials", "2") == 0
+    verdict = capsys.readouterr().out.splitlines()[-2]
+    rename(tmp_path, "s", "new")
+    assert main(["report", "s", "--runs", str(tmp_path)]) == 0
+    assert capsys.readouterr().out.splitlines()[0] == verdict, "a report needs the records alone"
+    assert tune(tmp_path, "--trials", "3") == 2
+    error = capsys.readouterr().err
+    assert f"{tmp_path / 's'}: holds the records of the study that is called 'new' now" in error
+    assert "rename it back in the dashboard, or the folder to new, for --study new" in error
+    rename(tmp_path, "new", "s")
+    assert tune(tmp_path, "--trials", "2") == 0
+    rename(tmp_path, "s", "new")
+    capsys.readouterr()
+    assert tune(tmp_path, "--trials", "3", "--study", "new") == 2
+    error = capsys.readouterr().err
+    assert "study 'new' was called 's' when its records were written; rename it back" in error
+    assert f"or {tmp_path / 's'} to new" in error
+    assert not list(tmp_path.glob("new/*/trial.json"))
+    (tmp_path / "new").rename(tmp_path / "aside")
+    (tmp_path / "s").rename(tmp_path / "new")
+    assert tune(tmp_path, "--trials", "3", "--study", "new") == 0
+    assert len(Study.open(tmp_path, "new").records()) == 3
+    (tmp_path / "gantune.db").unlink()
+    assert tune(tmp_path, "--trials", "4", "--study", "new") == 2
+    assert "holds trials that no study of the storage knows; name a" in capsys.readouterr().err
+
+
+def test_a_port_in_use_is_one_clear_error_before_the_dashboard_says_where_it_is(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    optuna.create_study(storage=default_storage(tmp_path))
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        words = ["dashboard", "--runs", str(tmp_path), "--port"]
+        assert main([*words, str(port)]) == 2
+        said = capsys.readouterr()
+        assert f"error: 127.0.0.1:{port}: cannot listen there (" in said.err
+        assert "--port names another port" in said.err
+        assert "istening" not in said.err
+        assert said.out == ""
+    assert main([*words, "0", "--host", "no.such.host.invalid"]) == 2
+    with pytest.raises(SystemExit, match="2"):
+        main([*words, "99999"])

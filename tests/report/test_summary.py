@@ -70,7 +70,7 @@ def test_gain_is_above_zero_where_the_best_is_better(make: Any, made: Any) -> No
 def test_no_baseline(make: Any, made: Any) -> None:
     summary = summarize(make([made(0.5, {"weight": 2.0}), made(0.4, {"rate": 0.05})]))
     assert labels(summary) == ("0", None)
-    assert "no trial ran the published baseline" in summary.verdict
+    assert "no trial recorded here ran the published baseline" in summary.verdict
     assert summary.gain is None
 
 
