@@ -50,7 +50,8 @@ def run(arguments: argparse.Namespace) -> int:
     for row in rows:
         source, epochs = str(row.record.folder), setup["epochs"]
         params = recorded_params(task, row.params, source, epochs=epochs)
-        wanted.append(Replicate(candidate(row), params, summary.searched, row.number))
+        known = row.number, row.scored_by
+        wanted.append(Replicate(candidate(row), params, summary.searched, *known))
     write_json(folder / "study.json", {**setup, **provenance()})
     run_replicates(queue, wanted)
     audit = report.read_audit(summarize(summary.study))
@@ -71,9 +72,10 @@ def _setup(
     """The audit's setup and its trials; UserError where it makes no sense, or was another one."""
     study, fewest = summary.study.name, report.FEWEST
     before = read_json(folder / "study.json")
-    used = bool(before) or any(folder.glob("*/trial.json"))
-    if used and before.get("audited") != study:
+    used = any(folder.glob("*/trial.json"))
+    if (used or before) and before.get("audited") != study:
         raise UserError(f"{folder}: holds something else than an audit of {study!r}; rename it")
+    before = before if used else {}
     short = report.short_epochs(summary) or 0
     if "epochs" in summary.searched:
         raise UserError(

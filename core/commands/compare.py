@@ -143,7 +143,10 @@ def _keep_setup(
     }
     path = arguments.runs / arguments.name / "settings.json"
     what, remedy = f"comparison {arguments.name!r}", "name a new one by --name"
-    refuse_changes(what, read_json(path), setup, remedy, MAY_GROW)
+    before = read_json(path)
+    searches = (study_name(arguments.name, name) for name in before.get("tasks", ()))
+    if any(any((arguments.runs / name).glob("*/trial.json")) for name in searches):
+        refuse_changes(what, before, setup, remedy, MAY_GROW)
     write_json(path, {**setup, **provenance()})
 
 

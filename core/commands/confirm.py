@@ -51,7 +51,7 @@ def run(arguments: argparse.Namespace) -> int:
     task = load_task(summary.task)
     config = machine_queue(task, arguments.study + SUFFIX, arguments, holdout=True)
     path = config.folder / "confirm.json"
-    before = read_json(path)
+    before = read_json(path) if any(config.folder.glob("*/trial.json")) else {}
     epochs = arguments.epochs or before.get("epochs")
     changes = {"epochs": epochs} if epochs else {}
     known = before.get("candidates", [])
@@ -77,11 +77,17 @@ def _run_stages(
     from core.replicates.runs import Replicate, run_replicates
 
     left = dict(candidates.params)
+    known = {candidate(row): row.scored_by for row in summary.rows}
+    if summary.baseline and not summary.unlike(summary.baseline):
+        known[BASELINE] = summary.baseline.scored_by
     examined = not task.holdout
     for done in range(2, max(2, len(seeds)) + 1):
         wanted = [
             Replicate(
-                run_name(name, seed), params.model_copy(update={"seed": seed}), summary.searched
+                run_name(name, seed),
+                params.model_copy(update={"seed": seed}),
+                summary.searched,
+                scored_by=known.get(name, {}),
             )
             for seed in seeds[:done]
             for name, params in left.items()

@@ -51,7 +51,7 @@ def run(arguments: argparse.Namespace) -> int:
         source, epochs = str(row.record.folder), arguments.epochs
         params = recorded_params(task, row.params, source, epochs=epochs)
         folder = row.record.folder.name
-        wanted.append(Replicate(folder, params, summary.searched, row.number))
+        wanted.append(Replicate(folder, params, summary.searched, row.number, row.scored_by))
         continue_in(queue.folder / folder, row, epochs)
         print(f"trial {row.label}: goes on from epoch {len(row.epochs)} to {epochs}")
     about: dict[str, Any] = {"task": task.name, "engine": "optuna", "space": summary.space}

@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import replace
 from math import inf
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from psutil import Process
 
@@ -25,11 +25,16 @@ from core.files import read_json, write_json
 from core.params import cli_overrides, flag, load_task, validate_params
 from core.record import valid_name
 from core.search.budget import REPORT, Budget, affordable, bought, clock, cost_of, seconds_of
-from core.search.config import SearchConfig, choose_objectives
+from core.search.config import GRID, SearchConfig, choose_objectives
+from core.search.setup import point_of
 from core.search.space import Space
-from core.task import OutcomeKind, Params, Task, UserError
+from core.search.space_file import single_values
+from core.task import OutcomeKind, Task, UserError
 from core.training.progress import Progress
-from core.training.provenance import provenance
+from core.training.provenance import provenance, scored_by
+
+if TYPE_CHECKING:
+    from core.search.study import Search
 
 BUSY = (
     "note: other programs keep {others:.1f} of the {cores} CPU cores busy; trials will be slower, "
@@ -97,6 +102,9 @@ def search_config(
         raise UserError(f"{flag(both[0])}: {source} searches it; drop the flag or the key")
     how = {name: getattr(arguments, name) for name in FLAGS if name in arguments}
     how |= {"space": space.source, "fixed": fixed, "seed": params.seed, **more}
+    if how["sampler"] != GRID:
+        for line in single_values(space.dimensions, source):
+            print(line)
     how["study"] = valid_name(more.get("study") or arguments.study or task.name)
     return SearchConfig(task.name, arguments.runs, **how)
 
@@ -117,9 +125,10 @@ def search(config: SearchConfig, task: Task, ignore_exam: bool, noise_floor: int
         task.load(params)
         if config.has_length(task):
             open_search(config, task)
-        data, evaluator, _ = prepare(
+        data, evaluator, facts = prepare(
             task, params, progress, config.runs, "sit" if ignore_exam else "pass"
         )
+        config = replace(config, prepared=scored_by(data.fingerprint, facts))
         workers = config.workers or workers_for(params)
         if not config.budget or config.budget.limited:
             workers = min(workers, config.trials)
@@ -143,13 +152,18 @@ def search(config: SearchConfig, task: Task, ignore_exam: bool, noise_floor: int
     if noise_floor:
         measure_noise(config, task, noise_floor)
     with progress:
-        for number, outcome in found.ended():
-            progress.seen(outcome, number)
+        _show_ended(found, progress)
         left = config.trials - len(progress.ended)
         run_search(found, config.params(task), left, progress, memory)
     publish(config.runs, config.study)
     kinds = [outcome.kind for _, outcome in found.ended()]
     return 0 if OutcomeKind.COMPLETED in kinds else 1
+
+
+def _show_ended(search: Search, progress: Progress) -> None:
+    """Count the trials that have ended before."""
+    for number, outcome in search.ended():
+        progress.seen(outcome, number)
 
 
 def plan(
@@ -195,9 +209,3 @@ def measure_noise(config: SearchConfig, task: Task, seeds: int) -> None:
     params = config.params(task)
     queue = config.queue(config.study + SUFFIX)
     run_replicates(queue, variants(task, params, other_seeds(params.seed, seeds), ()))
-
-
-def point_of(config: SearchConfig, task: Task) -> Params:
-    """A point of the space, with the fixed values: what a trial's data and evaluator are like."""
-    point = Space.parse(config.space, task.params, "the search space").point()
-    return validate_params(task.params, {**point, **config.fixed})

@@ -18,6 +18,7 @@ from core.doctor.finding import Finding, error, first_line, note, warning
 from core.files import read_json
 from core.metrics.exam import VERSION, sentence
 from core.search.grpc_storage import SCHEME, GrpcStorage
+from core.search.storage import in_memory
 
 FULL, SCARCE = 100e6, 1e9  # bytes
 TIMEOUTS = {"sqlite": {"timeout": 3}, "postgresql": {"connect_timeout": 3}}  # seconds
@@ -101,7 +102,7 @@ def check_storage(url: str, directions: Mapping[str, str]) -> list[Finding]:
             return [finding for study in served for finding in _study(where, study, directions)]
         parsed = sqlalchemy.make_url(url)
         if parsed.get_backend_name() == "sqlite":
-            if parsed.database in (None, "", ":memory:"):
+            if in_memory(parsed) or not parsed.database:
                 return [error(where, "it is no file, so workers cannot share it", URLS)]
             if not Path(parsed.database).exists() and Path(parsed.database).parent.is_dir():
                 return []

@@ -9,10 +9,11 @@ out of memory is tried again when it is asked for again.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from core.device import configure_torch
 from core.params import validate_params
 from core.record import Record
 from core.search.attributes import FOLDER, NUMBER, SEARCHED, folder_of
@@ -21,6 +22,8 @@ from core.search.study import Search, open_search
 from core.search.workers import run_search, task_of
 from core.task import RUNTIME_FIELDS, Outcome, OutcomeKind, Params, Task, UserError
 from core.training.progress import Progress
+from core.training.provenance import scored_by
+from core.training.run import prepare
 
 DATA = "data_fraction"
 FINAL = (OutcomeKind.COMPLETED, OutcomeKind.DIVERGED, OutcomeKind.COLLAPSED)
@@ -30,13 +33,15 @@ FINAL = (OutcomeKind.COMPLETED, OutcomeKind.DIVERGED, OutcomeKind.COLLAPSED)
 class Replicate:
     """A run to be made: its record's folder, its parameters, and which of them a search chose.
 
-    Its number in the study is that of its place in the queue, from 1, unless it has one.
+    Its number in the study is that of its place in the queue, from 1, unless it has one. What its
+    scores are compared with was `scored_by` this data and evaluator (core.training.provenance).
     """
 
     folder: str
     params: Params
     searched: tuple[str, ...] = ()
     number: int | None = None
+    scored_by: Mapping[str, str] = field(default_factory=dict)
 
     def outcome(self, study: Path) -> Outcome | None:
         """How it ended for good, or None; UserError where the folder has other parameters."""
@@ -68,12 +73,29 @@ def run_replicates(config: SearchConfig, wanted: Sequence[Replicate]) -> None:
         left = _left(config, wanted, progress)
         if not left:
             return
+        _refuse_others(config, task, left, progress)
         search = open_search(config, task)
         search.take_up()
         with search.locked():
             _enqueue(search, left)
         params = validate_params(task.params, {**left[0].params.model_dump(), **config.fixed})
         run_search(search, params, len(left), progress)
+
+
+def _refuse_others(
+    config: SearchConfig, task: Task, left: Sequence[Replicate], progress: Progress
+) -> None:
+    """UserError where a run's data or evaluator is not what it is to be compared with."""
+    for run in {tuple(run.scored_by.items()): run for run in left if run.scored_by}.values():
+        params = validate_params(task.params, {**run.params.model_dump(), **config.fixed})
+        configure_torch(params)
+        data, _, facts = prepare(task, params, progress, config.runs)
+        now = scored_by(data.fingerprint, {} if config.holdout else facts)
+        if changes := differences(run.scored_by, now):
+            raise UserError(
+                f"{config.folder / run.folder}: its score would not compare with the study's "
+                f"({'; '.join(changes)}); put that back, or search again under another --study"
+            )
 
 
 def _left(config: SearchConfig, wanted: Sequence[Replicate], progress: Progress) -> list[Replicate]:

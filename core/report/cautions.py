@@ -41,5 +41,6 @@ def cautions(summary: Summary, audit: Audit | None = None) -> list[str]:
 
 
 def _evaluator(row: Row) -> str:
-    """What tells one evaluator from another: all but how long it took, and its exam."""
-    return json.dumps({**row.evaluator, "seconds": None, "exam": None}, sort_keys=True)
+    """What tells one evaluator and its data from others: all but how long it took, and its exam."""
+    known = {**row.evaluator, **row.scored_by, "seconds": None, "exam": None}
+    return json.dumps(known, sort_keys=True)

@@ -14,6 +14,7 @@ from typing import Any
 from core.files import read_json
 from core.record import EpochLine, Record, Study
 from core.task import OutcomeKind, Score
+from core.training.provenance import scored_by
 
 RUNNING, KILLED, DAMAGED = "running", "killed", "damaged"
 
@@ -51,6 +52,17 @@ class Row:
     def completed(self) -> bool:
         """Whether its score is final and may be compared."""
         return self.outcome == OutcomeKind.COMPLETED and self.score is not None
+
+    @property
+    def scored_by(self) -> dict[str, str]:
+        """What tells its data and evaluator from others, as far as the record has it."""
+        known = self.about.get("data_fingerprint") or self.evaluator.get("data")
+        return scored_by(str(known or ""), self.evaluator)
+
+    def alike(self, other: Row) -> bool:
+        """Whether one evaluator scored both on the same data, as far as is known."""
+        mine, others = self.scored_by, other.scored_by
+        return all(others.get(key, value) == value for key, value in mine.items())
 
     @property
     def broken(self) -> list[str]:

@@ -76,15 +76,18 @@ class Summary:
             known = bool(names) and all(n in row.params and n in row.defaults for n in names)
             return known and all(row.params[n] == row.defaults[n] for n in names)
 
-        def order(row: Row) -> tuple[bool, int, int]:
-            return not row.completed, len(self.unlike(row)), row.number
+        def order(row: Row) -> tuple[bool, bool, int, int]:
+            other = self.best is not None and not row.alike(self.best)
+            return not row.completed, other, len(self.unlike(row)), row.number
 
         return min(filter(default, _trials_of(self.task, self.rows)), key=order, default=None)
 
     @property
     def compared(self) -> Row | None:
         """The baseline where its score may be compared with the best one's."""
-        return self.baseline if self.best and self.baseline and self.baseline.completed else None
+        best, baseline = self.best, self.baseline
+        alike = best and baseline and baseline.completed and best.alike(baseline)
+        return baseline if alike else None
 
     @property
     def pair(self) -> list[tuple[str, str, Row]]:

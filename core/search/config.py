@@ -33,7 +33,8 @@ class SearchConfig:
     `storage` is Optuna's URL; '' is an SQLite file under `runs`. `space` is NNI's JSON; `fixed` are
     parameters set by flags, as text; `objectives` are parts of the score to search for together,
     instead of its value; `trials` is the study's total, or what the budget of time may buy;
-    `compute` is how steps are computed, as measured before the search (core.training.choice).
+    `compute` is how steps are computed, as measured before the search (core.training.choice),
+    `prepared` what tells its data and evaluator from others (core.training.provenance).
     """
 
     task: str
@@ -54,6 +55,7 @@ class SearchConfig:
     holdout: bool = False
     budget: Budget | None = None
     compute: Mapping[str, Any] = field(default_factory=dict)
+    prepared: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def folder(self) -> Path:
@@ -112,6 +114,7 @@ class SearchConfig:
             "sampler": self.sampler,
             "pruner": self.pruner,
             "objectives": [o.name for o in self.objectives],
+            **self.prepared,
         }
 
     def about(self) -> dict[str, Any]:
@@ -125,6 +128,7 @@ class SearchConfig:
             "pruner": self.pruner,
             "epochs": self.fixed.get("epochs"),
             "objectives": {o.name: o.direction for o in self.objectives},
+            **self.prepared,
         }
 
 

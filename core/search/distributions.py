@@ -124,6 +124,11 @@ class Dimension:
         """The first choice, or the lowest number."""
         return self._settled(self._span[0]) if self.kind in UNIFORM + NORMAL else self.args[0]
 
+    @property
+    def single(self) -> bool:
+        """Whether it has one possible value, its `first`."""
+        return all(same(value, self.first) for value in self.probes())
+
     def probes(self) -> list[Any]:
         """All values, or some that between them meet what Params may ask; OverflowError for inf."""
         if self.kind == "choice":

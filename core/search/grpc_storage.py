@@ -23,7 +23,7 @@ from optuna.exceptions import ExperimentalWarning, StorageInternalError
 from optuna.storages import BaseStorage, GrpcStorageProxy
 
 from core.search.config import HEARTBEAT
-from core.search.patience import MISSED, PATIENCE, StorageAway, make_patient
+from core.search.patience import MISSED, PATIENCE, StorageAway, StorageFault, make_patient
 
 SCHEME = "grpc:"
 SERVICE = "gantune.Storage"
@@ -48,6 +48,8 @@ class GrpcStorage(GrpcStorageProxy):
     Raises ValueError for another URL or another server than gantune's, ImportError without grpcio,
     StorageAway where no server answers.
     """
+
+    fault: StorageFault | None = None
 
     def __init__(self, url: str, heartbeat: int = HEARTBEAT) -> None:
         self.target = target_of(url)

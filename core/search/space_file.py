@@ -77,6 +77,23 @@ def refuse_clashes(dimensions: tuple[Dimension, ...], where: str) -> None:
         seen[dimension.name].append((dimension, under))
 
 
+def single_values(dimensions: tuple[Dimension, ...], where: str) -> list[str]:
+    """A sentence for each dimension with one possible value; UserError where all have only one."""
+    found = [dimension for dimension, _ in every(dimensions)]
+    single = [dimension for dimension in found if dimension.single]
+    if single == found:
+        keys = ", ".join(repr(dimension.key) for dimension in single)
+        raise UserError(
+            f"{where}: has one point, as each of {keys} has one possible value, and all trials "
+            "would be the same; widen a _value, or train it by `gantune sweep`"
+        )
+    return [
+        f"{where}: {d.key!r} has one possible value, {_shown(d.first)}, so it is not searched; "
+        f"widen its _value {_shown(list(d.args))} to search it"
+        for d in single
+    ]
+
+
 def _dimension(key: str, spec: Any, where: str, within: str) -> Dimension:
     at = f"{where}: {within + key!r}"
     if not isinstance(spec, dict) or set(spec) != {"_type", "_value"}:

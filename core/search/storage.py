@@ -1,7 +1,7 @@
 """Optuna's storage: SQLite under `runs/`, or a server that several machines share.
 
 A server may be restarted and SQLite may be busy: a call that finds no answer is made again until
-there is one.
+there is one. What no waiting mends, such as a full disk, ends the search at once.
 """
 
 from __future__ import annotations
@@ -17,17 +17,26 @@ from typing import Any
 from filelock import FileLock
 from optuna import exceptions
 from optuna.storages import RDBStorage
-from sqlalchemy import URL, exc, text
+from sqlalchemy import URL, exc, make_url, text
 
 from core.search.config import HEARTBEAT
 from core.search.grpc_storage import SCHEME, GrpcStorage
-from core.search.patience import MISSED, PATIENCE, PAUSE, away, make_patient
+from core.search.patience import (
+    MISSED,
+    PATIENCE,
+    PAUSE,
+    StorageFault,
+    away,
+    make_patient,
+    reason,
+)
 from core.task import UserError
 from core.training.provenance import without_passwords
 
 ANSWERED_LATER = (
     "_create_new_trial", "_get_best_trial_id", "_get_stale_trial_ids", "_get_trials",
-    "_set_trial_param", "create_new_study", "get_study_directions", "get_study_id_from_name",
+    "_set_trial_param", "create_new_study", "delete_study", "get_study_directions",
+    "get_study_id_from_name",
     "get_study_name_from_id", "get_study_system_attrs", "get_study_user_attrs", "get_trial",
     "get_trial_id_from_study_id_trial_number", "record_heartbeat", "set_study_system_attr",
     "set_study_user_attr", "set_trial_intermediate_value", "set_trial_state_values",
@@ -44,6 +53,8 @@ class PatientStorage(RDBStorage):
     Only one attempt is made when a wait was given up or interrupted before. A trial that has
     missed four heartbeats, `heartbeat` seconds apart, is stale.
     """
+
+    fault: StorageFault | None = None
 
     def __init__(self, url: str, heartbeat: int = HEARTBEAT) -> None:
         options: dict[str, Any] = {"pool_pre_ping": True}
@@ -90,10 +101,18 @@ Storage = PatientStorage | GrpcStorage
 
 
 def open_storage(url: str, heartbeat: int = HEARTBEAT, patience: float = 0.0) -> Storage:
-    """Open or make Optuna's storage; UserError when it is out of reach for `patience` seconds."""
+    """Open or make Optuna's storage; UserError when it is out of reach for `patience` seconds.
+
+    A database in memory is refused: no worker and no later command would see the study.
+    """
     until = time.monotonic() + patience
     kind = GrpcStorage if url.startswith(SCHEME) else PatientStorage
     try:
+        if kind is PatientStorage and in_memory(make_url(url)):
+            raise ValueError(
+                "it is in memory, out of reach of workers and later commands; name a "
+                "file, such as sqlite:///runs/gantune.db, or leave the flag out"
+            )
         while True:
             try:
                 return kind(url, heartbeat)
@@ -102,11 +121,18 @@ def open_storage(url: str, heartbeat: int = HEARTBEAT, patience: float = 0.0) ->
                     raise
                 time.sleep(PAUSE)
     except UNUSABLE as error:
-        reason = str(error).splitlines()[0]
+        why = reason(error)
         if isinstance(error, ImportError) and "postgresql" in url:
-            reason += "; for PostgreSQL: pip install 'gantune[postgresql]', postgresql+psycopg://…"
-        message = without_passwords(f"{url}: cannot open it ({reason})")
+            why += "; for PostgreSQL: pip install 'gantune[postgresql]', postgresql+psycopg://…"
+        message = without_passwords(f"{url}: cannot open it ({why})")
         raise UserError(f"--storage {message}") from None
+
+
+def in_memory(url: URL) -> bool:
+    """Whether it is an SQLite database without a file."""
+    memory = url.database in (None, "", ":memory:", "file:", "file::memory:")
+    memory |= bool({"memory", "memdb"}.intersection(url.query.values()))
+    return memory and url.get_backend_name() == "sqlite"
 
 
 def default_storage(runs: Path) -> str:

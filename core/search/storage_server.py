@@ -23,7 +23,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from core.record import valid_name
 from core.search.grpc_storage import SERVICE
-from core.search.patience import away
+from core.search.patience import away, reason
 from core.search.storage import PatientStorage
 from core.task import UserError
 
@@ -145,7 +145,7 @@ class _AwayInterceptor:
 def _abort(context: Any, error: Exception) -> None:
     codes = grpc.StatusCode
     code = codes.UNAVAILABLE if away(error) else codes.INTERNAL
-    context.abort(code, f"the database: {str(error.__cause__ or error).splitlines()[0]}")
+    context.abort(code, f"the database: {reason(error)}")
 
 
 def _json(call: Callable[..., Any]) -> Callable[[bytes, Any], bytes]:

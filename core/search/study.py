@@ -36,11 +36,12 @@ from core.search.attributes import (
     folder_of,
     latest,
 )
-from core.search.config import GRID, QUEUE, SearchConfig, check_pruner, refuse_changes
+from core.search.config import GRID, QUEUE, SearchConfig, check_pruner
 from core.search.promotion import Promotion
 from core.search.recovery import Recovery, location
 from core.search.rungs import KINDS, Rungs
-from core.search.samplers import Grid, constrain, infeasibility, make_pruner, make_sampler
+from core.search.samplers import Grid, constrain, infeasibility, make_sampler
+from core.search.setup import open_study
 from core.search.space import Space
 from core.search.storage import Storage, default_storage, open_storage
 from core.task import Outcome, OutcomeKind, Params, Score, Task, UserError
@@ -62,20 +63,8 @@ def open_search(config: SearchConfig, task: Task, patience: float = 0.0) -> Sear
     open_artifacts(config.artifacts_location)
     url = config.storage or default_storage(config.runs)
     storage = open_storage(url, config.heartbeat, patience)
-    study = optuna.create_study(
-        storage=storage,
-        study_name=config.study,
-        directions=[o.direction for o in config.objectives or (task.objective,)],
-        pruner=make_pruner(config.pruner, params.epochs),
-        load_if_exists=True,
-    )
-    setup = config.identity(task)
-    before = study.user_attrs.get("setup") or {}
-    before = {"objectives": [], **before} if before else {}  # the first studies had no such key
-    refuse_changes(f"study {config.study!r}", before, setup, "name a new one by --study")
-    study.set_user_attr("setup", setup)
     config.folder.mkdir(parents=True, exist_ok=True)
-    return Search(config, task, space, study, storage)
+    return Search(config, task, space, open_study(config, task, storage), storage)
 
 
 @dataclass(frozen=True)

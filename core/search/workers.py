@@ -10,18 +10,21 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any
 
 from core.device import Share, limit_threads, shares, workers_for
 from core.params import load_task
-from core.search.config import SearchConfig
+from core.search.attributes import NUMBER, VALUES
+from core.search.config import GRID, QUEUE, SearchConfig
 from core.search.patience import PATIENCE
 from core.search.processes import signals_blocked, start_context
-from core.search.study import Search, open_search
+from core.search.setup import refuse_other_data
+from core.search.study import OptunaTrial, Search, open_search
 from core.task import Outcome, Params, Score, Task, UserError
 from core.training.progress import Progress
 from core.training.run import run_trial
@@ -54,8 +57,36 @@ def run_search(
             pool.run()
         finally:
             pool.stop()
-    for trial in search.trials(progress.once):
-        run_trial(search.task, trial, progress, config.runs, compute=config.compute)
+    run_trials(search, progress)
+
+
+def run_trials(search: Search, progress: Progress, took: Callable[[], None] | None = None) -> None:
+    """Run trials here until none is left; a worker tells its parent of each that it `took`.
+
+    UserError where the storage, and no signal, ended a trial.
+    """
+    config = search.config
+    try:
+        for trial in search.trials(progress.once, worker=took is not None):
+            if took:
+                took()
+            if (twin := same_point(search, trial)) is not None:
+                what = f"trial {trial.number} has the same values as trial {twin}"
+                progress.once(f"{what}; it is trained all the same")
+            run_trial(search.task, trial, progress, config.runs, compute=config.compute)
+    except Interrupted:
+        if search.storage.fault:
+            raise search.storage.fault from None
+        raise
+
+
+def same_point(search: Search, trial: OptunaTrial) -> int | None:
+    """The number of another trial with a new trial's values; None in a grid or a queue, too."""
+    if search.config.sampler in (GRID, QUEUE) or trial.known:
+        return None
+    points = {t.user_attrs.get(NUMBER): t.user_attrs.get(VALUES) for t in search.taken()}
+    point = points.pop(trial.number, None)
+    return next((number for number, other in points.items() if other and other == point), None)
 
 
 @dataclass
@@ -175,9 +206,8 @@ def work(config: SearchConfig, share: Share, pipe: Connection) -> None:
                 signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
             task = task_of(config)
             search = open_search(config, task, PATIENCE)
-            for trial in search.trials(progress.once, worker=True):
-                progress.send("took")
-                run_trial(task, trial, progress, config.runs, compute=config.compute)
+            refuse_other_data(config, task)
+            run_trials(search, progress, partial(progress.send, "took"))
     except UserError as error:
         progress.send("error", str(error))
     except OSError as error:

@@ -9,6 +9,7 @@ import re
 import shlex
 import subprocess
 import sys
+from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,16 @@ def _version(package: str) -> str:
         return metadata.version(package)
     except metadata.PackageNotFoundError:
         return "not installed"
+
+
+def scored_by(fingerprint: str, facts: Mapping[str, Any]) -> dict[str, str]:
+    """What tells scores' data and evaluator from others: fingerprint, names and hashes.
+
+    What was measured of the evaluator may differ between machines and is left out.
+    """
+    names = {k: v for k, v in facts.items() if isinstance(v, str) and v and v != fingerprint}
+    found = {"evaluator" if k == "evaluator" else f"evaluator_{k}": v for k, v in names.items()}
+    return {"data_fingerprint": fingerprint, **found} if fingerprint else found
 
 
 def without_passwords(text: str) -> str:

@@ -60,7 +60,7 @@ def run_trial(
     record = Record(trial.workdir)
     started = time.monotonic()
     with record.running():
-        _refuse_other_params(record, trial)
+        _refuse_other_params(task, record, trial)
         choice = {"earlier": record.trial().get("compute"), "search": compute}
         outcome, stop = _attempt(task, trial, record, progress, runs, exam, choice)
         _free_memory()
@@ -97,7 +97,8 @@ def _attempt(
         device = configure_torch(trial.params)
         data, evaluator, facts = prepare(task, trial.params, progress, runs, exam)
         params, compute = choose(task, trial.params, data, device, runs, progress.once, **choice)
-        begin(evaluator=dict(facts), notes=data.notes, hardware=hardware(device), compute=compute)
+        what = {"data_fingerprint": data.fingerprint, "evaluator": dict(facts)}
+        begin(**what, notes=data.notes, hardware=hardware(device), compute=compute)
         seed_everything(trial.params.seed)
         model = task.build(params, data, device)
         return train(task, model, evaluator, trial, record, progress), None
@@ -183,17 +184,23 @@ def prepare(
     return data, evaluator, facts
 
 
-def _refuse_other_params(record: Record, trial: Trial) -> None:
-    """UserError when the folder holds the start of a trial with other parameters."""
-    before: dict[str, Any] = record.trial().get("params") or {}
+def _refuse_other_params(task: Task, record: Record, trial: Trial) -> None:
+    """UserError when the folder holds the start of a trial with other parameters or other data."""
+    about = record.trial()
+    if not (before := about.get("params")):
+        return
     after = trial.params.model_dump(mode="json", warnings=False)
-    if before:  # an older version's trial knows fewer parameters
-        before = {**type(trial.params)().model_dump(mode="json"), **before}
-    changed = [k for k in after if k not in RUNTIME_FIELDS and before and before.get(k) != after[k]]
-    if changed:
-        changes = ", ".join(f"{flag(k)} {before.get(k)} is now {after[k]}" for k in changed)
+    # an older version's trial knows fewer parameters
+    before = {**type(trial.params)().model_dump(mode="json"), **before}
+    known = about.get("data_fingerprint")
+    same = RUNTIME_FIELDS | {"data"} if known else RUNTIME_FIELDS  # equal data may lie elsewhere
+    changed = [k for k in after if k not in same and before.get(k) != after[k]]
+    changes = [f"{flag(k)} {before.get(k)} is now {after[k]}" for k in changed]
+    if known and (found := task.load(trial.params).fingerprint) != known:
+        changes.append(f"data {known} is now {found}")
+    if changes:
         raise UserError(
-            f"{record.folder}: holds a trial with other parameters ({changes}); "
+            f"{record.folder}: holds a trial with other parameters ({', '.join(changes)}); "
             "name another --study or --trial, or remove the folder"
         )
 

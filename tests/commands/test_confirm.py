@@ -141,6 +141,7 @@ def test_a_mistake_is_one_clear_error(
     plant(runs, "alone", {"score": 0.9})
     plant(runs, "pair", {"score": 0.9}, {"score": 0.1, "lr_g": 1e-3})
     write_json(runs / "pair-confirm" / "confirm.json", {"epochs": 1})
+    Record(runs / "pair-confirm" / "baseline-seed-1").begin({})
     plant(runs, "long", {"score": 0.9}, {"score": 0.1, "lr_g": 1e-3})
     space = {**SPACE, "epochs": {"_type": "randint", "_value": [1, 9]}}
     write_json(runs / "long" / "study.json", {"task": TASK.name, "space": space})
@@ -148,7 +149,7 @@ def test_a_mistake_is_one_clear_error(
     assert done.returncode == 2
     assert message in done.stderr
     assert "Traceback" not in done.stderr
-    assert not list(runs.glob("*-confirm/*/trial.json"))
+    assert [p.parent.name for p in runs.glob("*-confirm/*/trial.json")] == ["baseline-seed-1"]
 
 
 def test_the_noise_floor_comes_first_and_is_reported(

@@ -70,7 +70,7 @@ def test_gain_is_above_zero_where_the_best_is_better(make: Any, made: Any) -> No
 def test_no_baseline(make: Any, made: Any) -> None:
     summary = summarize(make([made(0.5, {"weight": 2.0}), made(0.4, {"rate": 0.05})]))
     assert labels(summary) == ("0", None)
-    assert "no trial ran the published baseline" in summary.verdict
+    assert "no trial recorded here ran the published baseline" in summary.verdict
     assert summary.gain is None
 
 
@@ -228,6 +228,30 @@ def test_the_seed_the_data_and_different_evaluators_are_mentioned(make: Any, mad
     assert "The best of 2 scores is also the luckiest" in notes
     assert "2 images were left out." in notes
     assert "different evaluators" in notes
+
+
+@pytest.mark.parametrize(
+    "about",
+    [{"data_fingerprint": "b"}, {"evaluator": {"evaluator": "painting", "weights": "resnet18"}}],
+    ids=str,
+)
+def test_a_baseline_on_other_data_or_of_another_evaluator_is_not_compared_with(
+    make: Any, made: Any, about: dict[str, Any]
+) -> None:
+    first = {"data_fingerprint": "a", "evaluator": {"evaluator": "painting", "weights": "lite0"}}
+    trials = [made(0.1, about=first), made(0.4, {"rate": 0.1}, about={**first, **about})]
+    summary = summarize(make(trials))
+    assert (summary.compared, summary.gain) == (None, None)
+    assert "was scored on other data or by another evaluator, so nothing" in summary.verdict
+    assert "different evaluators or on different data" in " ".join(cautions(summary))
+
+
+def test_of_two_baselines_the_one_on_the_bests_data_is_taken(make: Any, made: Any) -> None:
+    other = {"data_fingerprint": "b"}
+    trials = [made(0.1, about={"data_fingerprint": "a"}), made(0.4, {"rate": 0.1}, about=other)]
+    summary = summarize(make([*trials, made(0.2, about=other)]))
+    assert labels(summary) == ("1", "2")
+    assert summary.gain == pytest.approx(0.2)
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from pydantic import Field, create_model, model_validator
 
 from core.search.distributions import KINDS, NORMAL, same
 from core.search.space import Space, flatten
-from core.search.space_file import read_json
+from core.search.space_file import read_json, single_values
 from core.task import Params, UserError
 from tests.search.test_space_nni import nni_draws
 
@@ -497,3 +497,45 @@ def test_a_trial_of_nni_needs_no_optuna_for_it() -> None:
         "import sys, core.search.space; assert not {'optuna', 'torch', 'nni'} & sys.modules.keys()"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize(
+    ("kind", "args", "single"),
+    [
+        ("quniform", [1, 4, 8], True),
+        ("quniform", [1, 8, 8], False),
+        ("qloguniform", [2, 3, 10], True),
+        ("qnormal", [0, 0.1, 5], True),
+        ("qnormal", [0, 1, 5], False),
+        ("randint", [3, 4], True),
+        ("randint", [3, 5], False),
+        ("uniform", [0.0, 1e-9], False),
+        ("choice", ["a"], True),
+        ("choice", ["a", "a"], True),
+        ("choice", [1, True], False),
+    ],
+)
+def test_a_dimension_with_one_value_is_told_from_others(
+    kind: str, args: list[Any], single: bool
+) -> None:
+    source = {"x": {"_type": kind, "_value": args}, "y": {"_type": "uniform", "_value": [0, 1]}}
+    space = Space.parse(source, Anything, "f.json")
+    lines = single_values(space.dimensions, "f.json")
+    assert len(lines) == single
+    assert all(line.startswith("f.json: 'x' has one possible value, ") for line in lines)
+    assert all(f"widen its _value {json.dumps(args)} to search it" in line for line in lines)
+
+
+def test_a_space_without_freedom_is_refused_and_a_nested_one_is_seen_through() -> None:
+    one = {"_type": "choice", "_value": [1]}
+
+    def lines(*branches: dict[str, Any]) -> list[str]:
+        source = {"mode": {"_type": "choice", "_value": list(branches)}, "y": one}
+        return single_values(Space.parse(source, Anything, "f.json").dimensions, "f.json")
+
+    nested = {"_name": "a", "x": one, "rate": {"_type": "uniform", "_value": [0.1, 0.2]}}
+    assert [line.split("'")[1] for line in lines(nested)] == ["mode", "mode=a/x", "y"]
+    assert [line.split("'")[1] for line in lines({"_name": "a"}, {"_name": "b"})] == ["y"]
+    message = "f.json: has one point, as each of 'mode', 'mode=a/x', 'y' has one possible value"
+    with pytest.raises(UserError, match=message):
+        lines({"_name": "a", "x": one})
