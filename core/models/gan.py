@@ -43,7 +43,7 @@ BATCH = 250  # images made at once where nothing is learned
 class GanParams(DigitParams, GanLossParams, AlternatingParams, ComputeParams):
     """The game, its optimisers and what steadies it. Defaults are DCGAN's (Radford et al. 2016)."""
 
-    epochs: int = Field(30, ge=1, le=100_000, description="passes over the training data")
+    epochs: int = Field(15, ge=1, le=100_000, description="passes over the training data")
     z: int = Field(100, ge=1, le=4096, description="numbers of noise that an image is made from")
     norm_g: Norm = Field("batch", description="normalisation in the generator")
     norm_d: Norm = Field("batch", description="normalisation in the discriminator")
@@ -56,7 +56,7 @@ class GanParams(DigitParams, GanLossParams, AlternatingParams, ComputeParams):
         "constant", description="linear: from half of the epochs on to 0; cosine: from the first"
     )
     init_std: float = Field(0.02, gt=0, le=1, description="deviation of the weights at first")
-    batch_size: int = Field(64, ge=2, le=4096, description="images a step")
+    batch_size: int = Field(32, ge=2, le=4096, description="images a step")
     g_steps_per_d: int = Field(
         1, ge=1, le=100, description="generator steps per discriminator step"
     )
