@@ -118,7 +118,7 @@ class DigitEvaluator:
         training, labels = data.tensors(data.train)
         held_out = data.tensors(data.validation)[0]
         n = min(EXAMINED, len(held_out))
-        real = held_out[torch.randperm(len(held_out), generator=random)[:n]]
+        real = _some(held_out, n, random)
 
         def case(name: str, images: Tensor, good: bool = False) -> Case:
             return Case(name, Generated(images), good)
@@ -136,7 +136,7 @@ class DigitEvaluator:
         yield case("one class only", of_class(0, n))
         one_each = torch.cat([of_class(k, 1) for k in range(len(data.classes))])
         yield case("one image a class", one_each.repeat(-(-n // len(one_each)), 1, 1, 1)[:n])
-        yield case("copies of training images", training[torch.randperm(len(training))[:n]])
+        yield case("copies of training images", _some(training, n, random))
         yield case("blurred", F.avg_pool2d(real, 7, 1, 3, count_include_pad=False))
         yield case("turned by 90 degrees", real.rot90(1, (2, 3)))
         yield case("negatives", -real)
@@ -144,6 +144,11 @@ class DigitEvaluator:
         noise = torch.randn(real.shape, generator=random)
         yield case("under noise", (real + 0.5 * noise).clamp(-1, 1))
         yield case("two images in one", (real + real.roll(1, 0)) / 2)
+
+
+def _some(images: Tensor, n: int, random: torch.Generator) -> Tensor:
+    """N of the images, drawn without replacement."""
+    return images[torch.randperm(len(images), generator=random)[:n]]
 
 
 def digit_evaluator(params: DigitParams) -> DigitEvaluator:
