@@ -22,16 +22,19 @@ from core.models.losses import GanLoss, l1
 from core.models.networks import Norm, ResnetGenerator, Upsample, apply_in_batches
 from core.models.optimisers import (
     AlternatingParams,
+    ScheduleParams,
     adam,
     is_generator_step,
-    linear_decay,
     restore_schedule,
+    schedule,
     update_in_order,
 )
 from core.models.warm_up import learn_to_copy
 
 
-class CycleParams(AlternatingParams, GanLossParams, DiscriminatorParams, ComputeParams):
+class CycleParams(
+    AlternatingParams, ScheduleParams, GanLossParams, DiscriminatorParams, ComputeParams
+):
     """The losses, networks and optimisers; every default is the paper's."""
 
     gan_loss: GanLoss = Field("lsgan", description="the adversarial loss")
@@ -67,8 +70,8 @@ class CycleParams(AlternatingParams, GanLossParams, DiscriminatorParams, Compute
     pool_size: int = Field(
         50, ge=0, le=10_000, description="past translations kept for each discriminator; 0: none"
     )
-    decay_from: float = Field(
-        0.5, ge=0, le=1, description="share of the epochs after which the rates fall linearly to 0"
+    lr_schedule: Literal["constant", "linear", "cosine"] = Field(
+        "linear", description="how the learning rates fall to 0; linear: from --decay-from on"
     )
 
 
@@ -112,7 +115,7 @@ class CycleTraining:
         self.opt_g = adam(chain(self.G.parameters(), self.F.parameters()), p.lr_g, p.beta1)
         self.opt_d = adam(chain(self.D_x.parameters(), self.D_y.parameters()), p.lr_d, p.beta1)
         optimisers = self.opt_g, self.opt_d
-        self.schedules = [linear_decay(o, p.epochs, p.decay_from) for o in optimisers]
+        self.schedules = [schedule(o, p) for o in optimisers]
         self.pool_x, self.pool_y = ImagePool(p.pool_size), ImagePool(p.pool_size)
         self.game = GanGame(p)
         self.steps = 0
@@ -142,8 +145,8 @@ class CycleTraining:
         """One pass over the training data; then the learning rates step."""
         for x, y, _ in self.draw_batches():
             yield Batch(x, y, self.grained(x))
-        for schedule in self.schedules:
-            schedule.step()
+        for each in self.schedules:
+            each.step()
 
     def step(self, batch: Batch) -> Mapping[str, Tensor]:
         """Update the discriminators, and every `d_steps_per_g`-th time the generators too.
@@ -253,7 +256,7 @@ class CycleTraining:
         return {
             **{name: getattr(self, name).state_dict() for name in self.stateful},
             **({"average": self.average.state_dict()} if self.params.ema else {}),
-            "schedules": [schedule.state_dict() for schedule in self.schedules],
+            "schedules": [each.state_dict() for each in self.schedules],
             "steps": self.steps,
             "random": self.random.bit_generator.state,
         }
@@ -264,7 +267,7 @@ class CycleTraining:
             getattr(self, name).load_state_dict(state[name])
         if self.params.ema:
             self.average.load_state_dict(state["average"])
-        for schedule, saved in zip(self.schedules, state["schedules"], strict=True):
-            restore_schedule(schedule, saved)
+        for each, saved in zip(self.schedules, state["schedules"], strict=True):
+            restore_schedule(each, saved)
         self.steps = state["steps"]
         self.random.bit_generator.state = state["random"]

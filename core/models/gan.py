@@ -9,14 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from copy import deepcopy
 from functools import cached_property
-from typing import Any, Literal, NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from pydantic import Field, model_validator
 from torch import Tensor, nn
-from torch.optim.lr_scheduler import LambdaLR
 
 from core.data.digits import DigitParams, LabelledImages
 from core.data.outputs import Generated
@@ -28,11 +27,11 @@ from core.models.gan_networks import constrain_spectrum, init_gan
 from core.models.networks import Norm, apply_in_batches
 from core.models.optimisers import (
     AlternatingParams,
+    ScheduleParams,
     adam,
-    cosine_decay,
     is_generator_step,
-    linear_decay,
     restore_schedule,
+    schedule,
     update_in_order,
 )
 
@@ -40,7 +39,7 @@ EVALUATED = 1000  # images that are scored after each epoch
 BATCH = 250  # images made at once where nothing is learned
 
 
-class GanParams(DigitParams, GanLossParams, AlternatingParams, ComputeParams):
+class GanParams(DigitParams, GanLossParams, AlternatingParams, ScheduleParams, ComputeParams):
     """The game, its optimisers and what steadies it. Defaults are DCGAN's (Radford et al. 2016)."""
 
     epochs: int = Field(15, ge=1, le=100_000, description="passes over the training data")
@@ -52,9 +51,6 @@ class GanParams(DigitParams, GanLossParams, AlternatingParams, ComputeParams):
     )
     spectral_norm: bool = Field(False, description="spectral normalisation in the discriminator")
     dropout: float = Field(0.0, ge=0, le=0.9, description="dropout in the discriminator")
-    lr_schedule: Literal["constant", "linear", "cosine"] = Field(
-        "constant", description="linear: from half of the epochs on to 0; cosine: from the first"
-    )
     init_std: float = Field(0.02, gt=0, le=1, description="deviation of the weights at first")
     batch_size: int = Field(32, ge=2, le=4096, description="images a step")
     g_steps_per_d: int = Field(
@@ -63,11 +59,6 @@ class GanParams(DigitParams, GanLossParams, AlternatingParams, ComputeParams):
     ema: float = Field(
         0.0, ge=0, lt=1, description="decay of the averaged generator that is scored; 0: none"
     )
-
-    @property
-    def decay_from(self) -> float:
-        """The share of the epochs after which learning rates fall."""
-        return {"constant": 1.0, "linear": 0.5, "cosine": 0.0}[self.lr_schedule]
 
     @model_validator(mode="after")
     def _steps_alternate(self) -> Self:
@@ -131,7 +122,7 @@ class GanTraining:
         self.average = deepcopy(self.G).requires_grad_(False) if p.ema else self.G
         self.opt_g = adam(self.G.parameters(), p.lr_g, p.beta1)
         self.opt_d = adam(self.D.parameters(), p.lr_d, p.beta1)
-        self.schedules = [self._schedule(each) for each in (self.opt_g, self.opt_d)]
+        self.schedules = [schedule(each, p) for each in (self.opt_g, self.opt_d)]
         self.game = GanGame(p)
         self.steps = 0
         self.compiled = self.compute.calls(self.networks)
@@ -147,12 +138,6 @@ class GanTraining:
     def real_spread(self) -> float:
         """The spread of held-out images."""
         return spread(self.data.tensors(self.data.validation[:EVALUATED])[0])
-
-    def _schedule(self, optimiser: torch.optim.Optimizer) -> LambdaLR:
-        p = self.params
-        if p.lr_schedule == "cosine":
-            return cosine_decay(optimiser, p.epochs)
-        return linear_decay(optimiser, p.epochs, p.decay_from)
 
     @property
     def steps_per_epoch(self) -> int:
@@ -172,8 +157,8 @@ class GanTraining:
             yield Batch(
                 *(to_device(each.contiguous(), self.device) for each in (images, latents, maps))
             )
-        for schedule in self.schedules:
-            schedule.step()
+        for each in self.schedules:
+            each.step()
 
     def _latents(self, random: np.random.Generator, labels: Tensor) -> Tensor:
         """Noise from N(0, 1) and, where G knows them, one-hot classes: N x (z + K)."""
@@ -275,7 +260,7 @@ class GanTraining:
         return {
             **{name: getattr(self, name).state_dict() for name in self.stateful},
             **({"average": self.average.state_dict()} if self.params.ema else {}),
-            "schedules": [schedule.state_dict() for schedule in self.schedules],
+            "schedules": [each.state_dict() for each in self.schedules],
             "steps": self.steps,
             "random": self.random.bit_generator.state,
         }
@@ -286,7 +271,7 @@ class GanTraining:
             getattr(self, name).load_state_dict(state[name])
         if self.params.ema:
             self.average.load_state_dict(state["average"])
-        for schedule, saved in zip(self.schedules, state["schedules"], strict=True):
-            restore_schedule(schedule, saved)
+        for each, saved in zip(self.schedules, state["schedules"], strict=True):
+            restore_schedule(each, saved)
         self.steps = state["steps"]
         self.random.bit_generator.state = state["random"]

@@ -1,4 +1,4 @@
-"""What adversarial models share of their optimisation: Adam, its linear decay, whose turn it is."""
+"""What adversarial models share of their optimisation: Adam, its schedules, whose turn it is."""
 
 from __future__ import annotations
 
@@ -72,16 +72,36 @@ def adam(weights: Iterable[nn.Parameter], lr: float, beta1: float) -> Adam:
     return optimiser
 
 
+class ScheduleParams(Params):
+    """How learning rates fall; schedules step once an epoch."""
+
+    lr_schedule: Literal["constant", "linear", "cosine"] = Field(
+        "constant", description="how the learning rates fall to 0; cosine: from the first epoch on"
+    )
+    decay_from: float = Field(
+        0.5, ge=0, le=1, description="share of the epochs after which a linear schedule falls"
+    )
+
+    @property
+    def constant_share(self) -> float:
+        """The share of the epochs in which learning rates are constant."""
+        return {"constant": 1.0, "linear": self.decay_from, "cosine": 0.0}[self.lr_schedule]
+
+
+def schedule(optimiser: torch.optim.Optimizer, params: ScheduleParams) -> LambdaLR:
+    """The schedule of an optimiser over a trial's epochs."""
+    if params.lr_schedule == "cosine":
+        return cosine_decay(optimiser, params.epochs)
+    return linear_decay(optimiser, params.epochs, params.constant_share)
+
+
 def cosine_decay(optimiser: torch.optim.Optimizer, epochs: int) -> LambdaLR:
-    """From the rate to 0 along half a cosine, a step an epoch (Loshchilov and Hutter 2017)."""
+    """From the rate to 0 along half a cosine (Loshchilov and Hutter 2017)."""
     return LambdaLR(optimiser, lambda epoch: (1 + math.cos(math.pi * min(1, epoch / epochs))) / 2)
 
 
 def linear_decay(optimiser: torch.optim.Optimizer, epochs: int, decay_from: float) -> LambdaLR:
-    """Constant for the share `decay_from` of the epochs, then linear towards 0 (Zhu et al. 2017).
-
-    The schedule steps once an epoch.
-    """
+    """Constant for a share of the epochs, then linear towards 0 (Zhu et al. 2017)."""
     decaying = epochs - decay_from * epochs + 1e-9
     return LambdaLR(optimiser, lambda epoch: min(1.0, (epochs - epoch) / decaying))
 

@@ -81,12 +81,12 @@ class SearchConfig:
         """
         params = self.params(task)
         rungs = Rungs.of(self.pruner, params.epochs)
-        constant = getattr(params, "decay_from", 1.0) * params.epochs
-        if rungs and (constant < rungs.levels[-2] or "decay_from" in self.space):
+        constant = getattr(params, "constant_share", 1.0) * params.epochs
+        if rungs and (constant < rungs.levels[-2] or {"decay_from", "lr_schedule"} & {*self.space}):
             raise UserError(
                 f"--pruner {self.pruner}: learning rates must not decay before the last rung, "
                 f"epoch {rungs.levels[-2]} of {params.epochs}; set --decay-from to "
-                f"{rungs.levels[-2] / params.epochs:.2g} or more"
+                f"{rungs.levels[-2] / params.epochs:.2g} or more, or --lr-schedule to constant"
             )
         return rungs
 

@@ -139,7 +139,7 @@ MISTAKES: list[tuple[list[str], dict[str, str], str]] = [
     (["batch_size=8,1.5"], {}, r"--batch-size: '1.5' is refused"),
     (["norm=instance,spectral"], {}, r"--norm: 'spectral' is refused"),
     (["size=64,66"], {}, r"--size 66: must be a multiple of 4"),
-    (["lr=1e-4"], {}, r"--grid lr=1e-4: no such parameter as 'lr'; there are batch_size"),
+    (["lr=1e-4"], {}, r"--grid lr=1e-4: no such parameter as 'lr'; there are allow_unsound"),
     (["lr_g=1e-4", "lr_g=1e-3"], {}, r"lr_g is in the grid twice"),
     (["lr_g=1e-4", "lr-g=1e-3"], {}, r"lr_g is in the grid twice"),
     (["lr_g=1e-4,1e-4"], {}, r"--grid lr_g: 1e-4 is in the grid twice"),

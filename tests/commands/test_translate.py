@@ -146,7 +146,7 @@ def test_a_trial_translates_without_the_device_and_the_data_of_its_training(
 def test_data_that_a_glyph_trial_lacks_are_one_error(tmp_path: Path) -> None:
     params = load_task("glyph_autoencoder").params(source_font="/gone/a.ttf", device="cpu")
     Record(tmp_path).begin({"task": "glyph_autoencoder", "params": params.model_dump()})
-    message = "glyph_autoencoder cannot translate without its data: .*a.ttf"
+    message = "glyph_autoencoder needs its data: .*a.ttf"
     with pytest.raises(UserError, match=message):
         translate(str(tmp_path))
 
