@@ -108,7 +108,11 @@ def fault(shown: str, error: BaseException) -> StorageFault:
     if away(error):
         go_on = "when it does, the same command goes on with the study"
         return StorageAway(f"--storage {shown}: does not answer ({why}); {go_on}")
-    full = re.search(r"\bfull\b|no space", why, re.IGNORECASE)
-    remedy = "free space for it" if full else "see that it is in its place and may be written to"
     go_on = "then the same command goes on with the study; or name another --storage"
-    return StorageFault(f"--storage {shown}: {why}; {remedy}, {go_on}")
+    return StorageFault(f"--storage {shown}: {why}; {remedy(why)}, {go_on}")
+
+
+def remedy(why: str) -> str:
+    """What helps a database that cannot be used for this reason."""
+    full = re.search(r"\bfull\b|no space", why, re.IGNORECASE)
+    return "free space for it" if full else "see that it is in its place and may be written to"

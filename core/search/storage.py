@@ -29,6 +29,7 @@ from core.search.patience import (
     away,
     make_patient,
     reason,
+    remedy,
 )
 from core.task import UserError
 from core.training.provenance import without_passwords
@@ -124,7 +125,10 @@ def open_storage(url: str, heartbeat: int = HEARTBEAT, patience: float = 0.0) ->
         why = reason(error)
         if isinstance(error, ImportError) and "postgresql" in url:
             why += "; for PostgreSQL: pip install 'gantune[postgresql]', postgresql+psycopg://…"
-        message = without_passwords(f"{url}: cannot open it ({why})")
+        what = f"cannot open it ({why})"
+        if url.startswith("sqlite") and not isinstance(error, ValueError):
+            what += f"; {remedy(why)}, or name another --storage"
+        message = without_passwords(f"{url}: {what}")
         raise UserError(f"--storage {message}") from None
 
 

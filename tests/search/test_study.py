@@ -252,6 +252,13 @@ def test_the_machine_may_change_between_runs(tmp_path: Path) -> None:
     search(tmp_path, fixed={"epochs": "02", "threads": "1", "device": "cpu"})
 
 
+def test_a_file_that_cannot_be_written_names_reason_and_remedy(tmp_path: Path) -> None:
+    (tmp_path / "ro.db").touch()
+    url = f"sqlite:///file:{tmp_path}/ro.db?mode=ro&uri=true"
+    with pytest.raises(UserError, match=r"readonly database\); see .* or name another --storage"):
+        search(tmp_path, storage=url)
+
+
 @pytest.mark.parametrize(
     "storage", ["sqlite:////no/such/folder/x.db", "nonsense", "postgresql+nodriver://h/db"]
 )
