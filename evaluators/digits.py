@@ -45,6 +45,7 @@ from core.task import Case, Objective, Score
 OBJECTIVE = Objective("digit score", "maximize", worst=0.0)
 SHARPNESS = 2.0
 COPIED = 0.25
+EPSILON = 1e-6
 EXAMINED = 1000  # images of a case of the exam
 
 
@@ -77,10 +78,10 @@ class DigitEvaluator:
         real, _ = data.tensors(data.validation)
         self.real = self.net.look(real)
         centred = self.real.features.double() - self.real.features.double().mean(0)
-        self.spread = float(centred.square().sum(1).mean())
+        self.spread = max(float(centred.square().sum(1).mean()), EPSILON)
         self.training = measure.small(data.tensors(data.train)[0])
         held_out = measure.nearest_distances(real, self.training)
-        self.usual = float(held_out.median())
+        self.usual = max(float(held_out.median()), EPSILON)  # 0 where images are there twice
         self.near = float(held_out.quantile(measure.NEAR))
         low, high = facts["interval"]
         say(

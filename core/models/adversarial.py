@@ -15,7 +15,6 @@ from core.models.losses import LOG_LOSSES, Critic, GanLoss
 from core.task import Params
 
 LEAST_PROBABILITY = 1e-6  # what a probability that no sigmoid bounds is clipped to
-Discriminate = Callable[..., Tensor]
 GENERATOR: dict[str, Callable[[Tensor], Tensor]] = {
     "minimax": losses.minimax_generator,
     "non-saturating": losses.non_saturating_generator,
@@ -24,7 +23,7 @@ GENERATOR: dict[str, Callable[[Tensor], Tensor]] = {
     "wgan": losses.wgan_generator,
     "wgan-gp": losses.wgan_generator,
 }
-DISCRIMINATOR: dict[str, Discriminate] = {
+DISCRIMINATOR: dict[str, Callable[..., Tensor]] = {
     "minimax": losses.log_discriminator,
     "non-saturating": losses.log_discriminator,
     "lsgan": losses.lsgan_discriminator,
@@ -171,5 +170,6 @@ class GanGame:
             weights = [w for group in optimiser.param_groups for w in group["params"]]
             with torch.no_grad():
                 for weight in weights:
-                    weight.clamp_(-bound, bound)
+                    if weight.requires_grad:  # frozen layers stay as they were drawn
+                        weight.clamp_(-bound, bound)
         return {name: loss.detach() for name, loss in losses.items()}

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -69,6 +70,16 @@ def test_the_class_that_was_asked_for_is_looked_for(
     assert evaluator(Generated(images, labels)).parts["right_class"] > 0.97
     assert evaluator(Generated(images, labels.roll(1))).parts["right_class"] < 0.3
     assert "right_class" not in evaluator(Generated(images)).parts
+
+
+def test_a_data_set_of_copies_is_scored_all_the_same(
+    evaluators: Path, data: LabelledImages
+) -> None:
+    """Every held-out image is a training image, too: its distance to the nearest one is 0."""
+    twice = replace(data, validation=data.train[:200])
+    evaluator = DigitEvaluator("cpu")
+    evaluator.prepare(twice, evaluators, lambda line: None)
+    assert evaluator(Generated(held_out(twice)[0])).value > 0.9
 
 
 def test_inception_score_and_balance_worked_out_by_hand() -> None:

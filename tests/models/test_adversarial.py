@@ -151,6 +151,17 @@ def test_wgan_clips_weights_and_no_other_does() -> None:
         assert bool(net.weight.abs().max() <= 0.01) is bounded
 
 
+def test_wgan_clips_no_frozen_layer() -> None:
+    frozen, trained_layer = nn.Linear(4, 4), nn.Linear(4, 1)
+    nn.init.constant_(frozen.weight, 5.0)
+    frozen.requires_grad_(False)
+    net = nn.Sequential(frozen, trained_layer)
+    optimiser = torch.optim.SGD(net.parameters(), 1e-3)
+    game(gan_loss="wgan").minimise({"d": net(torch.randn(8, 4)).mean()}, optimiser)
+    assert frozen.weight.min() == 5.0
+    assert trained_layer.weight.abs().max() <= 0.01
+
+
 @pytest.mark.parametrize(
     ("values", "remedy"),
     [
